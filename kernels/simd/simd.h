@@ -1,0 +1,319 @@
+/* simd.h: the vectors that every kernel of this folder is written in.
+ *
+ * One source serves two instruction sets: each file is compiled with -march=x86-64-v3 -DQN_ISA=avx2
+ * (8 floats a vector) and again with -march=x86-64-v4 -DQN_ISA=avx512 (16 floats a vector). Vectors
+ * are the compiler's own (vector_size), so + - * / and comparisons are written as for scalars;
+ * intrinsics appear only here, for what the language cannot say.
+ *
+ * Conventions: v_ names take or give vectors. A mask is a vi whose lanes are 0 or -1, as
+ * comparisons give it. "part" names handle the first `count` lanes, 0 <= count <= V_WIDTH, and do
+ * not touch memory behind them. Everything is deterministic: horizontal sums add in a fixed order. */
+#ifndef QN_SIMD_H
+#define QN_SIMD_H
+
+#include <immintrin.h>
+
+#include "quern_backend.h"
+
+#ifndef QN_ISA
+#error "compile with -DQN_ISA=avx2 or -DQN_ISA=avx512"
+#endif
+
+#define SIMD_JOIN_(a, b, c) a##b##c
+#define SIMD_JOIN(a, b, c) SIMD_JOIN_(a, b, c)
+
+/** The kernel of operation `op` for the instruction set compiled for: qnk_avx2_relu, say. */
+#define SIMD_KERNEL(op) SIMD_JOIN(SIMD_KERNEL_, QN_ISA, )(op)
+#define SIMD_KERNEL_avx2(op) qnk_avx2_##op
+#define SIMD_KERNEL_avx512(op) qnk_avx512_##op
+
+/** A function shared between files: both instruction sets link into one library, so it carries the
+ * set's name too. */
+#define SIMD_NAME(name) SIMD_KERNEL(name)
+
+#define SIMD_WIDTH_avx2 8
+#define SIMD_WIDTH_avx512 16
+/** Floats in a vector: 8 or 16. */
+#define V_WIDTH SIMD_JOIN(SIMD_WIDTH_, QN_ISA, )
+
+/** For small functions whose value is that they vanish into their caller. */
+#define SIMD_INLINE static inline __attribute__((always_inline))
+
+typedef float vf __attribute__((vector_size(4 * V_WIDTH)));    /**< floats */
+typedef int32_t vi __attribute__((vector_size(4 * V_WIDTH)));  /**< ints, and masks */
+typedef uint32_t vu __attribute__((vector_size(4 * V_WIDTH))); /**< unsigned ints */
+typedef double vd __attribute__((vector_size(4 * V_WIDTH)));   /**< half as many doubles */
+typedef uint8_t vb __attribute__((vector_size(V_WIDTH)));      /**< bytes, as many as floats */
+
+/* The same types for memory of any alignment, which may be aliased. */
+typedef float vf_memory __attribute__((vector_size(4 * V_WIDTH), aligned(4), may_alias));
+typedef int32_t vi_memory __attribute__((vector_size(4 * V_WIDTH), aligned(4), may_alias));
+typedef double vd_memory __attribute__((vector_size(4 * V_WIDTH), aligned(8), may_alias));
+typedef uint8_t vb_memory __attribute__((vector_size(V_WIDTH), aligned(1), may_alias));
+
+/* ---- making, loading, storing ------------------------------------------------------------ */
+
+/** x in every lane. */
+SIMD_INLINE vf v_set(float x) {
+    return x - (vf){0};
+}
+
+SIMD_INLINE vi v_set_int(int32_t x) {
+    return x - (vi){0};
+}
+
+/** 0, 1, 2, ... */
+SIMD_INLINE vi v_iota(void) {
+#if V_WIDTH == 16
+    return (vi){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#else
+    return (vi){0, 1, 2, 3, 4, 5, 6, 7};
+#endif
+}
+
+SIMD_INLINE vf v_load(const float *p) {
+    return *(const vf_memory *)p;
+}
+
+SIMD_INLINE void v_store(float *p, vf v) {
+    *(vf_memory *)p = v;
+}
+
+SIMD_INLINE vi v_load_int(const int32_t *p) {
+    return *(const vi_memory *)p;
+}
+
+SIMD_INLINE void v_store_int(int32_t *p, vi v) {
+    *(vi_memory *)p = v;
+}
+
+SIMD_INLINE vd v_load_double(const double *p) {
+    return *(const vd_memory *)p;
+}
+
+SIMD_INLINE void v_store_double(double *p, vd v) {
+    *(vd_memory *)p = v;
+}
+
+/** V_WIDTH bytes, widened to ints. */
+SIMD_INLINE vi v_load_bytes(const uint8_t *p) {
+    return __builtin_convertvector(*(const vb_memory *)p, vi);
+}
+
+/** The low byte of each lane. */
+SIMD_INLINE void v_store_bytes(uint8_t *p, vi v) {
+    *(vb_memory *)p = __builtin_convertvector(v, vb);
+}
+
+#if V_WIDTH == 16
+
+SIMD_INLINE __mmask16 v_lanes_(int64_t count) {
+    return (__mmask16)_bzhi_u32(0xffff, (unsigned)count);
+}
+
+/** The first count floats at p; the other lanes are 0. */
+SIMD_INLINE vf v_load_part(const float *p, int64_t count) {
+    return (vf)_mm512_maskz_loadu_ps(v_lanes_(count), p);
+}
+
+SIMD_INLINE vi v_load_int_part(const int32_t *p, int64_t count) {
+    return (vi)_mm512_maskz_loadu_epi32(v_lanes_(count), p);
+}
+
+/** Stores the first count lanes. */
+SIMD_INLINE void v_store_part(float *p, vf v, int64_t count) {
+    _mm512_mask_storeu_ps(p, v_lanes_(count), (__m512)v);
+}
+
+SIMD_INLINE void v_store_int_part(int32_t *p, vi v, int64_t count) {
+    _mm512_mask_storeu_epi32(p, v_lanes_(count), (__m512i)v);
+}
+
+/** base[index] of every lane. */
+SIMD_INLINE vf v_gather(const float *base, vi index) {
+    return (vf)_mm512_i32gather_ps((__m512i)index, base, 4);
+}
+
+/* ---- arithmetic -------------------------------------------------------------------------- */
+
+/** mask ? a : b, lane by lane. */
+SIMD_INLINE vf v_select(vi mask, vf a, vf b) {
+    return (vf)_mm512_mask_blend_ps(_mm512_movepi32_mask((__m512i)mask), (__m512)b, (__m512)a);
+}
+
+/** a * b + c, rounded once. */
+SIMD_INLINE vf v_fma(vf a, vf b, vf c) {
+    return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+
+/** The greater; b where either is NaN. */
+SIMD_INLINE vf v_max(vf a, vf b) {
+    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+}
+
+/** The smaller; b where either is NaN. */
+SIMD_INLINE vf v_min(vf a, vf b) {
+    return (vf)_mm512_min_ps((__m512)a, (__m512)b);
+}
+
+SIMD_INLINE vf v_sqrt(vf x) {
+    return (vf)_mm512_sqrt_ps((__m512)x);
+}
+
+/** To the nearest integer, ties to even. */
+SIMD_INLINE vf v_round(vf x) {
+    return (vf)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+/** Whether any lane of a mask is set. */
+SIMD_INLINE bool v_any(vi mask) {
+    return _mm512_movepi32_mask((__m512i)mask) != 0;
+}
+
+#else
+
+SIMD_INLINE __m256i v_lanes_(int64_t count) {
+    return (__m256i)(v_iota() < (int32_t)count);
+}
+
+SIMD_INLINE vf v_load_part(const float *p, int64_t count) {
+    return (vf)_mm256_maskload_ps(p, v_lanes_(count));
+}
+
+SIMD_INLINE vi v_load_int_part(const int32_t *p, int64_t count) {
+    return (vi)_mm256_maskload_epi32(p, v_lanes_(count));
+}
+
+SIMD_INLINE void v_store_part(float *p, vf v, int64_t count) {
+    _mm256_maskstore_ps(p, v_lanes_(count), (__m256)v);
+}
+
+SIMD_INLINE void v_store_int_part(int32_t *p, vi v, int64_t count) {
+    _mm256_maskstore_epi32(p, v_lanes_(count), (__m256i)v);
+}
+
+SIMD_INLINE vf v_gather(const float *base, vi index) {
+    return (vf)_mm256_i32gather_ps(base, (__m256i)index, 4);
+}
+
+SIMD_INLINE vf v_select(vi mask, vf a, vf b) {
+    return (vf)_mm256_blendv_ps((__m256)b, (__m256)a, (__m256)mask);
+}
+
+SIMD_INLINE vf v_fma(vf a, vf b, vf c) {
+    return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+
+SIMD_INLINE vf v_max(vf a, vf b) {
+    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+}
+
+SIMD_INLINE vf v_min(vf a, vf b) {
+    return (vf)_mm256_min_ps((__m256)a, (__m256)b);
+}
+
+SIMD_INLINE vf v_sqrt(vf x) {
+    return (vf)_mm256_sqrt_ps((__m256)x);
+}
+
+SIMD_INLINE vf v_round(vf x) {
+    return (vf)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+SIMD_INLINE bool v_any(vi mask) {
+    return _mm256_movemask_ps((__m256)mask) != 0;
+}
+
+#endif
+
+SIMD_INLINE vf v_abs(vf x) {
+    return (vf)((vi)x & 0x7fffffff);
+}
+
+/** |magnitude| with the sign of `sign`. */
+SIMD_INLINE vf v_copysign(vf magnitude, vf sign) {
+    return (vf)(((vi)magnitude & 0x7fffffff) | ((vi)sign & INT32_MIN));
+}
+
+/** The greater; NaN where either is NaN. */
+SIMD_INLINE vf v_max_nan(vf a, vf b) {
+    return v_select(a != a, a, v_max(a, b));
+}
+
+/** The smaller; NaN where either is NaN. */
+SIMD_INLINE vf v_min_nan(vf a, vf b) {
+    return v_select(a != a, a, v_min(a, b));
+}
+
+/** The first half of the lanes as doubles. */
+SIMD_INLINE vd v_low_double(vf x) {
+#if V_WIDTH == 16
+    return (vd)_mm512_cvtps_pd(_mm512_castps512_ps256((__m512)x));
+#else
+    return (vd)_mm256_cvtps_pd(_mm256_castps256_ps128((__m256)x));
+#endif
+}
+
+/** The second half of the lanes as doubles. */
+SIMD_INLINE vd v_high_double(vf x) {
+#if V_WIDTH == 16
+    return (vd)_mm512_cvtps_pd(_mm512_extractf32x8_ps((__m512)x, 1));
+#else
+    return (vd)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)x, 1));
+#endif
+}
+
+/* ---- across the lanes -------------------------------------------------------------------- */
+
+/** The sum of all lanes, as a tree of halves. */
+SIMD_INLINE float v_sum(vf v) {
+#if V_WIDTH == 16
+    __m256 half = _mm512_castps512_ps256((__m512)v) + _mm512_extractf32x8_ps((__m512)v, 1);
+#else
+    __m256 half = (__m256)v;
+#endif
+    __m128 quad = _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1);
+    quad += _mm_movehl_ps(quad, quad);
+    return quad[0] + quad[1];
+}
+
+SIMD_INLINE double v_sum_double(vd v) {
+#if V_WIDTH == 16
+    __m256d half = _mm512_castpd512_pd256((__m512d)v) + _mm512_extractf64x4_pd((__m512d)v, 1);
+#else
+    __m256d half = (__m256d)v;
+#endif
+    __m128d pair = _mm256_castpd256_pd128(half) + _mm256_extractf128_pd(half, 1);
+    return pair[0] + pair[1];
+}
+
+/** The greatest lane; NaN if any lane is. */
+SIMD_INLINE float v_greatest(vf v) {
+    float best = v[0];
+    for (int lane = 1; lane < V_WIDTH; lane++)
+        best = v[lane] > best || v[lane] != v[lane] ? v[lane] : best;
+    return best;
+}
+
+/** The smallest lane; NaN if any lane is. */
+SIMD_INLINE float v_smallest(vf v) {
+    return -v_greatest(-v);
+}
+
+/* ---- threads ----------------------------------------------------------------------------- */
+
+/** One piece of a kernel's work. Pieces are cut by shape alone, so that results do not depend on
+ * the number of threads. */
+typedef void (*simd_task)(const void *arg, int64_t index);
+
+#define simd_parallel SIMD_NAME(parallel_)
+
+/** Runs task(arg, 0) to task(arg, count - 1) on up to `threads` threads. */
+void simd_parallel(int threads, int64_t count, simd_task task, const void *arg);
+
+/** Threads worth using for `work` elements of cheap arithmetic: small work stays on one. */
+SIMD_INLINE int simd_threads(const qn_call *call, int64_t work) {
+    return work < 32768 ? 1 : call->threads;
+}
+
+#endif
