@@ -1,0 +1,36 @@
+/* openblas_serial.c: see openblas_serial.h. */
+#include "openblas_serial.h"
+
+#include <cblas.h>
+#include <omp.h>
+#include <pthread.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static int stretches;     /* how many have begun and not ended */
+static int saved_threads; /* what the program had set before the first of them */
+
+void qnk_openblas_serial_begin(void) {
+    if (openblas_get_parallel() != OPENBLAS_THREAD)
+        return;
+    pthread_mutex_lock(&lock);
+    if (stretches++ == 0) {
+        saved_threads = openblas_get_num_threads();
+        if (saved_threads != 1)
+            openblas_set_num_threads(1);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void qnk_openblas_serial_thread(void) {
+    if (openblas_get_parallel() == OPENBLAS_OPENMP)
+        omp_set_num_threads(1);
+}
+
+void qnk_openblas_serial_end(void) {
+    if (openblas_get_parallel() != OPENBLAS_THREAD)
+        return;
+    pthread_mutex_lock(&lock);
+    if (--stretches == 0 && saved_threads != 1)
+        openblas_set_num_threads(saved_threads);
+    pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,22 @@
+/* openblas_serial.h: OpenBLAS on the calling thread alone.
+ *
+ * Quern divides products among threads itself, so that results do not depend on their number, and
+ * each piece is one call of OpenBLAS that must not start threads of its own. How to say so depends
+ * on the build of the library that is found at run time. */
+#ifndef QN_OPENBLAS_SERIAL_H
+#define QN_OPENBLAS_SERIAL_H
+
+/** Begins a stretch in which OpenBLAS runs on its caller's thread. Call before the OpenMP region,
+ * from any thread; stretches may overlap. In the pthread build the number of threads is one setting
+ * of the whole process: it is 1 until the last stretch ends, then what it was. */
+void qnk_openblas_serial_begin(void);
+
+/** To be called by every thread of the OpenMP region. In the OpenMP build OpenBLAS asks how many
+ * threads the next region may have: one, for this task, which the rest of the program never sees.
+ */
+void qnk_openblas_serial_thread(void);
+
+/** Ends what qnk_openblas_serial_begin() began. */
+void qnk_openblas_serial_end(void);
+
+#endif
