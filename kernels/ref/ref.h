@@ -1,0 +1,219 @@
+/* ref.h: what the reference kernels share: elements as doubles, walks over strided views, and a
+ * driver for each common form of operation.
+ *
+ * Reference kernels are the oracle that the others are tested against, and serve whatever the
+ * others decline: any strides, f32 and f64, computed in double, plain to read before fast. */
+#ifndef QN_REF_H
+#define QN_REF_H
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "quern_backend.h"
+
+/* ---- elements ---------------------------------------------------------------------------- */
+
+/** x truncated towards zero and held within [low, high]; 0 for NaN. */
+static inline int64_t ref_saturate(double x, int64_t low, int64_t high) {
+    if (x != x)
+        return 0;
+    if (x <= (double)low)
+        return low;
+    return x >= (double)high ? high : (int64_t)x;
+}
+
+/** The element at an offset (in elements) as a double. Integers are exact up to 2^53. */
+static inline double ref_load(const qn_view *view, int64_t at) {
+    switch (view->dtype) {
+    case QN_F32:
+        return ((const float *)view->data)[at];
+    case QN_F64:
+        return ((const double *)view->data)[at];
+    case QN_I32:
+        return ((const int32_t *)view->data)[at];
+    case QN_I64:
+        return (double)((const int64_t *)view->data)[at];
+    default:
+        return ((const uint8_t *)view->data)[at];
+    }
+}
+
+/** Sets the element at an offset: rounded to float, or truncated and saturated to an integer. */
+static inline void ref_store(const qn_view *view, int64_t at, double value) {
+    switch (view->dtype) {
+    case QN_F32:
+        ((float *)view->data)[at] = (float)value;
+        break;
+    case QN_F64:
+        ((double *)view->data)[at] = value;
+        break;
+    case QN_I32:
+        ((int32_t *)view->data)[at] = (int32_t)ref_saturate(value, INT32_MIN, INT32_MAX);
+        break;
+    case QN_I64:
+        ((int64_t *)view->data)[at] = ref_saturate(value, INT64_MIN, INT64_MAX);
+        break;
+    default:
+        ((uint8_t *)view->data)[at] = (uint8_t)ref_saturate(value, 0, UINT8_MAX);
+    }
+}
+
+/** The element of an i64 view at an offset. */
+static inline int64_t ref_load_index(const qn_view *view, int64_t at) {
+    return ((const int64_t *)view->data)[at];
+}
+
+/** Copies one element, bit for bit, between views of one dtype. */
+static inline void ref_move(const qn_view *to, int64_t at, const qn_view *from, int64_t from_at) {
+    switch (qn_dtype_size(to->dtype)) {
+    case 1:
+        ((uint8_t *)to->data)[at] = ((const uint8_t *)from->data)[from_at];
+        break;
+    case 4:
+        memcpy((char *)to->data + 4 * at, (const char *)from->data + 4 * from_at, 4);
+        break;
+    default:
+        memcpy((char *)to->data + 8 * at, (const char *)from->data + 8 * from_at, 8);
+    }
+}
+
+/** How two elements of one dtype compare: -1, 0 or 1, and 2 when one of them is NaN. */
+static inline int ref_order(const qn_view *a, int64_t at_a, const qn_view *b, int64_t at_b) {
+    if (a->dtype == QN_I64) { /* does not fit a double */
+        int64_t x = ref_load_index(a, at_a), y = ref_load_index(b, at_b);
+        return (x > y) - (x < y);
+    }
+    double x = ref_load(a, at_a), y = ref_load(b, at_b);
+    return x != x || y != y ? 2 : (x > y) - (x < y);
+}
+
+/* ---- walks ------------------------------------------------------------------------------- */
+
+/** Offset of the i-th element of a view, counted in row-major order. */
+static inline int64_t ref_offset(const qn_view *view, int64_t i) {
+    int64_t at = 0;
+    for (int axis = view->rank - 1; axis >= 0; axis--) {
+        at += i % view->shape[axis] * view->stride[axis];
+        i /= view->shape[axis];
+    }
+    return at;
+}
+
+/** The view at an offset: its data moved by `at` elements. */
+static inline qn_view ref_at(const qn_view *view, int64_t at) {
+    qn_view moved = *view;
+    moved.data = (char *)view->data + at * (int64_t)qn_dtype_size(view->dtype);
+    return moved;
+}
+
+/** Most views in one walk. */
+enum { REF_WALK_VIEWS = 4 };
+
+/** A walk through all elements of several views of one shape, in row-major order:
+ *
+ *     for (ref_walk w = ref_start(2, (const qn_view *[]){x, y}); w.left > 0; ref_next(&w))
+ *         ref_store(y, w.at[1], -ref_load(x, w.at[0]));
+ */
+typedef struct ref_walk {
+    int64_t left;               /**< elements to go, the current one included */
+    int64_t at[REF_WALK_VIEWS]; /**< offset of the current element in each view */
+    int64_t index[QN_MAX_DIMS]; /**< its position along each axis */
+    const qn_view *view[REF_WALK_VIEWS];
+    int count;
+} ref_walk;
+
+static inline ref_walk ref_start(int count, const qn_view *const *views) {
+    ref_walk walk = {.left = qn_view_count(views[0]), .count = count};
+    for (int i = 0; i < count; i++)
+        walk.view[i] = views[i];
+    return walk;
+}
+
+static inline void ref_next(ref_walk *walk) {
+    const int64_t *shape = walk->view[0]->shape;
+    walk->left--;
+    for (int axis = walk->view[0]->rank - 1; axis >= 0; axis--) {
+        for (int i = 0; i < walk->count; i++)
+            walk->at[i] += walk->view[i]->stride[axis];
+        if (++walk->index[axis] < shape[axis])
+            return;
+        walk->index[axis] = 0;
+        for (int i = 0; i < walk->count; i++)
+            walk->at[i] -= walk->view[i]->stride[axis] * shape[axis];
+    }
+}
+
+/* ---- drivers ----------------------------------------------------------------------------- */
+
+/** An elementwise operation: the value for the values of the inputs. */
+typedef double (*ref_function)(const double *x, const void *attrs);
+
+/** out = f(inputs), element by element, for up to 3 inputs. */
+static inline qn_status ref_elementwise(const qn_call *call, ref_function f) {
+    const qn_view *views[REF_WALK_VIEWS] = {call->out};
+    for (int i = 0; i < call->n_in; i++)
+        views[i + 1] = &call->in[i];
+    double x[REF_WALK_VIEWS - 1];
+    for (ref_walk w = ref_start(call->n_in + 1, views); w.left > 0; ref_next(&w)) {
+        for (int i = 0; i < call->n_in; i++)
+            x[i] = ref_load(&call->in[i], w.at[i + 1]);
+        ref_store(call->out, w.at[0], f(x, call->attrs));
+    }
+    return QN_OK;
+}
+
+/** out = test(order of a and b), element by element; see ref_order(). */
+static inline qn_status ref_compare(const qn_call *call, bool (*test)(int order)) {
+    const qn_view *a = &call->in[0], *b = &call->in[1];
+    uint8_t *out = call->out->data;
+    for (ref_walk w = ref_start(2, (const qn_view *[]){a, b}); w.left > 0; ref_next(&w))
+        *out++ = test(ref_order(a, w.at[0], b, w.at[1]));
+    return QN_OK;
+}
+
+/** A reduction: the value for a view of the reduced elements. */
+typedef double (*ref_reduction)(const qn_view *x, const void *attrs);
+
+/** The i-th output is f(the elements of input 0 along `axes` at the i-th position of the others).
+ */
+static inline qn_status ref_reduce(const qn_call *call, uint32_t axes, ref_reduction f) {
+    const qn_view *x = call->in;
+    qn_view kept = *x, reduced = *x;
+    for (int axis = 0; axis < x->rank; axis++)
+        (axes >> axis & 1 ? &kept : &reduced)->shape[axis] = 1;
+    int64_t i = 0;
+    for (ref_walk w = ref_start(1, (const qn_view *[]){&kept}); w.left > 0; ref_next(&w)) {
+        qn_view part = ref_at(&reduced, w.at[0]);
+        ref_store(call->out, i++, f(&part, call->attrs));
+    }
+    return QN_OK;
+}
+
+/** Copies all elements, bit for bit, between views of one shape and dtype. */
+static inline void ref_copy(const qn_view *to, const qn_view *from) {
+    if (qn_view_is_contiguous(to) && qn_view_is_contiguous(from)) {
+        if (qn_view_count(to) > 0)
+            memcpy(to->data, from->data, (size_t)qn_view_count(to) * qn_dtype_size(to->dtype));
+        return;
+    }
+    for (ref_walk w = ref_start(2, (const qn_view *[]){to, from}); w.left > 0; ref_next(&w))
+        ref_move(to, w.at[0], from, w.at[1]);
+}
+
+/** Sets all elements. */
+static inline void ref_fill(const qn_view *view, double value) {
+    for (ref_walk w = ref_start(1, (const qn_view *[]){view}); w.left > 0; ref_next(&w))
+        ref_store(view, w.at[0], value);
+}
+
+/** Fails when an index is not below `extent`: the reason names it and its place in row-major order.
+ */
+static inline qn_status ref_bad_index(const qn_call *call, int64_t index, int64_t position,
+                                      int64_t extent) {
+    snprintf(call->reason, QN_REASON_SIZE, "index %lld at position %lld is outside 0 .. %lld",
+             (long long)index, (long long)position, (long long)extent - 1);
+    return QN_INVALID_ARGUMENT;
+}
+
+#endif
