@@ -1,0 +1,112 @@
+/* context.c: a context's life, and what it owns. */
+#include <stdlib.h>
+
+#include "internal.h"
+
+#define STRING_(x) #x
+#define STRING(x) STRING_(x)
+
+const char *qn_version(void) {
+    return STRING(QN_VERSION_MAJOR) "." STRING(QN_VERSION_MINOR) "." STRING(QN_VERSION_PATCH);
+}
+
+qn_context *qn_context_new(const char *device) {
+    qn_context *ctx = calloc(1, sizeof(*ctx));
+    if (!ctx)
+        return NULL;
+    ctx->grad_enabled = true;
+    ctx->log_dispatch = qni_log_wants("dispatch");
+    if (qni_registry_open(ctx, device ? device : "auto") == QN_OK)
+        ctx->threads = ctx->backend->default_threads(ctx->device);
+    return ctx;
+}
+
+static void destroy_owned(qn_context *ctx) {
+    while (ctx->owned_count > 0) {
+        qni_owned last = ctx->owned[--ctx->owned_count];
+        last.destroy(last.object);
+    }
+    free(ctx->owned);
+}
+
+static void destroy_tensors(qn_context *ctx) {
+    qn_step_end(ctx);
+    while (ctx->kept.count > 0)
+        qni_tensor_destroy(ctx->kept.items[ctx->kept.count - 1]);
+    free(ctx->kept.items);
+    free(ctx->step.items);
+    while (ctx->spare) {
+        qn_tensor *next = ctx->spare->grad;
+        free(ctx->spare);
+        ctx->spare = next;
+    }
+}
+
+void qn_context_free(qn_context *ctx) {
+    if (!ctx)
+        return;
+    destroy_owned(ctx);
+    destroy_tensors(ctx);
+    if (ctx->workspace)
+        qni_storage_release(ctx, ctx->workspace);
+    qn_memory_trim(ctx);
+    qni_arena_free(&ctx->arena);
+    qni_registry_close(ctx);
+    free(ctx);
+}
+
+void qn_step_end(qn_context *ctx) {
+    if (!ctx)
+        return;
+    qni_tape_clear(ctx);
+    while (ctx->step.count > 0)
+        qni_tensor_destroy(ctx->step.items[ctx->step.count - 1]);
+}
+
+const char *qn_context_device(const qn_context *ctx) { return ctx ? ctx->name : ""; }
+
+const char *qn_context_describe(const qn_context *ctx) {
+    return ctx && ctx->backend ? ctx->backend->describe(ctx->device) : "";
+}
+
+qn_status qn_context_set_threads(qn_context *ctx, int threads) {
+    enum { MOST_THREADS = 1024 };
+    if (!ctx || !ctx->backend)
+        return QN_INVALID_ARGUMENT;
+    if (threads < 0 || threads > MOST_THREADS)
+        return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "threads: %d, expected 0 to %d", threads,
+                               MOST_THREADS);
+    ctx->threads = threads ? threads : ctx->backend->default_threads(ctx->device);
+    return QN_OK;
+}
+
+int qn_context_threads(const qn_context *ctx) { return ctx ? ctx->threads : 0; }
+
+qn_status qn_context_own(qn_context *ctx, void *object, void (*destroy)(void *object)) {
+    if (!ctx)
+        return QN_INVALID_ARGUMENT;
+    if (ctx->owned_count == ctx->owned_capacity) {
+        int capacity = ctx->owned_capacity ? 2 * ctx->owned_capacity : 16;
+        qni_owned *owned = realloc(ctx->owned, (size_t)capacity * sizeof(*owned));
+        if (!owned) {
+            destroy(object);
+            return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory");
+        }
+        ctx->owned = owned;
+        ctx->owned_capacity = capacity;
+    }
+    ctx->owned[ctx->owned_count++] = (qni_owned){object, destroy};
+    return QN_OK;
+}
+
+void qn_context_disown(qn_context *ctx, const void *object) {
+    if (!ctx)
+        return;
+    for (int i = ctx->owned_count - 1; i >= 0; i--) {
+        if (ctx->owned[i].object != object)
+            continue;
+        for (ctx->owned_count--; i < ctx->owned_count; i++)
+            ctx->owned[i] = ctx->owned[i + 1];
+        return;
+    }
+}

@@ -1,0 +1,72 @@
+/* error.c: statuses in words, and the one error that a context remembers. */
+#include <string.h>
+
+#include "internal.h"
+
+const char *qn_status_string(qn_status status) {
+    static const char *const words[] = {
+#define QN_STATUS_WORDS(name, text) text,
+        QN_STATUS_LIST(QN_STATUS_WORDS)
+#undef QN_STATUS_WORDS
+    };
+    size_t count = sizeof(words) / sizeof(words[0]);
+    return (size_t)status < count ? words[status] : "unknown status";
+}
+
+const char *qn_dtype_string(qn_dtype dtype) {
+    static const char *const words[] = {
+#define QN_DTYPE_WORDS(name, type, text) text,
+        QN_DTYPE_LIST(QN_DTYPE_WORDS)
+#undef QN_DTYPE_WORDS
+    };
+    return (size_t)dtype < QN_DTYPE_COUNT ? words[dtype] : "unknown dtype";
+}
+
+size_t qn_dtype_bytes(qn_dtype dtype) {
+    return (size_t)dtype < QN_DTYPE_COUNT ? qn_dtype_size(dtype) : 0;
+}
+
+qn_status qn_context_fail(qn_context *ctx, qn_status status, const char *format, ...) {
+    if (!ctx || status == QN_OK || ctx->status != QN_OK)
+        return status;
+    ctx->status = status;
+    va_list args;
+    va_start(args, format);
+    vsnprintf(ctx->message, sizeof(ctx->message), format, args);
+    va_end(args);
+    return status;
+}
+
+qn_status qn_context_error(const qn_context *ctx, FILE *stream) {
+    if (!ctx) {
+        if (stream)
+            fprintf(stream, "%s\n", qn_status_string(QN_OUT_OF_MEMORY));
+        return QN_OUT_OF_MEMORY;
+    }
+    if (ctx->status != QN_OK && stream)
+        fprintf(stream, "%s\n", ctx->message);
+    return ctx->status;
+}
+
+const char *qn_context_message(const qn_context *ctx) {
+    return ctx ? ctx->message : qn_status_string(QN_OUT_OF_MEMORY);
+}
+
+void qn_context_clear_error(qn_context *ctx) {
+    if (!ctx)
+        return;
+    ctx->status = QN_OK;
+    ctx->message[0] = '\0';
+}
+
+qni_words qni_shape_text(qn_shape shape) {
+    qni_words words = {.s = "["};
+    size_t used = 1;
+    for (int axis = 0; axis < shape.rank && axis < QN_MAX_DIMS; axis++)
+        used += (size_t)snprintf(words.s + used, sizeof(words.s) - used, "%s%lld", axis ? ", " : "",
+                                 (long long)shape.dim[axis]);
+    snprintf(words.s + used, sizeof(words.s) - used, "]");
+    return words;
+}
+
+qni_words qni_text(const qn_tensor *x) { return qni_shape_text(qn_tensor_shape(x)); }

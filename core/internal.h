@@ -1,0 +1,280 @@
+/* internal.h: what the base of core (core/<file>.c) and the operations (core/ops/) share.
+ *
+ * The way of one call: public wrapper (core/ops/) -> qni_apply() (dispatch.c: shape rule, memory,
+ * kernel) -> tape (autograd.c). Nothing outside core's base and core/ops includes this. */
+#ifndef QUERN_INTERNAL_H
+#define QUERN_INTERNAL_H
+
+#include "quern.h"
+#include "quern_backend.h"
+
+typedef struct qni_node qni_node;
+typedef struct qni_op qni_op;
+
+/* ---- tensors ----------------------------------------------------------------------------- */
+
+/** A piece of device memory, shared by a tensor and its views; free ones wait in the pool. */
+typedef struct qni_storage qni_storage;
+struct qni_storage {
+    void *data;
+    size_t bytes; /**< of its size class */
+    int size_class;
+    int references;
+    qni_storage *next; /**< while it waits in the pool */
+};
+
+struct qn_tensor {
+    qn_context *ctx;
+    qn_view view;         /**< where the elements are */
+    qni_storage *storage; /**< what holds them */
+    qni_node *node;       /**< call that made it, while that is on the tape */
+    int output;           /**< which output of that call */
+    qn_tensor *grad;      /**< gradient: of a leaf, or during a backward pass */
+    bool grad_set;        /**< leaf: grad holds a gradient (else its contents mean nothing) */
+    bool requires_grad;
+    bool leaf;   /**< asked for its gradient by qn_require_grad() */
+    bool kept;   /**< belongs to the context, not to the step */
+    bool taped;  /**< an input of a call on the tape */
+    bool wanted; /**< qn_gradients() was asked for its gradient */
+    int holds;   /**< how often a backward pass still needs it */
+    int index;   /**< position in the list of its owner */
+};
+
+/** An owner's tensors; a tensor knows its position, so that removal is quick. */
+typedef struct qni_list {
+    qn_tensor **items;
+    int count, capacity;
+} qni_list;
+
+/** Puts a tensor into another list of its context: the step's or the kept ones. False when memory
+ * is out, and nothing has changed. */
+bool qni_tensor_move(qn_tensor *x, bool kept);
+/** A new tensor with memory of its own, contiguous, elements not set; belongs to the step. */
+qn_tensor *qni_tensor_new(qn_context *ctx, qn_dtype dtype, qn_shape shape);
+/** A new tensor that looks at x's memory through `view`. */
+qn_tensor *qni_tensor_view(qn_tensor *x, const qn_view *view);
+/** Frees a tensor without asking who may need it. */
+void qni_tensor_destroy(qn_tensor *x);
+/** Lets a contiguous tensor look at other memory from now on. */
+void qni_tensor_rebase(qn_tensor *x, qni_storage *storage, void *data);
+/** Whether a dtype is f32 or f64. */
+static inline bool qni_is_float(qn_dtype dtype) { return dtype == QN_F32 || dtype == QN_F64; }
+/** The row-major view of a shape (data NULL). */
+qn_view qni_view_of(qn_dtype dtype, qn_shape shape);
+qn_shape qni_shape_of(const qn_view *view);
+
+/** A shape in words ("[64, 784]"), as a value to be printed at once: qni_text(x).s. */
+typedef struct qni_words {
+    char s[QN_MAX_DIMS * 22 + 3];
+} qni_words;
+qni_words qni_text(const qn_tensor *x);
+qni_words qni_shape_text(qn_shape shape);
+
+/** Turns an axis counted from the end into one from the start; records an error and gives -1 when
+ * there is no such axis. */
+int qni_axis(const char *op, const qn_tensor *x, int axis);
+/** A set of axes as bits, QN_ALL as all of x's axes; false and an error when one is not there. */
+bool qni_axes(const char *op, const qn_tensor *x, qn_axes axes, uint32_t *bits);
+
+/* ---- memory ------------------------------------------------------------------------------ */
+
+/** Caching allocator: free storages by size class, over the backend's memory. */
+enum { QNI_SIZE_CLASSES = 64 * 4 };
+typedef struct qni_pool {
+    qni_storage *free[QNI_SIZE_CLASSES];
+    qn_memory stats;
+} qni_pool;
+
+qni_storage *qni_storage_new(qn_context *ctx, size_t bytes);
+void qni_storage_retain(qni_storage *storage);
+void qni_storage_release(qn_context *ctx, qni_storage *storage);
+/** Scratch of at least `bytes` bytes, kept by the context for the next call; NULL and an error if
+ * none. */
+void *qni_workspace(qn_context *ctx, size_t bytes);
+
+/* ---- operations -------------------------------------------------------------------------- */
+
+/** What a shape rule sees, and what it fills: dtype and shape of each output. */
+typedef struct qni_infer {
+    qn_context *ctx;
+    const qni_op *op;
+    qn_tensor *const *in; /**< optional inputs may be NULL */
+    int n_in;
+    const void *attrs;
+    qn_dtype dtype[QN_MAX_OUTPUTS];
+    qn_shape shape[QN_MAX_OUTPUTS];
+} qni_infer;
+
+/** What a backward rule sees. It calls qni_give() for each input i with needs[i]. */
+typedef struct qni_backward {
+    qn_context *ctx;
+    const qni_op *op;
+    qn_tensor *const *in;
+    qn_tensor *const *out;
+    int n_in;
+    const void *attrs;
+    qn_tensor *grad[QN_MAX_OUTPUTS]; /**< gradient of each output; NULL where none arrived */
+    bool needs[QN_MAX_INPUTS];       /**< whether input i wants a gradient */
+    bool functional;                 /**< for qn_gradients(): the leaves' own gradients stay */
+    bool create_graph;               /**< the result itself will be differentiated */
+} qni_backward;
+
+/** An operation: its shape rule and its derivative. One constant a name, in core/ops/. */
+struct qni_op {
+    const char *name;
+    const char *kernel; /**< name of the kernels that serve it; NULL: its own name */
+    int inputs;         /**< number of inputs; for concat the most that it takes */
+    int outputs;        /**< number of outputs */
+    uint32_t optional;  /**< bits of inputs that may be absent */
+    uint32_t mutates;   /**< bits of inputs that the kernel writes to */
+    size_t attrs_size;  /**< size of its attribute struct, 0 for none */
+    bool elementwise; /**< inputs are broadcast to the output's shape before the kernel sees them */
+    bool view;        /**< no kernel: the output looks at the input's memory */
+    qn_status (*infer)(
+        qni_infer *call);         /**< NULL: only for qni_apply_to(), any output will do (fill) */
+    void (*arrange)(qn_view *in); /**< NULL, or: changes the views that the kernel gets (linear) */
+    void (*backward)(qni_backward *b); /**< NULL: has no derivative */
+    bool constant; /**< derivative is zero everywhere or meaningless: nothing flows back */
+};
+
+/** Every operation, ended by NULL (generated from core/ops/). */
+extern const qni_op *const qni_op_table[];
+/* Those that the base itself calls. */
+extern const qni_op qni_op_add;
+
+/** Calls an operation and gives its first output, or NULL. NULL among the needed inputs gives NULL.
+ */
+qn_tensor *qni_apply(const qni_op *op, qn_tensor *const *in, int n_in, const void *attrs);
+/** The same, for all outputs. */
+qn_status qni_apply_all(const qni_op *op, qn_tensor *const *in, int n_in, const void *attrs,
+                        qn_tensor **out);
+/** The same, writing into `out` (of the right shape and dtype), off the tape; `out` NULL: as
+ * qni_apply(). */
+qn_tensor *qni_apply_to(const qni_op *op, qn_tensor *const *in, int n_in, const void *attrs,
+                        qn_tensor *out);
+/** For operations without outputs that change inputs in place, off the tape. */
+qn_status qni_apply_in_place(const qni_op *op, qn_tensor *const *in, int n_in, const void *attrs);
+/** For view operations: the output looks at in[0]'s memory through `view`, and the call is
+ * recorded. */
+qn_tensor *qni_apply_view(const qni_op *op, qn_tensor *x, const void *attrs, const qn_view *view);
+
+/* Shorter forms. */
+qn_tensor *qni_unary(const qni_op *op, qn_tensor *x, const void *attrs);
+qn_tensor *qni_binary(const qni_op *op, qn_tensor *a, qn_tensor *b, const void *attrs);
+
+/* Shape rules that many operations share (infer.c). Each records an error in words. */
+qn_status qni_infer_unary(qni_infer *call);   /**< one f32 or f64 input, output alike */
+qn_status qni_infer_binary(qni_infer *call);  /**< floating-point inputs of one dtype, broadcast */
+qn_status qni_infer_compare(qni_infer *call); /**< two inputs of one dtype, broadcast, output u8 */
+qn_status qni_infer_reduce(qni_infer *call);  /**< qn_reduce_attrs: reduced axes become 1 */
+qn_status qni_infer_grad(qni_infer *call);    /**< (g, x) of one shape and dtype; output alike */
+qn_status qni_infer_axis(qni_infer *call);    /**< qn_axis_attrs: axis exists; output as input 0 */
+/** Broadcast of two shapes; false if they do not fit. */
+bool qni_broadcast(qn_shape a, qn_shape b, qn_shape *out);
+/** Error "<op>: expects f32 or f64, got i64" unless input i is floating point. */
+qn_status qni_expect_float(qni_infer *call, int i);
+/** Error unless input i has input j's dtype. */
+qn_status qni_expect_same_dtype(qni_infer *call, int i, int j);
+/** Error unless input i has this dtype. */
+qn_status qni_expect_dtype(qni_infer *call, int i, qn_dtype dtype);
+/** Error unless input i has this rank. */
+qn_status qni_expect_rank(qni_infer *call, int i, int rank);
+/** Error unless input i has exactly this shape. */
+qn_status qni_expect_shape(qni_infer *call, int i, qn_shape shape);
+
+/* ---- gradients --------------------------------------------------------------------------- */
+
+/** One call on the tape. */
+struct qni_node {
+    const qni_op *op;
+    qni_node *previous; /**< the call before */
+    int n_in;
+    bool reached; /**< a backward pass: the loss depends on it */
+    qn_tensor **in;
+    qn_tensor *out[QN_MAX_OUTPUTS];
+    const void *attrs;
+};
+
+/** Records a call, if an input requires a gradient. False when memory is out. */
+bool qni_tape_record(qn_context *ctx, const qni_op *op, qn_tensor *const *in, int n_in,
+                     const void *attrs, qn_tensor *const *out);
+/** Clears the tape. */
+void qni_tape_clear(qn_context *ctx);
+
+/** Hands back the gradient of input i. Summed over axes that were broadcast; added to what came
+ * before. */
+void qni_give(qni_backward *b, int i, qn_tensor *grad);
+/** Where the gradient of input i may be written directly: a leaf's empty gradient, as the `out` of
+ * qni_apply_to(); NULL when there is no such place. What is written must still be given. */
+qn_tensor *qni_target(qni_backward *b, int i);
+/** The first gradient of a leaf; makes it if it is not there, contents not set. */
+qn_tensor *qni_leaf_grad(qn_tensor *leaf);
+/** Sums x down to `shape` (to which it was once broadcast from); `target` as in qni_apply_to(). */
+qn_tensor *qni_sum_to(qn_tensor *x, qn_shape shape, qn_tensor *target);
+
+/* Steps of the optimizers (core/ops/<name>_step.c), for core/optim through the public header. */
+
+/* ---- contexts ---------------------------------------------------------------------------- */
+
+/** An object handed to the context with qn_context_own(). */
+typedef struct qni_owned {
+    void *object;
+    void (*destroy)(void *object);
+} qni_owned;
+
+/** Memory for what lives until the step's end: handed out in order, taken back all at once. */
+typedef struct qni_chunk qni_chunk;
+typedef struct qni_arena {
+    qni_chunk *first, *current;
+} qni_arena;
+void *qni_arena_take(qni_arena *arena, size_t bytes);
+void qni_arena_reset(qni_arena *arena);
+void qni_arena_free(qni_arena *arena);
+
+/** Most providers that a backend may have. */
+enum { QNI_MAX_PROVIDERS = 8, QNI_MESSAGE_SIZE = 512 };
+
+/** The kernels that serve one operation on this context's device, in the order to ask. */
+typedef struct qni_candidates {
+    const qni_op *op;
+    const qn_kernel *kernel[QNI_MAX_PROVIDERS];
+    const char *provider[QNI_MAX_PROVIDERS];
+    int count;
+} qni_candidates;
+
+struct qn_context {
+    const qn_backend *backend; /**< NULL when the device could not be opened */
+    void *device;
+    char name[48]; /**< "cpu", "cuda:0" */
+    int threads;
+    qni_candidates *candidates; /**< hash table by operation (registry.c) */
+    bool log_dispatch;          /**< QUERN_LOG names "dispatch" */
+
+    qn_status status; /**< first failure */
+    char message[QNI_MESSAGE_SIZE];
+
+    qni_pool pool;
+    qni_storage *workspace; /**< scratch of the largest call so far */
+
+    qni_list step, kept; /**< tensors of the step, and of the context */
+    qn_tensor *spare;    /**< freed tensor structs, linked by `grad` */
+    qni_node *tape;      /**< last call recorded */
+    qni_arena arena;     /**< nodes and their attributes */
+    bool grad_enabled;
+    qn_tensor *random; /**< i64 [2]: key and counter, in device memory */
+
+    qni_owned *owned;
+    int owned_count, owned_capacity;
+};
+
+/** Opens a device by name and fills backend, device, name and candidates. */
+qn_status qni_registry_open(qn_context *ctx, const char *device);
+void qni_registry_close(qn_context *ctx);
+/** The kernels of an operation on this context's device; NULL when there are none. */
+const qni_candidates *qni_registry_find(const qn_context *ctx, const qni_op *op);
+/** Whether QUERN_LOG, a list separated by commas, names `topic`. */
+bool qni_log_wants(const char *topic);
+/** The context's random state tensor, made at first use; NULL and an error when memory is out. */
+qn_tensor *qni_random(qn_context *ctx);
+
+#endif
