@@ -1,0 +1,11 @@
+/* abs: y = |x|. */
+#include "ref.h"
+
+static double value(const double *x, const void *attrs) {
+    (void)attrs;
+    return fabs(x[0]);
+}
+
+static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
+
+const qn_kernel qnk_ref_abs = {sizeof(qn_kernel), "abs", NULL, NULL, run};

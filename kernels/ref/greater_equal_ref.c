@@ -1,0 +1,8 @@
+/* greater_equal: y = a >= b. */
+#include "ref.h"
+
+static bool test(int order) { return order == 0 || order == 1; }
+
+static qn_status run(const qn_call *call) { return ref_compare(call, test); }
+
+const qn_kernel qnk_ref_greater_equal = {sizeof(qn_kernel), "greater_equal", NULL, NULL, run};

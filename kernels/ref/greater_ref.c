@@ -1,0 +1,8 @@
+/* greater: y = a > b. */
+#include "ref.h"
+
+static bool test(int order) { return order == 1; }
+
+static qn_status run(const qn_call *call) { return ref_compare(call, test); }
+
+const qn_kernel qnk_ref_greater = {sizeof(qn_kernel), "greater", NULL, NULL, run};

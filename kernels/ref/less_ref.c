@@ -1,0 +1,8 @@
+/* less: y = a < b. */
+#include "ref.h"
+
+static bool test(int order) { return order == -1; }
+
+static qn_status run(const qn_call *call) { return ref_compare(call, test); }
+
+const qn_kernel qnk_ref_less = {sizeof(qn_kernel), "less", NULL, NULL, run};

@@ -1,0 +1,11 @@
+/* log: y = ln x. */
+#include "ref.h"
+
+static double value(const double *x, const void *attrs) {
+    (void)attrs;
+    return log(x[0]);
+}
+
+static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
+
+const qn_kernel qnk_ref_log = {sizeof(qn_kernel), "log", NULL, NULL, run};

@@ -1,0 +1,11 @@
+/* mul: y = a b. */
+#include "ref.h"
+
+static double value(const double *x, const void *attrs) {
+    (void)attrs;
+    return x[0] * x[1];
+}
+
+static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
+
+const qn_kernel qnk_ref_mul = {sizeof(qn_kernel), "mul", NULL, NULL, run};

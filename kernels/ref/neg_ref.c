@@ -1,0 +1,11 @@
+/* neg: y = -x. */
+#include "ref.h"
+
+static double value(const double *x, const void *attrs) {
+    (void)attrs;
+    return -x[0];
+}
+
+static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
+
+const qn_kernel qnk_ref_neg = {sizeof(qn_kernel), "neg", NULL, NULL, run};

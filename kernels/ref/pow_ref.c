@@ -1,0 +1,11 @@
+/* pow: y = a^b. */
+#include "ref.h"
+
+static double value(const double *x, const void *attrs) {
+    (void)attrs;
+    return pow(x[0], x[1]);
+}
+
+static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
+
+const qn_kernel qnk_ref_pow = {sizeof(qn_kernel), "pow", NULL, NULL, run};

@@ -1,0 +1,11 @@
+/* rsqrt: y = 1 / sqrt(x). */
+#include "ref.h"
+
+static double value(const double *x, const void *attrs) {
+    (void)attrs;
+    return 1 / sqrt(x[0]);
+}
+
+static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
+
+const qn_kernel qnk_ref_rsqrt = {sizeof(qn_kernel), "rsqrt", NULL, NULL, run};

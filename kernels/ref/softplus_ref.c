@@ -1,0 +1,20 @@
+/* softplus: y = ln(1 + e^x); dx = g sigmoid(x). */
+#include "ref.h"
+
+static double value(const double *x, const void *attrs) {
+    (void)attrs;
+    return fmax(x[0], 0) + log1p(exp(-fabs(x[0])));
+}
+
+static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
+
+const qn_kernel qnk_ref_softplus = {sizeof(qn_kernel), "softplus", NULL, NULL, run};
+
+static double grad(const double *x, const void *attrs) {
+    (void)attrs;
+    return x[0] / (1 + exp(-x[1]));
+}
+
+static qn_status run_grad(const qn_call *call) { return ref_elementwise(call, grad); }
+
+const qn_kernel qnk_ref_softplus_grad = {sizeof(qn_kernel), "softplus_grad", NULL, NULL, run_grad};

@@ -1,0 +1,11 @@
+/* sqrt: y = sqrt(x). */
+#include "ref.h"
+
+static double value(const double *x, const void *attrs) {
+    (void)attrs;
+    return sqrt(x[0]);
+}
+
+static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
+
+const qn_kernel qnk_ref_sqrt = {sizeof(qn_kernel), "sqrt", NULL, NULL, run};

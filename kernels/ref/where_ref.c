@@ -1,0 +1,16 @@
+/* where: y = condition ? a : b, bit for bit. */
+#include "ref.h"
+
+static qn_status run(const qn_call *call) {
+    const qn_view *condition = &call->in[0], *a = &call->in[1], *b = &call->in[2];
+    const uint8_t *chosen = condition->data;
+    const qn_view *views[] = {call->out, condition, a, b};
+    for (ref_walk w = ref_start(4, views); w.left > 0; ref_next(&w))
+        if (chosen[w.at[1]])
+            ref_move(call->out, w.at[0], a, w.at[2]);
+        else
+            ref_move(call->out, w.at[0], b, w.at[3]);
+    return QN_OK;
+}
+
+const qn_kernel qnk_ref_where = {sizeof(qn_kernel), "where", NULL, NULL, run};
