@@ -7,7 +7,8 @@
  *
  * Conventions: v_ names take or give vectors. A mask is a vi whose lanes are 0 or -1, as
  * comparisons give it. "part" names handle the first `count` lanes, 0 <= count <= V_WIDTH, and do
- * not touch memory behind them. Everything is deterministic: horizontal sums add in a fixed order. */
+ * not touch memory behind them. Everything is deterministic: horizontal sums add in a fixed order.
+ */
 #ifndef QN_SIMD_H
 #define QN_SIMD_H
 
@@ -54,13 +55,9 @@ typedef uint8_t vb_memory __attribute__((vector_size(V_WIDTH), aligned(1), may_a
 /* ---- making, loading, storing ------------------------------------------------------------ */
 
 /** x in every lane. */
-SIMD_INLINE vf v_set(float x) {
-    return x - (vf){0};
-}
+SIMD_INLINE vf v_set(float x) { return x - (vf){0}; }
 
-SIMD_INLINE vi v_set_int(int32_t x) {
-    return x - (vi){0};
-}
+SIMD_INLINE vi v_set_int(int32_t x) { return x - (vi){0}; }
 
 /** 0, 1, 2, ... */
 SIMD_INLINE vi v_iota(void) {
@@ -71,39 +68,17 @@ SIMD_INLINE vi v_iota(void) {
 #endif
 }
 
-SIMD_INLINE vf v_load(const float *p) {
-    return *(const vf_memory *)p;
-}
+SIMD_INLINE vf v_load(const float *p) { return *(const vf_memory *)p; }
 
-SIMD_INLINE void v_store(float *p, vf v) {
-    *(vf_memory *)p = v;
-}
+SIMD_INLINE void v_store(float *p, vf v) { *(vf_memory *)p = v; }
 
-SIMD_INLINE vi v_load_int(const int32_t *p) {
-    return *(const vi_memory *)p;
-}
+SIMD_INLINE vi v_load_int(const int32_t *p) { return *(const vi_memory *)p; }
 
-SIMD_INLINE void v_store_int(int32_t *p, vi v) {
-    *(vi_memory *)p = v;
-}
+SIMD_INLINE void v_store_int(int32_t *p, vi v) { *(vi_memory *)p = v; }
 
-SIMD_INLINE vd v_load_double(const double *p) {
-    return *(const vd_memory *)p;
-}
+SIMD_INLINE vd v_load_double(const double *p) { return *(const vd_memory *)p; }
 
-SIMD_INLINE void v_store_double(double *p, vd v) {
-    *(vd_memory *)p = v;
-}
-
-/** V_WIDTH bytes, widened to ints. */
-SIMD_INLINE vi v_load_bytes(const uint8_t *p) {
-    return __builtin_convertvector(*(const vb_memory *)p, vi);
-}
-
-/** The low byte of each lane. */
-SIMD_INLINE void v_store_bytes(uint8_t *p, vi v) {
-    *(vb_memory *)p = __builtin_convertvector(v, vb);
-}
+SIMD_INLINE void v_store_double(double *p, vd v) { *(vd_memory *)p = v; }
 
 #if V_WIDTH == 16
 
@@ -129,6 +104,16 @@ SIMD_INLINE void v_store_int_part(int32_t *p, vi v, int64_t count) {
     _mm512_mask_storeu_epi32(p, v_lanes_(count), (__m512i)v);
 }
 
+/** V_WIDTH bytes, widened to ints. */
+SIMD_INLINE vi v_load_bytes(const uint8_t *p) {
+    return (vi)_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+
+/** The low byte of each lane. */
+SIMD_INLINE void v_store_bytes(uint8_t *p, vi v) {
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8((__m512i)v));
+}
+
 /** base[index] of every lane. */
 SIMD_INLINE vf v_gather(const float *base, vi index) {
     return (vf)_mm512_i32gather_ps((__m512i)index, base, 4);
@@ -147,34 +132,30 @@ SIMD_INLINE vf v_fma(vf a, vf b, vf c) {
 }
 
 /** The greater; b where either is NaN. */
-SIMD_INLINE vf v_max(vf a, vf b) {
-    return (vf)_mm512_max_ps((__m512)a, (__m512)b);
-}
+SIMD_INLINE vf v_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
 
 /** The smaller; b where either is NaN. */
-SIMD_INLINE vf v_min(vf a, vf b) {
-    return (vf)_mm512_min_ps((__m512)a, (__m512)b);
-}
+SIMD_INLINE vf v_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
 
-SIMD_INLINE vf v_sqrt(vf x) {
-    return (vf)_mm512_sqrt_ps((__m512)x);
-}
+SIMD_INLINE vf v_sqrt(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
 
 /** To the nearest integer, ties to even. */
 SIMD_INLINE vf v_round(vf x) {
     return (vf)_mm512_roundscale_ps((__m512)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
+/** x to the nearest integer, as ints; x within their range. */
+SIMD_INLINE vi v_to_int(vf x) { return (vi)_mm512_cvtps_epi32((__m512)x); }
+
+/** x * 2^n for integral n, overflow and denormal results included. */
+SIMD_INLINE vf v_scale(vf x, vf n) { return (vf)_mm512_scalef_ps((__m512)x, (__m512)n); }
+
 /** Whether any lane of a mask is set. */
-SIMD_INLINE bool v_any(vi mask) {
-    return _mm512_movepi32_mask((__m512i)mask) != 0;
-}
+SIMD_INLINE bool v_any(vi mask) { return _mm512_movepi32_mask((__m512i)mask) != 0; }
 
 #else
 
-SIMD_INLINE __m256i v_lanes_(int64_t count) {
-    return (__m256i)(v_iota() < (int32_t)count);
-}
+SIMD_INLINE __m256i v_lanes_(int64_t count) { return (__m256i)(v_iota() < (int32_t)count); }
 
 SIMD_INLINE vf v_load_part(const float *p, int64_t count) {
     return (vf)_mm256_maskload_ps(p, v_lanes_(count));
@@ -192,6 +173,18 @@ SIMD_INLINE void v_store_int_part(int32_t *p, vi v, int64_t count) {
     _mm256_maskstore_epi32(p, v_lanes_(count), (__m256i)v);
 }
 
+SIMD_INLINE vi v_load_bytes(const uint8_t *p) {
+    return (vi)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+
+SIMD_INLINE void v_store_bytes(uint8_t *p, vi v) {
+    __m256i bytes = _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1,
+                                     -1, -1, -1, -1, 0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1);
+    __m256i packed = _mm256_shuffle_epi8((__m256i)v, bytes);
+    _mm_storel_epi64((__m128i *)p, _mm_or_si128(_mm256_castsi256_si128(packed),
+                                                _mm256_extracti128_si256(packed, 1)));
+}
+
 SIMD_INLINE vf v_gather(const float *base, vi index) {
     return (vf)_mm256_i32gather_ps(base, (__m256i)index, 4);
 }
@@ -204,46 +197,51 @@ SIMD_INLINE vf v_fma(vf a, vf b, vf c) {
     return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
 }
 
-SIMD_INLINE vf v_max(vf a, vf b) {
-    return (vf)_mm256_max_ps((__m256)a, (__m256)b);
-}
+SIMD_INLINE vf v_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
 
-SIMD_INLINE vf v_min(vf a, vf b) {
-    return (vf)_mm256_min_ps((__m256)a, (__m256)b);
-}
+SIMD_INLINE vf v_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
 
-SIMD_INLINE vf v_sqrt(vf x) {
-    return (vf)_mm256_sqrt_ps((__m256)x);
-}
+SIMD_INLINE vf v_sqrt(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
 
 SIMD_INLINE vf v_round(vf x) {
     return (vf)_mm256_round_ps((__m256)x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 
-SIMD_INLINE bool v_any(vi mask) {
-    return _mm256_movemask_ps((__m256)mask) != 0;
+SIMD_INLINE vi v_to_int(vf x) { return (vi)_mm256_cvtps_epi32((__m256)x); }
+
+/* In two factors, because 2^n itself may be out of range; |n| < 254. */
+SIMD_INLINE vf v_scale(vf x, vf n) {
+    vi whole = v_to_int(n);
+    vi half = whole >> 1;
+    return x * (vf)((half + 127) << 23) * (vf)((whole - half + 127) << 23);
 }
+
+SIMD_INLINE bool v_any(vi mask) { return _mm256_movemask_ps((__m256)mask) != 0; }
 
 #endif
 
-SIMD_INLINE vf v_abs(vf x) {
-    return (vf)((vi)x & 0x7fffffff);
-}
+SIMD_INLINE vf v_abs(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
 /** |magnitude| with the sign of `sign`. */
 SIMD_INLINE vf v_copysign(vf magnitude, vf sign) {
     return (vf)(((vi)magnitude & 0x7fffffff) | ((vi)sign & INT32_MIN));
 }
 
-/** The greater; NaN where either is NaN. */
-SIMD_INLINE vf v_max_nan(vf a, vf b) {
-    return v_select(a != a, a, v_max(a, b));
+/** a where x is NaN, else b. */
+SIMD_INLINE vf v_select_nan(vf x, vf a, vf b) {
+#if V_WIDTH == 16
+    return (vf)_mm512_mask_mov_ps((__m512)b, _mm512_cmp_ps_mask((__m512)x, (__m512)x, _CMP_UNORD_Q),
+                                  (__m512)a);
+#else
+    return v_select(x != x, a, b);
+#endif
 }
 
+/** The greater; NaN where either is NaN. */
+SIMD_INLINE vf v_max_nan(vf a, vf b) { return v_select_nan(a, a, v_max(a, b)); }
+
 /** The smaller; NaN where either is NaN. */
-SIMD_INLINE vf v_min_nan(vf a, vf b) {
-    return v_select(a != a, a, v_min(a, b));
-}
+SIMD_INLINE vf v_min_nan(vf a, vf b) { return v_select_nan(a, a, v_min(a, b)); }
 
 /** The first half of the lanes as doubles. */
 SIMD_INLINE vd v_low_double(vf x) {
@@ -296,9 +294,7 @@ SIMD_INLINE float v_greatest(vf v) {
 }
 
 /** The smallest lane; NaN if any lane is. */
-SIMD_INLINE float v_smallest(vf v) {
-    return -v_greatest(-v);
-}
+SIMD_INLINE float v_smallest(vf v) { return -v_greatest(-v); }
 
 /* ---- threads ----------------------------------------------------------------------------- */
 
