@@ -182,6 +182,33 @@ qn_status qni_expect_rank(qni_infer *call, int i, int rank);
 /** Error unless input i has exactly this shape. */
 qn_status qni_expect_shape(qni_infer *call, int i, qn_shape shape);
 
+/** One axis of a sliding window, as convolution and pooling have it. */
+typedef struct qni_window {
+    int64_t input, kernel, stride, padding, dilation;
+} qni_window;
+/** Number of positions of a window on `axis` (0 height, 1 width):
+ * (input + 2 padding - dilation (kernel - 1) - 1) / stride + 1; -1 and an error when the geometry is
+ * impossible (window.c). */
+int64_t qni_window_count(qni_infer *call, int axis, const qni_window *window);
+/** Pooling settings as the kernels take them (window.c). */
+qn_pool2d_attrs qni_pool2d_attrs(const qn_pool2d_opts *opts);
+/** Output 0 of a pooling with qn_pool2d_attrs of in[0] [n, c, h, w] (window.c). */
+qn_status qni_infer_pool2d(qni_infer *call);
+/** Output 0 of its gradient: in[0] is [n, c, oh, ow], the output has the attributes' extents. */
+qn_status qni_infer_pool2d_grad(qni_infer *call);
+
+/** (x - mean) rstd over `axes`, in operations that can be differentiated again; *rstd gets
+ * 1 / sqrt(var + epsilon), reduced axes kept (standardise.c). */
+qn_tensor *qni_standardise(qn_tensor *x, qn_axes axes, double epsilon, qn_tensor **rstd);
+/** Its gradient with respect to x: rstd (g - mean(g) - xhat mean(g xhat)). */
+qn_tensor *qni_standardise_grad(qn_tensor *g, qn_tensor *xhat, qn_tensor *rstd, qn_axes axes);
+
+/** Shape rule of the optimizer steps: p, gradient, state tensors, hyper (optim_step.c). */
+qn_status qni_infer_optim_step(qni_infer *call);
+/** Applies an optimizer step in place with the settings of `spec` (optim_step.c). */
+qn_status qni_apply_optim_step(const qni_op *op, qn_tensor *const *in, int n_in,
+                               const qn_optimizer_spec *spec);
+
 /* ---- gradients --------------------------------------------------------------------------- */
 
 /** One call on the tape. */
@@ -211,8 +238,6 @@ qn_tensor *qni_target(qni_backward *b, int i);
 qn_tensor *qni_leaf_grad(qn_tensor *leaf);
 /** Sums x down to `shape` (to which it was once broadcast from); `target` as in qni_apply_to(). */
 qn_tensor *qni_sum_to(qn_tensor *x, qn_shape shape, qn_tensor *target);
-
-/* Steps of the optimizers (core/ops/<name>_step.c), for core/optim through the public header. */
 
 /* ---- contexts ---------------------------------------------------------------------------- */
 

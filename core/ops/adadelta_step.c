@@ -1,0 +1,16 @@
+/* adadelta_step.c: one step of Adadelta (Zeiler 2012). */
+#include "internal.h"
+
+const qni_op qni_op_adadelta_step = {
+    .name = "adadelta_step",
+    .inputs = 5,
+    .mutates = 1u << 0 | 1u << 2 | 1u << 3,
+    .attrs_size = sizeof(qn_optim_attrs),
+    .infer = qni_infer_optim_step,
+};
+
+qn_status qn_adadelta_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square, qn_tensor *delta,
+                           qn_tensor *hyper, const qn_optimizer_spec *spec) {
+    qn_tensor *in[5] = {p, grad, square, delta, hyper};
+    return qni_apply_optim_step(&qni_op_adadelta_step, in, 5, spec);
+}

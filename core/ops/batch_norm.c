@@ -1,0 +1,148 @@
+/* batch_norm.c: batch normalisation (Ioffe and Szegedy 2015), and its gradient. */
+#include "internal.h"
+
+static qn_status batch_norm_infer(qni_infer *call) {
+    const qn_norm_attrs *attrs = call->attrs;
+    const qn_view *x = &call->in[0]->view;
+    qn_status status = qni_expect_float(call, 0);
+    if (status != QN_OK)
+        return status;
+    if (x->rank < 2)
+        return qn_context_fail(call->ctx, QN_SHAPE_MISMATCH,
+                               "batch_norm: input must be [n, channels, ...], got %s",
+                               qni_text(call->in[0]).s);
+    if (!call->in[1] != !call->in[2])
+        return qn_context_fail(call->ctx, QN_INVALID_ARGUMENT,
+                               "batch_norm: weight and bias go together");
+    qn_shape channels = QN_SHAPE(x->shape[1]);
+    for (int i = 1; i < 5 && status == QN_OK; i++) {
+        if (!call->in[i])
+            continue;
+        status = qni_expect_same_dtype(call, i, 0);
+        if (status == QN_OK)
+            status = qni_expect_shape(call, i, channels);
+    }
+    if (status != QN_OK)
+        return status;
+    if (attrs->training && x->shape[1] > 0 && qn_view_count(x) / x->shape[1] < 2)
+        return qn_context_fail(call->ctx, QN_INVALID_ARGUMENT,
+                               "batch_norm: training needs more than one value per channel: %s",
+                               qni_text(call->in[0]).s);
+    for (int i = 0; i < 3; i++) {
+        call->dtype[i] = x->dtype;
+        call->shape[i] = i == 0 ? qni_shape_of(x) : channels;
+    }
+    return QN_OK;
+}
+
+/** Every axis but the channels'. */
+static qn_axes all_but_channels(int rank) {
+    qn_axes axes = QN_AXES(0);
+    for (int axis = 2; axis < rank; axis++)
+        axes.axis[axes.count++] = axis;
+    return axes;
+}
+
+/** [c] -> [1, c, 1, ...], to go with an input of this rank. */
+static qn_tensor *per_channel(qn_tensor *x, int rank) {
+    qn_shape shape = {.rank = rank, .dim = {1, qn_tensor_dim(x, 0), 1, 1, 1, 1}};
+    return qn_reshape(x, shape);
+}
+
+/** The gradient in operations, for a result that will be differentiated again. */
+static void batch_norm_backward_composed(qni_backward *b) {
+    const qn_norm_attrs *attrs = b->attrs;
+    qn_tensor *x = b->in[0], *g = b->grad[0], *xhat, *rstd;
+    int rank = x->view.rank;
+    qn_axes axes = all_but_channels(rank);
+    if (attrs->training) {
+        xhat = qni_standardise(x, axes, attrs->epsilon, &rstd);
+    } else {
+        rstd = per_channel(qn_detach(b->out[2]), rank);
+        xhat = qn_mul(qn_sub(x, per_channel(qn_detach(b->out[1]), rank)), rstd);
+    }
+    if (b->needs[0]) {
+        qn_tensor *inner = b->in[1] ? qn_mul(g, per_channel(b->in[1], rank)) : g;
+        qni_give(b, 0,
+                 attrs->training ? qni_standardise_grad(inner, xhat, rstd, axes)
+                                 : qn_mul(inner, rstd));
+    }
+    if (b->needs[1])
+        qni_give(b, 1, qn_sum(qn_mul(g, xhat), axes, false));
+    if (b->needs[2])
+        qni_give(b, 2, qn_sum(g, axes, false));
+}
+
+extern const qni_op qni_op_batch_norm_grad;
+
+static void batch_norm_backward(qni_backward *b) {
+    if (!b->grad[0])
+        return;
+    if (b->create_graph) {
+        batch_norm_backward_composed(b);
+        return;
+    }
+    qn_tensor *in[5] = {b->grad[0], b->in[0], b->in[1], b->out[1], b->out[2]}, *out[3];
+    if (qni_apply_all(&qni_op_batch_norm_grad, in, 5, b->attrs, out) != QN_OK)
+        return;
+    for (int i = 0; i < 3; i++)
+        if (b->needs[i])
+            qni_give(b, i, out[i]);
+}
+
+const qni_op qni_op_batch_norm = {
+    .name = "batch_norm",
+    .inputs = 5,
+    .outputs = 3,
+    .optional = 1u << 1 | 1u << 2,
+    .mutates = 1u << 3 | 1u << 4,
+    .attrs_size = sizeof(qn_norm_attrs),
+    .infer = batch_norm_infer,
+    .backward = batch_norm_backward,
+};
+
+qn_tensor *qn_batch_norm(qn_tensor *x, qn_tensor *weight, qn_tensor *bias, qn_tensor *running_mean,
+                         qn_tensor *running_var, bool training, const qn_batch_norm_opts *opts) {
+    if (!x)
+        return NULL;
+    qn_norm_attrs attrs = {0};
+    attrs.epsilon = opts && opts->epsilon != 0 ? opts->epsilon : 1e-5;
+    attrs.momentum = opts && opts->momentum != 0 ? opts->momentum : 0.1;
+    attrs.training = training;
+    if (!(attrs.epsilon > 0 && attrs.momentum > 0 && attrs.momentum <= 1)) {
+        qn_context_fail(x->ctx, QN_INVALID_ARGUMENT,
+                        "batch_norm: epsilon must be positive and momentum within 0 and 1, got %g "
+                        "and %g",
+                        attrs.epsilon, attrs.momentum);
+        return NULL;
+    }
+    qn_tensor *in[5] = {x, weight, bias, running_mean, running_var}, *out[3];
+    return qni_apply_all(&qni_op_batch_norm, in, 5, &attrs, out) == QN_OK ? out[0] : NULL;
+}
+
+static qn_status batch_norm_grad_infer(qni_infer *call) {
+    const qn_view *x = &call->in[1]->view;
+    qn_status status = qni_expect_float(call, 1);
+    qn_shape channels = QN_SHAPE(x->rank > 1 ? x->shape[1] : 0);
+    for (int i = 0; i < 5 && status == QN_OK; i++) {
+        if (!call->in[i])
+            continue;
+        status = qni_expect_same_dtype(call, i, 1);
+        if (status == QN_OK)
+            status = qni_expect_shape(call, i, i < 2 ? qni_shape_of(x) : channels);
+    }
+    for (int i = 0; i < 3; i++) {
+        call->dtype[i] = x->dtype;
+        call->shape[i] = i == 0 ? qni_shape_of(x) : channels;
+    }
+    return status;
+}
+
+const qni_op qni_op_batch_norm_grad = {
+    .name = "batch_norm_grad",
+    .inputs = 5,
+    .outputs = 3,
+    .optional = 1u << 2,
+    .attrs_size = sizeof(qn_norm_attrs),
+    .infer = batch_norm_grad_infer,
+};

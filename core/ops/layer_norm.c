@@ -1,0 +1,133 @@
+/* layer_norm.c: layer normalisation (Ba, Kiros and Hinton 2016), and its gradient. */
+#include "internal.h"
+
+/** The axes first .. end - 1 of a view. */
+static qn_shape part_of_shape(const qn_view *view, int first, int end) {
+    qn_shape shape = {.rank = end - first, .dim = {0}};
+    for (int axis = first; axis < end; axis++)
+        shape.dim[axis - first] = view->shape[axis];
+    return shape;
+}
+
+static qn_status layer_norm_infer(qni_infer *call) {
+    int axes = ((const qn_norm_attrs *)call->attrs)->axes;
+    const qn_view *x = &call->in[0]->view;
+    qn_status status = qni_expect_float(call, 0);
+    if (status != QN_OK)
+        return status;
+    if (axes < 1 || axes > x->rank)
+        return qn_context_fail(call->ctx, QN_SHAPE_MISMATCH,
+                               "layer_norm: cannot normalise the last %d axes of %s", axes,
+                               qni_text(call->in[0]).s);
+    qn_shape trailing = part_of_shape(x, x->rank - axes, x->rank);
+    for (int i = 1; i < 3 && status == QN_OK; i++) {
+        if (!call->in[i])
+            continue;
+        status = qni_expect_same_dtype(call, i, 0);
+        if (status == QN_OK)
+            status = qni_expect_shape(call, i, trailing);
+    }
+    for (int i = 0; i < 3; i++) {
+        call->dtype[i] = x->dtype;
+        call->shape[i] = part_of_shape(x, 0, i == 0 ? x->rank : x->rank - axes);
+    }
+    return status;
+}
+
+/** The gradient in operations, for a result that will be differentiated again. */
+static void layer_norm_backward_composed(qni_backward *b) {
+    const qn_norm_attrs *attrs = b->attrs;
+    qn_tensor *x = b->in[0], *g = b->grad[0], *rstd;
+    qn_axes axes = {.count = attrs->axes, .axis = {0}};
+    for (int i = 0; i < attrs->axes; i++)
+        axes.axis[i] = x->view.rank - attrs->axes + i;
+    qn_tensor *xhat = qni_standardise(x, axes, attrs->epsilon, &rstd);
+    if (b->needs[0]) {
+        qn_tensor *inner = b->in[1] ? qn_mul(g, b->in[1]) : g;
+        qni_give(b, 0, qni_standardise_grad(inner, xhat, rstd, axes));
+    }
+    /* Weight and bias were broadcast over the leading axes, which qni_give() sums. */
+    if (b->needs[1])
+        qni_give(b, 1, qn_mul(g, xhat));
+    if (b->needs[2])
+        qni_give(b, 2, g);
+}
+
+extern const qni_op qni_op_layer_norm_grad;
+
+static void layer_norm_backward(qni_backward *b) {
+    if (!b->grad[0])
+        return;
+    if (b->create_graph) {
+        layer_norm_backward_composed(b);
+        return;
+    }
+    qn_tensor *in[5] = {b->grad[0], b->in[0], b->in[1], b->out[1], b->out[2]}, *out[3];
+    if (qni_apply_all(&qni_op_layer_norm_grad, in, 5, b->attrs, out) != QN_OK)
+        return;
+    for (int i = 0; i < 3; i++)
+        if (b->needs[i])
+            qni_give(b, i, out[i]);
+}
+
+const qni_op qni_op_layer_norm = {
+    .name = "layer_norm",
+    .inputs = 3,
+    .outputs = 3,
+    .optional = 1u << 1 | 1u << 2,
+    .attrs_size = sizeof(qn_norm_attrs),
+    .infer = layer_norm_infer,
+    .backward = layer_norm_backward,
+};
+
+qn_tensor *qn_layer_norm(qn_tensor *x, int axes, qn_tensor *weight, qn_tensor *bias,
+                         double epsilon) {
+    if (!x)
+        return NULL;
+    if (!(epsilon >= 0)) {
+        qn_context_fail(x->ctx, QN_INVALID_ARGUMENT,
+                        "layer_norm: epsilon must not be negative, got %g", epsilon);
+        return NULL;
+    }
+    qn_norm_attrs attrs = {0};
+    attrs.epsilon = epsilon;
+    attrs.axes = weight ? weight->view.rank : axes;
+    qn_tensor *in[3] = {x, weight, bias}, *out[3];
+    return qni_apply_all(&qni_op_layer_norm, in, 3, &attrs, out) == QN_OK ? out[0] : NULL;
+}
+
+static qn_status layer_norm_grad_infer(qni_infer *call) {
+    int axes = ((const qn_norm_attrs *)call->attrs)->axes;
+    const qn_view *x = &call->in[1]->view;
+    qn_status status = qni_expect_float(call, 1);
+    if (status != QN_OK)
+        return status;
+    if (axes < 1 || axes > x->rank)
+        return qn_context_fail(call->ctx, QN_SHAPE_MISMATCH,
+                               "layer_norm_grad: cannot normalise the last %d axes of %s", axes,
+                               qni_text(call->in[1]).s);
+    qn_shape whole = qni_shape_of(x), leading = part_of_shape(x, 0, x->rank - axes);
+    qn_shape trailing = part_of_shape(x, x->rank - axes, x->rank);
+    const qn_shape shape[5] = {whole, whole, trailing, leading, leading};
+    for (int i = 0; i < 5 && status == QN_OK; i++) {
+        if (!call->in[i])
+            continue;
+        status = qni_expect_same_dtype(call, i, 1);
+        if (status == QN_OK)
+            status = qni_expect_shape(call, i, shape[i]);
+    }
+    for (int i = 0; i < 3; i++) {
+        call->dtype[i] = x->dtype;
+        call->shape[i] = i == 0 ? whole : trailing;
+    }
+    return status;
+}
+
+const qni_op qni_op_layer_norm_grad = {
+    .name = "layer_norm_grad",
+    .inputs = 5,
+    .outputs = 3,
+    .optional = 1u << 2,
+    .attrs_size = sizeof(qn_norm_attrs),
+    .infer = layer_norm_grad_infer,
+};

@@ -1,0 +1,47 @@
+/* optim_step.c: what the optimizer steps share. */
+#include "internal.h"
+
+qn_status qni_infer_optim_step(qni_infer *call) {
+    int hyper = call->n_in - 1;
+    qn_status status = qni_expect_float(call, 0);
+    for (int i = 0; i < hyper && status == QN_OK; i++) {
+        const qn_tensor *x = call->in[i];
+        if (!x)
+            continue;
+        status = qni_expect_same_dtype(call, i, 0);
+        if (status == QN_OK)
+            status = qni_expect_shape(call, i, qni_shape_of(&call->in[0]->view));
+        if (status == QN_OK && i != 1 && !qn_view_is_contiguous(&x->view))
+            status = qn_context_fail(call->ctx, QN_INVALID_ARGUMENT,
+                                     "%s: parameter and state must be contiguous: %s",
+                                     call->op->name, qni_text(x).s);
+    }
+    if (status == QN_OK)
+        status = qni_expect_dtype(call, hyper, QN_F32);
+    return status != QN_OK ? status : qni_expect_shape(call, hyper, QN_SHAPE(QN_HYPER_COUNT));
+}
+
+/** An optimizer's settings as the kernels take them. */
+static qn_optim_attrs attrs_of(const qn_optimizer_spec *spec) {
+    qn_optim_attrs attrs = {0};
+    attrs.weight_decay = spec->weight_decay;
+    attrs.momentum = spec->momentum;
+    attrs.dampening = spec->dampening;
+    attrs.beta1 = spec->beta1;
+    attrs.beta2 = spec->beta2;
+    attrs.alpha = spec->alpha;
+    attrs.rho = spec->rho;
+    attrs.epsilon = spec->epsilon;
+    attrs.nesterov = spec->nesterov;
+    attrs.decoupled = spec->decoupled;
+    return attrs;
+}
+
+qn_status qni_apply_optim_step(const qni_op *op, qn_tensor *const *in, int n_in,
+                               const qn_optimizer_spec *spec) {
+    if (!spec)
+        return qn_context_fail(in[0] ? in[0]->ctx : NULL, QN_INVALID_ARGUMENT,
+                               "%s: no settings given", op->name);
+    qn_optim_attrs attrs = attrs_of(spec);
+    return qni_apply_in_place(op, in, n_in, &attrs);
+}

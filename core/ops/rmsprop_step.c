@@ -1,0 +1,17 @@
+/* rmsprop_step.c: one step of RMSprop (Hinton 2012). */
+#include "internal.h"
+
+const qni_op qni_op_rmsprop_step = {
+    .name = "rmsprop_step",
+    .inputs = 5,
+    .optional = 1u << 3,
+    .mutates = 1u << 0 | 1u << 2 | 1u << 3,
+    .attrs_size = sizeof(qn_optim_attrs),
+    .infer = qni_infer_optim_step,
+};
+
+qn_status qn_rmsprop_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square, qn_tensor *buffer,
+                          qn_tensor *hyper, const qn_optimizer_spec *spec) {
+    qn_tensor *in[5] = {p, grad, square, buffer, hyper};
+    return qni_apply_optim_step(&qni_op_rmsprop_step, in, 5, spec);
+}

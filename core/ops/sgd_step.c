@@ -1,0 +1,17 @@
+/* sgd_step.c: one step of stochastic gradient descent, with or without momentum. */
+#include "internal.h"
+
+const qni_op qni_op_sgd_step = {
+    .name = "sgd_step",
+    .inputs = 4,
+    .optional = 1u << 2,
+    .mutates = 1u << 0 | 1u << 2,
+    .attrs_size = sizeof(qn_optim_attrs),
+    .infer = qni_infer_optim_step,
+};
+
+qn_status qn_sgd_step(qn_tensor *p, qn_tensor *grad, qn_tensor *velocity, qn_tensor *hyper,
+                      const qn_optimizer_spec *spec) {
+    qn_tensor *in[4] = {p, grad, velocity, hyper};
+    return qni_apply_optim_step(&qni_op_sgd_step, in, 4, spec);
+}
