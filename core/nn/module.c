@@ -1,0 +1,278 @@
+/* module.c: the tree of modules: their life, their tensors and names, forward. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "module.h"
+
+/* ---- life -------------------------------------------------------------------------------- */
+
+/* Frees a tree from its leaves. Called by the context, or once it no longer knows the module. */
+static void module_destroy(void *object) {
+    qn_module *module = object;
+    for (int i = module->child_count - 1; i >= 0; i--)
+        module_destroy(module->children[i]);
+    for (int i = 0; i < module->tensor_count; i++) {
+        if (module->own[i])
+            qn_tensor_free(module->tensors[i].tensor);
+        free((char *)module->tensors[i].name);
+    }
+    qn_tensor_free(module->flat);
+    qn_tensor_free(module->flat_grad);
+    if (module->destroy)
+        module->destroy(module->data);
+    free(module->trained);
+    free(module->own);
+    free(module->tensors);
+    free(module->children);
+    free(module->name);
+    free(module->kind);
+    free(module);
+}
+
+qn_module *qn_module_new(qn_context *ctx, const char *kind, qn_forward_fn forward, void *data,
+                         void (*destroy)(void *data)) {
+    qn_module *module = ctx && kind && forward ? calloc(1, sizeof(*module)) : NULL;
+    char *kind_copy = module ? strdup(kind) : NULL;
+    if (!kind_copy) {
+        if (ctx && !(kind && forward))
+            qn_context_fail(ctx, QN_INVALID_ARGUMENT,
+                            "module: needs a kind and a forward function");
+        else
+            qn_context_fail(ctx, QN_OUT_OF_MEMORY, "module: out of memory");
+        free(module);
+        if (destroy)
+            destroy(data);
+        return NULL;
+    }
+    *module = (qn_module){.ctx = ctx,
+                          .kind = kind_copy,
+                          .forward = forward,
+                          .data = data,
+                          .destroy = destroy,
+                          .training = true};
+    return qn_context_own(ctx, module, module_destroy) == QN_OK ? module : NULL;
+}
+
+void qn_module_free(qn_module *module) {
+    if (!module || module->parent)
+        return;
+    qn_context_disown(module->ctx, module);
+    module_destroy(module);
+}
+
+void *qn_module_data(const qn_module *module) { return module ? module->data : NULL; }
+
+const char *qn_module_kind(const qn_module *module) { return module ? module->kind : NULL; }
+
+qn_context *qn_module_context(const qn_module *module) { return module ? module->ctx : NULL; }
+
+/* ---- tensors and names ------------------------------------------------------------------- */
+
+static qn_status out_of_memory(const qn_module *module) {
+    return qn_context_fail(module->ctx, QN_OUT_OF_MEMORY, "%s: out of memory", module->kind);
+}
+
+/* Makes room for one more tensor. */
+static bool reserve_tensor(qn_module *module) {
+    if (module->tensor_count < module->tensor_capacity)
+        return true;
+    int capacity = module->tensor_capacity ? 2 * module->tensor_capacity : 4;
+    qn_named_tensor *tensors =
+        realloc(module->tensors, (size_t)capacity * sizeof(*module->tensors));
+    if (tensors)
+        module->tensors = tensors;
+    bool *own = tensors ? realloc(module->own, (size_t)capacity * sizeof(*module->own)) : NULL;
+    if (!own)
+        return false;
+    module->own = own;
+    module->tensor_capacity = capacity;
+    return true;
+}
+
+/* "name.rest", to be freed. */
+static char *join_names(const char *name, const char *rest) {
+    size_t bytes = strlen(name) + strlen(rest) + 2;
+    char *joined = malloc(bytes);
+    if (joined)
+        snprintf(joined, bytes, "%s.%s", name, rest);
+    return joined;
+}
+
+/* Takes the last `count` tensors off the lists of a module and of those it is part of. */
+static void withdraw(qn_module *module, int count) {
+    for (; module; module = module->parent)
+        for (int i = 0; i < count; i++)
+            free((char *)module->tensors[--module->tensor_count].name);
+}
+
+/* Lists a tensor in a module, and with longer names in those it is part of: in all or in none. */
+static bool publish(qn_module *module, qn_named_tensor tensor, bool own) {
+    char *name = strdup(tensor.name);
+    if (!name || !reserve_tensor(module)) {
+        free(name);
+        return false;
+    }
+    module->own[module->tensor_count] = own;
+    module->tensors[module->tensor_count++] =
+        (qn_named_tensor){.name = name, .tensor = tensor.tensor, .trained = tensor.trained};
+    if (!module->parent)
+        return true;
+    char *path = join_names(module->name, tensor.name);
+    qn_named_tensor outer = {.name = path, .tensor = tensor.tensor, .trained = tensor.trained};
+    bool done = path && publish(module->parent, outer, false);
+    free(path);
+    if (!done)
+        free((char *)module->tensors[--module->tensor_count].name);
+    return done;
+}
+
+/* Whether a name is there and free; records an error if not. */
+static bool name_is_free(const qn_module *module, const char *name) {
+    if (!name || !*name) {
+        qn_context_fail(module->ctx, QN_INVALID_ARGUMENT, "%s: a part needs a name", module->kind);
+        return false;
+    }
+    bool taken = qn_module_find(module, name) != NULL;
+    for (int i = 0; i < module->child_count && !taken; i++)
+        taken = strcmp(module->children[i]->name, name) == 0;
+    if (taken)
+        qn_context_fail(module->ctx, QN_INVALID_ARGUMENT, "%s: has a part named \"%s\" already",
+                        module->kind, name);
+    return !taken;
+}
+
+static qn_tensor *add_tensor(qn_module *module, const char *name, qn_tensor *tensor, bool trained) {
+    if (!module || !tensor || !name_is_free(module, name))
+        return NULL;
+    if (qn_tensor_context(tensor) != module->ctx) {
+        qn_context_fail(module->ctx, QN_INVALID_ARGUMENT, "%s: \"%s\" belongs to another context",
+                        module->kind, name);
+        return NULL;
+    }
+    if (!qn_keep(tensor) || (trained && !qn_require_grad(tensor)))
+        return NULL;
+    if (!publish(module, (qn_named_tensor){.name = name, .tensor = tensor, .trained = trained},
+                 true)) {
+        out_of_memory(module);
+        return NULL;
+    }
+    if (trained)
+        qni_module_unflatten(module, false);
+    return tensor;
+}
+
+qn_tensor *qn_module_add_parameter(qn_module *module, const char *name, qn_tensor *parameter) {
+    return add_tensor(module, name, parameter, true);
+}
+
+qn_tensor *qn_module_add_buffer(qn_module *module, const char *name, qn_tensor *buffer) {
+    return add_tensor(module, name, buffer, false);
+}
+
+int qn_module_tensor_count(const qn_module *module) { return module ? module->tensor_count : 0; }
+
+qn_named_tensor qn_module_tensor(const qn_module *module, int index) {
+    if (!module || index < 0 || index >= module->tensor_count)
+        return (qn_named_tensor){0};
+    return module->tensors[index];
+}
+
+qn_tensor *qn_module_find(const qn_module *module, const char *name) {
+    for (int i = 0; module && name && i < module->tensor_count; i++)
+        if (strcmp(module->tensors[i].name, name) == 0)
+            return module->tensors[i].tensor;
+    return NULL;
+}
+
+int64_t qn_module_parameter_count(const qn_module *module) {
+    int64_t count = 0;
+    for (int i = 0; module && i < module->tensor_count; i++)
+        if (module->tensors[i].trained)
+            count += qn_tensor_count(module->tensors[i].tensor);
+    return count;
+}
+
+/* ---- children ---------------------------------------------------------------------------- */
+
+/* Whether a child may be added: it is free, of the same context, and not the module or around it.
+ */
+static bool child_fits(const qn_module *module, const qn_module *child) {
+    const char *why = NULL;
+    if (child->parent)
+        why = "has a parent already";
+    else if (child->ctx != module->ctx)
+        why = "belongs to another context";
+    for (const qn_module *m = module; m && !why; m = m->parent)
+        if (m == child)
+            why = "would be part of itself";
+    if (why)
+        qn_context_fail(module->ctx, QN_INVALID_ARGUMENT, "%s: child %s %s", module->kind,
+                        child->kind, why);
+    return !why;
+}
+
+static bool reserve_child(qn_module *module) {
+    if (module->child_count < module->child_capacity)
+        return true;
+    int capacity = module->child_capacity ? 2 * module->child_capacity : 4;
+    qn_module **children = realloc(module->children, (size_t)capacity * sizeof(*children));
+    if (!children)
+        return false;
+    module->children = children;
+    module->child_capacity = capacity;
+    return true;
+}
+
+/* Lists all tensors of a child in its new parent: all or none. */
+static bool publish_child(qn_module *module, const qn_module *child, const char *name) {
+    for (int i = 0; i < child->tensor_count; i++) {
+        qn_named_tensor tensor = child->tensors[i];
+        char *path = join_names(name, tensor.name);
+        tensor.name = path;
+        bool done = path && publish(module, tensor, false);
+        free(path);
+        if (!done) {
+            withdraw(module, i);
+            return false;
+        }
+    }
+    return true;
+}
+
+qn_module *qn_module_add_child(qn_module *module, const char *name, qn_module *child) {
+    if (!module || !child || !child_fits(module, child) || !name_is_free(module, name))
+        return NULL;
+    char *name_copy = strdup(name);
+    if (!name_copy || !reserve_child(module) || !publish_child(module, child, name)) {
+        free(name_copy);
+        out_of_memory(module);
+        return NULL;
+    }
+    child->name = name_copy;
+    child->parent = module;
+    module->children[module->child_count++] = child;
+    qn_context_disown(module->ctx, child);
+    if (qn_module_parameter_count(child) > 0)
+        qni_module_unflatten(module, false);
+    return child;
+}
+
+qn_module *qn_module_child(const qn_module *module, int index) {
+    return module && index >= 0 && index < module->child_count ? module->children[index] : NULL;
+}
+
+/* ---- use --------------------------------------------------------------------------------- */
+
+qn_tensor *qn_forward(qn_module *module, qn_tensor *x) {
+    return module && x ? module->forward(module, x) : NULL;
+}
+
+void qn_module_train(qn_module *module, bool training) {
+    if (!module)
+        return;
+    module->training = training;
+    for (int i = 0; i < module->child_count; i++)
+        qn_module_train(module->children[i], training);
+}
+
+bool qn_module_is_training(const qn_module *module) { return module && module->training; }

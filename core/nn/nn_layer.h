@@ -1,0 +1,19 @@
+/* nn_layer.h: what the layers share. They are modules as a user would write them, on quern.h alone.
+ */
+#ifndef QUERN_NN_LAYER_H
+#define QUERN_NN_LAYER_H
+
+#include "quern.h"
+
+/** A module with a copy of `data` as its own; NULL and an error when memory is out. */
+qn_module *qni_layer_new(qn_context *ctx, const char *kind, qn_forward_fn forward, const void *data,
+                         size_t bytes);
+
+/** Adds an f32 parameter, uniform within +-bound. NULL and an error on failure. */
+qn_tensor *qni_layer_uniform(qn_module *layer, const char *name, qn_shape shape, double bound);
+
+/** Adds an f32 parameter, or a buffer, with one value everywhere. NULL and an error on failure. */
+qn_tensor *qni_layer_constant(qn_module *layer, const char *name, qn_shape shape, double value,
+                              bool trained);
+
+#endif
