@@ -1,0 +1,213 @@
+#!/usr/bin/env bash
+# gates.sh [GATE ...]: every check of the tree, or those named. Called by `./run tests`, which installs
+# what they need. Output of each goes to build/gates/<gate>.log and is shown when the gate fails.
+#
+# The last line is `N passed, N failed, N skipped`, over all gates and all Criterion tests that ran.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+logs=$PWD/build/gates
+jobs=$(nproc)
+mkdir -p "$logs"
+export OMP_WAIT_POLICY=passive # threads of programs that run side by side must not spin
+
+passed=0 failed=0 skipped=0
+summary=()
+
+# A gate returns this after saying in its last line why it cannot run here.
+readonly SKIP=77
+
+# ---- building ---------------------------------------------------------------------------------------
+
+# build PRESET [CMAKE ARGUMENTS]
+build() {
+    local preset=$1
+    shift
+    cmake --preset "$preset" -DQUERN_WERROR=ON "$@" && cmake --build "build/$preset" -j "$jobs"
+}
+
+sources() { find core kernels backends examples benchmarks tests -name '*.[ch]' | sort; }
+
+gate_gcc() { build release -DCMAKE_C_COMPILER=gcc -DQUERN_TESTS=ON; }
+gate_clang() { build clang; }
+
+# ---- style ------------------------------------------------------------------------------------------
+
+gate_format() {
+    clang-format --version | grep -q 'version 14\.' || {
+        echo "the tree is formatted as clang-format 14 does it, and that is not here"
+        return $SKIP
+    }
+    sources | xargs clang-format --dry-run -Werror
+}
+
+gate_spelling() { codespell; }
+
+gate_shell() { find run .ci/run tests -name run -o -name '*.sh' | xargs shellcheck; }
+
+# Every file as the clang build compiles it, two at a time or as many as there are processors.
+gate_tidy() {
+    find core kernels backends examples benchmarks tests -name '*.c' |
+        grep -Ff <(sed -n 's|.*"file": ".*/\([^/]*\.c\)".*|/\1|p' build/clang/compile_commands.json) |
+        xargs -P "$jobs" -n 4 clang-tidy -p build/clang --quiet
+}
+
+# ---- tests ------------------------------------------------------------------------------------------
+
+# run_tests PRESET PROGRAM...: runs test programs; their numbers go to a file, for the last line.
+run_tests() {
+    local preset=$1 status=0 path name log
+    shift
+    for path in "$@"; do
+        name=$(basename "$path")
+        log=$logs/$preset-$name.txt
+        "$path" --verbose --short-filename > "$log" 2>&1 < /dev/null || status=1
+        echo "$name: $(sed -n 's/.*Synthesis: //p' "$log")"
+        grep -E '^\[(----|FAIL|SKIP|WARN)|: failed: ' "$log"
+        grep -q 'Synthesis:' "$log" || {
+            echo "$name ended without a summary"
+            status=1
+        }
+        sed -nE 's/.*Passing: ([0-9]+) .*Failing: ([0-9]+) .*/\1 \2 0/p; s/^\[SKIP.*/0 0 1/p' "$log" \
+            >> "$logs/counts"
+    done
+    return $status
+}
+
+gate_tests() { run_tests release build/release/bin/tests/test_*; }
+
+# sanitized PRESET PLANTED: runs a sanitizer's test programs. Reports go to files: Criterion calls a test
+# passed although its process ended with a report. The planted fault must be reported, nothing else.
+sanitized() {
+    local preset=$1 planted=build/$1/bin/tests/$2 reports=$PWD/build/$1/reports status=0
+    rm -rf "$reports"
+    mkdir -p "$reports"
+    export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:log_path=$reports/report
+    export UBSAN_OPTIONS=print_stacktrace=1:log_path=$reports/report
+    export TSAN_OPTIONS=ignore_noninstrumented_modules=1:log_path=$reports/report
+    # libomp tells the thread sanitizer through this library where OpenMP's threads meet.
+    export OMP_TOOL_LIBRARIES=libarcher.so
+    "$planted" > "$logs/$preset-planted.txt" 2>&1 < /dev/null
+    ls "$reports"/report* > /dev/null 2>&1 || {
+        echo "the fault in $2 was not reported"
+        return 1
+    }
+    rm "$reports"/report*
+    run_tests "$preset" "build/$preset/bin/tests"/test_* || status=1
+    ! cat "$reports"/report* 2> /dev/null || status=1
+    return $status
+}
+
+gate_asan() { build asan -DQUERN_TESTS=ON && sanitized asan planted_leak; }
+gate_tsan() { build tsan -DQUERN_TESTS=ON && sanitized tsan planted_race; }
+
+gate_lessons() {
+    local lesson
+    for lesson in build/release/bin/lessons/*; do
+        echo "$lesson"
+        (cd "$(mktemp -d)" && "$OLDPWD/$lesson") || return 1
+    done
+}
+
+# Each fuzz target for a short while, from a copy of its corpus.
+gate_fuzz() {
+    local target name status=0
+    build fuzz || return 1
+    export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=
+    for target in build/fuzz/bin/fuzz/*; do
+        name=$(basename "$target")
+        mkdir -p "build/fuzz/work/$name"
+        cp -r "tests/fuzz/corpus/$name/." "build/fuzz/work/$name" || return 1
+        "$target" -max_total_time="${FUZZ_SECONDS:-20}" -timeout=10 -rss_limit_mb=2048 -verbosity=0 \
+            -print_final_stats=1 -artifact_prefix="build/fuzz/$name-" "build/fuzz/work/$name" \
+            2>&1 < /dev/null || status=1
+    done
+    return $status
+}
+
+# ---- the library as it is delivered -----------------------------------------------------------------
+
+gate_exports() { tests/exports.sh build/release/libquern.so; }
+gate_install() { tests/install/install_check.sh build/release; }
+
+# What every x86-64 must be able to run holds no AVX instruction (their registers are ymm and zmm, their
+# mnemonics start with v).
+gate_baseline() {
+    local object status=0
+    for object in $(find build/release/CMakeFiles -name '*.o' | grep -vE 'quern_avx(2|512)\.dir'); do
+        ! objdump -d --no-show-raw-insn "$object" | grep -m1 -E '%[yz]mm|\sv[a-z0-9]+\s.*%xmm' || {
+            echo "$object holds AVX instructions"
+            status=1
+        }
+    done
+    return $status
+}
+
+# The tests above ran the AVX-512 kernels if the processor has what they were compiled for.
+gate_avx512() {
+    local feature
+    for feature in avx512f avx512bw avx512cd avx512dq avx512vl; do
+        grep -qw "$feature" /proc/cpuinfo || {
+            echo "AVX-512 kernels did not run: this processor lacks $feature"
+            return $SKIP
+        }
+    done
+    echo "AVX-512 kernels ran natively"
+}
+
+# ---- running them -----------------------------------------------------------------------------------
+
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+    red=$'\e[31m' green=$'\e[32m' yellow=$'\e[33m' plain=$'\e[0m'
+else
+    red='' green='' yellow='' plain=''
+fi
+
+# gate NAME WORDS: runs gate_NAME.
+gate() {
+    local name=$1 words=$2 start=$SECONDS status line
+    [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " == *" $name "* ]] || return 0
+    [ ! -t 1 ] || printf '  ....  %-10s %s\r' "$name" "$words"
+    ("gate_$name") > "$logs/$name.log" 2>&1 < /dev/null
+    status=$?
+    case $status in
+        0) passed=$((passed + 1)) line="${green}passed${plain}" ;;
+        "$SKIP") skipped=$((skipped + 1)) line="${yellow}skipped${plain}" ;;
+        *) failed=$((failed + 1)) line="${red}FAILED${plain}" ;;
+    esac
+    line=$(printf '%s  %-9s %4d s  %s' "$line" "$name" $((SECONDS - start)) "$words")
+    summary+=("$line")
+    printf '%s\n' "$line"
+    case $status in
+        0) ;;
+        "$SKIP") tail -n 1 "$logs/$name.log" ;;
+        *) grep -vE '^\[ *[0-9]+%\]|^-- ' "$logs/$name.log" | tail -n 60 | sed 's/^/    /' ;;
+    esac
+}
+
+only=("$@")
+rm -f "$logs/counts"
+gate format "layout of the sources (clang-format)"
+gate spelling "spelling (codespell)"
+gate shell "shell scripts (shellcheck)"
+gate gcc "build with gcc, warnings are errors"
+gate tests "all tests, optimised build"
+gate lessons "every lesson runs"
+gate exports "exported symbols are those of the header"
+gate baseline "no AVX outside the SIMD kernels"
+gate avx512 "AVX-512 kernels"
+gate install "use of the installed library: CMake and pkg-config, shared and static"
+gate clang "build with clang, warnings are errors"
+gate tidy "static analysis (clang-tidy)"
+gate asan "all tests under the address, undefined-behaviour and leak sanitizers"
+gate tsan "tests with threads under the thread sanitizer"
+gate fuzz "readers against random input"
+
+if [ -s "$logs/counts" ]; then
+    read -r p f s < <(awk '{ p += $1; f += $2; s += $3 } END { print p, f, s }' "$logs/counts")
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+fi
+printf '\n%d s; gates:\n' "$SECONDS"
+printf '  %s\n' "${summary[@]}"
+grep -h '^AVX-512' "$logs/avx512.log" 2> /dev/null
+printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,15 @@
+/* consumer.c: a program outside the tree that uses the installed library. */
+#include <math.h>
+#include <quern.h>
+#include <string.h>
+
+int main(void) {
+    qn_context *ctx = qn_context_new("cpu");
+    const float data[] = {1, 2, 3, 4};
+    qn_tensor *x = qn_from_data(ctx, QN_F32, QN_SHAPE(2, 2), data);
+    double sum = qn_item(qn_sum(qn_softmax(x, 1), QN_ALL, false));
+    printf("quern %s on %s: softmax rows sum to %g\n", qn_version(), qn_context_device(ctx), sum);
+    qn_status status = qn_context_error(ctx, stderr);
+    qn_context_free(ctx);
+    return status == QN_OK && fabs(sum - 2) < 1e-5 ? 0 : 1;
+}

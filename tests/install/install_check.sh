@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# install_check.sh BUILD: installs a build and uses it from outside the tree, every way there is.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+build=$(cd "$1" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+prefix=$work/prefix
+
+cmake --install "$build" --prefix "$prefix" > /dev/null
+find "$prefix" -type f | sed "s|$work/||" | sort
+
+# What runs must be linked with the library of this installation, or with none.
+links_shared() { ldd "$1" | grep -q "libquern.so.* $prefix/"; }
+links_static() { ! ldd "$1" | grep -q libquern; }
+
+cmake -S "$here" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" > /dev/null
+cmake --build "$work/cmake" > /dev/null
+links_shared "$work/cmake/with_shared"
+links_static "$work/cmake/with_static"
+"$work/cmake/with_shared"
+"$work/cmake/with_static"
+
+libdir=$(dirname "$(find "$prefix" -name libquern.a)")
+export PKG_CONFIG_PATH=$libdir/pkgconfig
+# Flags are words to the compiler, so they stay unquoted.
+# shellcheck disable=SC2046
+cc -o "$work/pc_shared" "$here/consumer.c" $(pkg-config --cflags --libs quern) -lm -Wl,-rpath,"$libdir"
+# shellcheck disable=SC2046
+cc -o "$work/pc_static" "$here/consumer.c" $(pkg-config --cflags quern) \
+    $(pkg-config --static --libs quern | sed "s|-lquern|-l:libquern.a|")
+links_shared "$work/pc_shared"
+links_static "$work/pc_static"
+"$work/pc_shared"
+"$work/pc_static"
+
+include=$(dirname "$(find "$prefix" -name quern.h)")
+c++ -std=c++17 -Wall -Wextra -Werror -fsyntax-only -x c++ "$include/quern.h"
+c++ -std=c++17 -Wall -Wextra -Werror -fsyntax-only -x c++ "$include/quern_backend.h"

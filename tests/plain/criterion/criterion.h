@@ -1,0 +1,123 @@
+/* criterion.h: as much of Criterion as runs tests in one plain process, one after another.
+ *
+ * Stands in for Criterion where the thread sanitizer is on: Criterion 2.4 maps memory where that
+ * sanitizer keeps its own, and aborts. Tests see the same names. The first failed assertion ends
+ * the program; options other than init, fini and disabled are taken and ignored. */
+#ifndef PLAIN_CRITERION_H
+#define PLAIN_CRITERION_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct plain_options {
+    void (*init)(void);
+    void (*fini)(void);
+    double timeout;
+    const char *description;
+    bool disabled;
+};
+
+/* A test, or the options of a whole suite (run is NULL). */
+struct plain_test {
+    const char *suite, *name;
+    void (*run)(void);
+    struct plain_options options;
+    struct plain_test *next;
+};
+
+static struct plain_test *plain_tests;
+
+#define PLAIN_ADD(entry, suite_name, test_name, function, ...)                                     \
+    __attribute__((constructor)) static void entry##_add(void) {                                   \
+        static struct plain_test entry = {                                                         \
+            .suite = #suite_name, .name = test_name, .run = function, .options = {__VA_ARGS__}};   \
+        entry.next = plain_tests;                                                                  \
+        plain_tests = &entry;                                                                      \
+    }
+
+#define TestSuite(suite, ...) PLAIN_ADD(plain_suite_##suite, suite, NULL, NULL, __VA_ARGS__)
+
+#define Test(suite, name, ...)                                                                     \
+    static void suite##_##name(void);                                                              \
+    PLAIN_ADD(plain_##suite##_##name, suite, #name, suite##_##name, __VA_ARGS__)                   \
+    static void suite##_##name(void)
+
+static inline void plain_check(bool holds, const char *file, int line, const char *words) {
+    if (!holds) {
+        fprintf(stderr, "%s:%d: failed: %s\n", file, line, words);
+        exit(1);
+    }
+}
+
+#define cr_assert(condition, ...) plain_check(condition, __FILE__, __LINE__, #condition)
+#define cr_assert_not(condition, ...) cr_assert(!(condition))
+#define cr_assert_eq(a, b, ...) cr_assert((a) == (b))
+#define cr_assert_neq(a, b, ...) cr_assert((a) != (b))
+#define cr_assert_lt(a, b, ...) cr_assert((a) < (b))
+#define cr_assert_leq(a, b, ...) cr_assert((a) <= (b))
+#define cr_assert_gt(a, b, ...) cr_assert((a) > (b))
+#define cr_assert_geq(a, b, ...) cr_assert((a) >= (b))
+#define cr_assert_null(a, ...) cr_assert((a) == NULL)
+#define cr_assert_not_null(a, ...) cr_assert((a) != NULL)
+#define cr_assert_str_eq(a, b, ...) cr_assert(strcmp(a, b) == 0)
+#define cr_assert_arr_eq(a, b, size, ...) cr_assert(memcmp(a, b, size) == 0)
+#define cr_assert_float_eq(a, b, tolerance, ...) cr_assert(fabs((a) - (b)) <= (tolerance))
+#define cr_assert_fail(...) cr_assert(false)
+#define cr_expect cr_assert
+#define cr_expect_not cr_assert_not
+#define cr_expect_eq cr_assert_eq
+#define cr_expect_neq cr_assert_neq
+#define cr_expect_lt cr_assert_lt
+#define cr_expect_leq cr_assert_leq
+#define cr_expect_gt cr_assert_gt
+#define cr_expect_geq cr_assert_geq
+#define cr_expect_null cr_assert_null
+#define cr_expect_not_null cr_assert_not_null
+#define cr_expect_str_eq cr_assert_str_eq
+#define cr_expect_arr_eq cr_assert_arr_eq
+#define cr_expect_float_eq cr_assert_float_eq
+#define cr_log_info(...) ((void)0)
+#define cr_log_warn(...) ((void)0)
+/* Ends the test as one that was not run. */
+#define cr_skip_test(...)                                                                          \
+    do {                                                                                           \
+        fprintf(stderr, "[SKIP] %s\n", __func__);                                                  \
+        return;                                                                                    \
+    } while (0)
+
+static inline const struct plain_options *plain_suite(const char *name) {
+    static const struct plain_options none;
+    for (const struct plain_test *entry = plain_tests; entry; entry = entry->next)
+        if (!entry->run && strcmp(entry->suite, name) == 0)
+            return &entry->options;
+    return &none;
+}
+
+static inline void plain_call(void (*hook)(void)) {
+    if (hook)
+        hook();
+}
+
+int main(void) {
+    int count = 0;
+    for (const struct plain_test *test = plain_tests; test; test = test->next) {
+        const struct plain_options *suite = plain_suite(test->suite);
+        if (!test->run || test->options.disabled || suite->disabled)
+            continue;
+        fprintf(stderr, "[RUN ] %s::%s\n", test->suite, test->name);
+        plain_call(suite->init);
+        plain_call(test->options.init);
+        test->run();
+        plain_call(test->options.fini);
+        plain_call(suite->fini);
+        count++;
+    }
+    fprintf(stderr, "[====] Synthesis: Tested: %d | Passing: %d | Failing: 0 | Crashing: 0\n",
+            count, count);
+    return 0;
+}
+
+#endif

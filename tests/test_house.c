@@ -1,0 +1,216 @@
+/* test_house.c: the tree keeps its own rules: who includes whom, names, lengths, a README a room.
+ */
+#include <criterion/criterion.h>
+#include <fts.h>
+#include <regex.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MAX_FILES = 2000, MAX_LINES = 600 };
+
+static const char *const rooms[] = {"core",     "kernels",    "backends",
+                                    "examples", "benchmarks", "tests"};
+
+/* Every file under the rooms, as a path from the source folder. */
+static char *files[MAX_FILES];
+static int file_count;
+
+static int by_name(const FTSENT **a, const FTSENT **b) {
+    return strcmp((*a)->fts_name, (*b)->fts_name);
+}
+
+static void open_house(void) {
+    for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", QUERN_SOURCE_DIR, rooms[i]);
+        FTS *walk = fts_open((char *[]){path, NULL}, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
+        cr_assert_not_null(walk, "cannot walk %s", path);
+        for (FTSENT *entry; (entry = fts_read(walk));)
+            if (entry->fts_info == FTS_F && file_count < MAX_FILES)
+                files[file_count++] = strdup(entry->fts_path + strlen(QUERN_SOURCE_DIR) + 1);
+        fts_close(walk);
+    }
+    cr_assert_gt(file_count, 20, "only %d files found", file_count);
+    cr_assert_lt(file_count, MAX_FILES, "more files than this test has room for");
+}
+
+static void close_house(void) {
+    while (file_count > 0)
+        free(files[--file_count]);
+}
+
+TestSuite(house, .init = open_house, .fini = close_house);
+
+static FILE *open_source(const char *path) {
+    char full[4096];
+    snprintf(full, sizeof full, "%s/%s", QUERN_SOURCE_DIR, path);
+    FILE *file = fopen(full, "r");
+    cr_assert_not_null(file, "cannot open %s", path);
+    return file;
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static bool ends_with(const char *text, const char *end) {
+    size_t length = strlen(text), end_length = strlen(end);
+    return length >= end_length && strcmp(text + length - end_length, end) == 0;
+}
+
+static bool starts_with(const char *text, const char *start) {
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+static bool is_code(const char *path) {
+    return ends_with(path, ".c") || ends_with(path, ".h") || ends_with(path, ".cu");
+}
+
+static void folder_of(const char *path, char *out, size_t size) {
+    snprintf(out, size, "%.*s", (int)(base_name(path) - path - 1), path);
+}
+
+static bool matches(const char *text, const char *pattern) {
+    regex_t regex;
+    cr_assert_eq(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB), 0, "pattern %s", pattern);
+    bool found = regexec(&regex, text, 0, NULL, 0) == 0;
+    regfree(&regex);
+    return found;
+}
+
+/* Reports a fault and goes on, so that one run shows all of them. */
+#define FAULT(...) cr_expect(false, __VA_ARGS__)
+
+static bool one_of(const char *name, const char *const *allowed) {
+    for (; *allowed; allowed++)
+        if (strcmp(name, *allowed) == 0)
+            return true;
+    return false;
+}
+
+static bool file_exists(const char *folder, const char *name) {
+    char path[8192];
+    snprintf(path, sizeof path, "%s/%s/%s", QUERN_SOURCE_DIR, folder, name);
+    return access(path, F_OK) == 0;
+}
+
+/* The headers of ours that a folder may include besides those of its own. */
+static const char *const *headers_for(const char *path) {
+    static const char *const backend[] = {"quern_types.h", "quern_backend.h", NULL};
+    static const char *const base[] = {"internal.h", "quern.h", "quern_types.h", "quern_backend.h",
+                                       NULL};
+    static const char *const user[] = {"quern.h", NULL};
+    static const char *const bench[] = {"quern.h", "op_cases.def", NULL};
+    if (starts_with(path, "kernels/") || starts_with(path, "backends/"))
+        return backend;
+    if (matches(path, "^core/([^/]*|ops/[^/]*)$"))
+        return base;
+    return starts_with(path, "benchmarks/") ? bench : user;
+}
+
+/* Whether some file of the tree has this name: <zlib.h> is nobody's here, <quern.h> is ours. */
+static bool is_ours(const char *name) {
+    for (int i = 0; i < file_count; i++)
+        if (strcmp(base_name(files[i]), base_name(name)) == 0)
+            return true;
+    return false;
+}
+
+static void check_include(const char *path, int line, const char *name) {
+    char folder[4096];
+    folder_of(path, folder, sizeof folder);
+    if (!is_ours(name) || one_of(name, headers_for(path)))
+        return;
+    bool beside = !strchr(name, '/') && file_exists(folder, name);
+    bool common = starts_with(path, "examples/") && file_exists("examples/common", name);
+    if (!beside && !common)
+        FAULT("%s:%d: may not include %s", path, line, name);
+}
+
+Test(house, includes) {
+    for (int i = 0; i < file_count; i++) {
+        if (!is_code(files[i]) || starts_with(files[i], "tests/"))
+            continue;
+        FILE *file = open_source(files[i]);
+        char text[1024], name[1024];
+        for (int line = 1; fgets(text, sizeof text, file); line++)
+            if (sscanf(text, " # include %*[<\"]%1023[^>\"]", name) == 1)
+                check_include(files[i], line, name);
+        fclose(file);
+    }
+}
+
+/* Names by room; the first pattern of a room that fits the path decides what the name must look
+ * like. */
+static const struct {
+    const char *where, *name;
+} names[] = {
+    {"^kernels/ref/.*\\.c$", "^([a-z0-9_]+_ref|ref_[a-z0-9_]+)\\.c$"},
+    {"^kernels/simd/.*\\.c$", "^([a-z0-9_]+_simd|simd_[a-z0-9_]+)\\.c$"},
+    {"^kernels/openblas/.*\\.c$", "^([a-z0-9_]+_openblas|openblas_[a-z0-9_]+)\\.c$"},
+    {"^tests/[^/]*\\.c$", "^test_[a-z0-9_]+\\.c$"},
+    {"^tests/fuzz/[^/]*\\.c$", "^fuzz_[a-z0-9_]+\\.c$"},
+    {"^examples/lessons/[^/]*\\.c$", "^[0-9]+_[a-z0-9_]+\\.c$"},
+    {"\\.(c|h|cu|def)$", "^[a-z0-9_]+\\.(c|h|cu|def)$"},
+};
+
+Test(house, file_names) {
+    for (int i = 0; i < file_count; i++) {
+        for (size_t rule = 0; rule < sizeof names / sizeof names[0]; rule++) {
+            if (!matches(files[i], names[rule].where))
+                continue;
+            if (!matches(base_name(files[i]), names[rule].name))
+                FAULT("%s: its name should look like %s", files[i], names[rule].name);
+            break;
+        }
+    }
+}
+
+Test(house, unique_names) {
+    for (int i = 0; i < file_count; i++)
+        for (int j = 0; j < i && is_code(files[i]); j++)
+            if (strcmp(base_name(files[i]), base_name(files[j])) == 0)
+                FAULT("%s and %s have one name", files[j], files[i]);
+}
+
+Test(house, lengths) {
+    for (int i = 0; i < file_count; i++) {
+        if (!is_code(files[i]) || strcmp(files[i], "core/quern.h") == 0)
+            continue;
+        FILE *file = open_source(files[i]);
+        int lines = 0;
+        for (int c; (c = getc(file)) != EOF;)
+            lines += c == '\n';
+        fclose(file);
+        if (lines > MAX_LINES)
+            FAULT("%s: %d lines, more than %d", files[i], lines, MAX_LINES);
+    }
+}
+
+Test(house, every_room_has_a_readme) {
+    char folder[4096], last[4096] = "";
+    for (int i = 0; i < file_count; i++) {
+        folder_of(files[i], folder, sizeof folder);
+        if (strcmp(folder, last) != 0 && is_code(files[i]) && !file_exists(folder, "README.md")) {
+            FAULT("%s has code and no README.md", folder);
+            strcpy(last, folder);
+        }
+    }
+}
+
+Test(house, no_unfinished_work) {
+    for (int i = 0; i < file_count; i++) {
+        if (!is_code(files[i]) || strcmp(files[i], "tests/test_house.c") == 0)
+            continue;
+        FILE *file = open_source(files[i]);
+        char text[1024];
+        for (int line = 1; fgets(text, sizeof text, file); line++)
+            if (strstr(text, "TODO") || strstr(text, "FIXME") || strstr(text, "XXX"))
+                FAULT("%s:%d: unfinished: %s", files[i], line, text);
+        fclose(file);
+    }
+}
