@@ -100,6 +100,16 @@ qn_status qni_infer_reduce(qni_infer *call) {
     return status;
 }
 
+qn_status qni_infer_extreme(qni_infer *call) {
+    const qn_view *x = &call->in[0]->view;
+    const qn_reduce_attrs *attrs = call->attrs;
+    for (int axis = 0; axis < x->rank; axis++)
+        if (attrs->axes >> axis & 1 && x->shape[axis] == 0)
+            return qn_context_fail(call->ctx, QN_SHAPE_MISMATCH, "%s: axis %d has no elements: %s",
+                                   call->op->name, axis, qni_text(call->in[0]).s);
+    return qni_infer_reduce(call);
+}
+
 qn_status qni_infer_grad(qni_infer *call) {
     qn_status status = qni_expect_float(call, 0);
     if (!status)

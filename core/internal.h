@@ -161,12 +161,15 @@ qn_tensor *qni_apply_view(const qni_op *op, qn_tensor *x, const void *attrs, con
 /* Shorter forms. */
 qn_tensor *qni_unary(const qni_op *op, qn_tensor *x, const void *attrs);
 qn_tensor *qni_binary(const qni_op *op, qn_tensor *a, qn_tensor *b, const void *attrs);
+/** A reduction with qn_reduce_attrs over `axes`; without keepdim the reduced axes are dropped (reduce.c). */
+qn_tensor *qni_reduce(const qni_op *op, qn_tensor *x, qn_axes axes, int correction, bool keepdim);
 
 /* Shape rules that many operations share (infer.c). Each records an error in words. */
 qn_status qni_infer_unary(qni_infer *call);   /**< one f32 or f64 input, output alike */
 qn_status qni_infer_binary(qni_infer *call);  /**< floating-point inputs of one dtype, broadcast */
 qn_status qni_infer_compare(qni_infer *call); /**< two inputs of one dtype, broadcast, output u8 */
 qn_status qni_infer_reduce(qni_infer *call);  /**< qn_reduce_attrs: reduced axes become 1 */
+qn_status qni_infer_extreme(qni_infer *call); /**< the same, an error when there is nothing to choose from */
 qn_status qni_infer_grad(qni_infer *call);    /**< (g, x) of one shape and dtype; output alike */
 qn_status qni_infer_axis(qni_infer *call);    /**< qn_axis_attrs: axis exists; output as input 0 */
 /** Broadcast of two shapes; false if they do not fit. */
@@ -236,6 +239,12 @@ void qni_give(qni_backward *b, int i, qn_tensor *grad);
 qn_tensor *qni_target(qni_backward *b, int i);
 /** The first gradient of a leaf; makes it if it is not there, contents not set. */
 qn_tensor *qni_leaf_grad(qn_tensor *leaf);
+/** The part of g, the gradient of max(a, b), that is a's: all where a > b, half where a equals b, none
+ * where a < b; all where either is NaN (maximum.c). */
+qn_tensor *qni_share_of_greater(qn_tensor *g, qn_tensor *a, qn_tensor *b);
+/** The gradient of x for y = max or min of x over axes: g where x equals y, divided by how many do
+ * (max.c). */
+void qni_extreme_backward(qni_backward *b);
 /** Sums x down to `shape` (to which it was once broadcast from); `target` as in qni_apply_to(). */
 qn_tensor *qni_sum_to(qn_tensor *x, qn_shape shape, qn_tensor *target);
 

@@ -1,0 +1,19 @@
+/* add.c: y = a + b. */
+#include "internal.h"
+
+/* da = db = g. */
+static void add_backward(qni_backward *b) {
+    qni_give(b, 0, b->grad[0]);
+    qni_give(b, 1, b->grad[0]);
+}
+
+const qni_op qni_op_add = {
+    .name = "add",
+    .inputs = 2,
+    .outputs = 1,
+    .elementwise = true,
+    .infer = qni_infer_binary,
+    .backward = add_backward,
+};
+
+qn_tensor *qn_add(qn_tensor *a, qn_tensor *b) { return qni_binary(&qni_op_add, a, b, NULL); }

@@ -1,0 +1,37 @@
+/* cast.c: the same values in another dtype. */
+#include "internal.h"
+
+/* Which dtype to convert to is known to the output alone: for the kernels cast has no attributes.
+ */
+typedef struct cast_attrs {
+    int32_t dtype;
+} cast_attrs;
+
+static qn_status cast_infer(qni_infer *call) {
+    const cast_attrs *attrs = call->attrs;
+    call->dtype[0] = (qn_dtype)attrs->dtype;
+    call->shape[0] = qni_shape_of(&call->in[0]->view);
+    return QN_OK;
+}
+
+/* dx = g in x's dtype. */
+static void cast_backward(qni_backward *b) {
+    qni_give(b, 0, qn_cast(b->grad[0], b->in[0]->view.dtype));
+}
+
+const qni_op qni_op_cast = {
+    .name = "cast",
+    .inputs = 1,
+    .outputs = 1,
+    .attrs_size = sizeof(cast_attrs),
+    .elementwise = true,
+    .infer = cast_infer,
+    .backward = cast_backward,
+};
+
+qn_tensor *qn_cast(qn_tensor *x, qn_dtype dtype) {
+    if (!x || x->view.dtype == dtype)
+        return x;
+    cast_attrs attrs = {.dtype = (int32_t)dtype};
+    return qni_unary(&qni_op_cast, x, &attrs);
+}

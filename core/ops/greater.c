@@ -1,0 +1,15 @@
+/* greater.c: y = a > b, as 0 or 1. */
+#include "internal.h"
+
+const qni_op qni_op_greater = {
+    .name = "greater",
+    .inputs = 2,
+    .outputs = 1,
+    .elementwise = true,
+    .infer = qni_infer_compare,
+    .constant = true,
+};
+
+qn_tensor *qn_greater(qn_tensor *a, qn_tensor *b) {
+    return qni_binary(&qni_op_greater, a, b, NULL);
+}

@@ -1,0 +1,16 @@
+/* neg.c: y = -x. */
+#include "internal.h"
+
+/* dx = -g. */
+static void neg_backward(qni_backward *b) { qni_give(b, 0, qn_neg(b->grad[0])); }
+
+const qni_op qni_op_neg = {
+    .name = "neg",
+    .inputs = 1,
+    .outputs = 1,
+    .elementwise = true,
+    .infer = qni_infer_unary,
+    .backward = neg_backward,
+};
+
+qn_tensor *qn_neg(qn_tensor *x) { return qni_unary(&qni_op_neg, x, NULL); }

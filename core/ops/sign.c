@@ -1,0 +1,13 @@
+/* sign.c: y = -1, 0 or 1; its derivative is 0 wherever there is one. */
+#include "internal.h"
+
+const qni_op qni_op_sign = {
+    .name = "sign",
+    .inputs = 1,
+    .outputs = 1,
+    .elementwise = true,
+    .infer = qni_infer_unary,
+    .constant = true,
+};
+
+qn_tensor *qn_sign(qn_tensor *x) { return qni_unary(&qni_op_sign, x, NULL); }
