@@ -1,0 +1,189 @@
+/* dataset.c: datasets from descriptions, and slices of them. */
+#include "quern.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct qn_dataset {
+    qn_context *ctx;
+    qn_dataset_desc desc; /* name and class_names are copies */
+};
+
+/* What a slice knows of the dataset that it is a part of. */
+typedef struct slice {
+    const qn_dataset *parent;
+    int64_t start;
+} slice;
+
+static void destroy_names(const char *const *names, int64_t count) {
+    for (int64_t i = 0; names && i < count; i++) {
+        free((char *)names[i]);
+    }
+    free((void *)names);
+}
+
+static const char *const *copy_names(const char *const *names, int64_t count) {
+    char **copies = calloc((size_t)count, sizeof *copies);
+    for (int64_t i = 0; copies && i < count; i++) {
+        copies[i] = strdup(names[i] ? names[i] : "");
+        if (!copies[i]) {
+            destroy_names((const char *const *)copies, i);
+            return NULL;
+        }
+    }
+    return (const char *const *)copies;
+}
+
+static void destroy_data(const qn_dataset_desc *desc) {
+    if (desc->destroy) {
+        desc->destroy(desc->data);
+    }
+}
+
+static void destroy_dataset(void *object) {
+    qn_dataset *dataset = object;
+    destroy_data(&dataset->desc);
+    destroy_names(dataset->desc.class_names, dataset->desc.classes);
+    free((char *)dataset->desc.name);
+    free(dataset);
+}
+
+static bool has_elements(qn_shape shape) {
+    for (int i = 0; i < shape.rank; i++) {
+        if (shape.dim[i] < 1) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What is wrong with a description; NULL if nothing is. */
+static const char *find_fault(const qn_dataset_desc *desc) {
+    if (!desc->get) {
+        return "get is NULL";
+    }
+    if (desc->count < 1) {
+        return "there are no samples";
+    }
+    if ((unsigned)desc->x_dtype >= QN_DTYPE_COUNT || (unsigned)desc->y_dtype >= QN_DTYPE_COUNT) {
+        return "no such dtype";
+    }
+    /* A batch has one axis more than a sample. */
+    if (desc->x_shape.rank < 0 || desc->x_shape.rank >= QN_MAX_DIMS || desc->y_shape.rank < 0 ||
+        desc->y_shape.rank >= QN_MAX_DIMS) {
+        return "a sample has too many dimensions";
+    }
+    if (!has_elements(desc->x_shape) || !has_elements(desc->y_shape)) {
+        return "an extent of the sample is not positive";
+    }
+    if (desc->classes < 0) {
+        return "the number of classes is negative";
+    }
+    return NULL;
+}
+
+/* A dataset with copies of the description's names; NULL when memory is out. */
+static qn_dataset *copy_desc(qn_context *ctx, const qn_dataset_desc *desc) {
+    qn_dataset *dataset = calloc(1, sizeof *dataset);
+    if (!dataset) {
+        return NULL;
+    }
+    dataset->ctx = ctx;
+    dataset->desc = *desc;
+    dataset->desc.name = strdup(desc->name ? desc->name : "dataset");
+    dataset->desc.class_names = NULL;
+    bool named = desc->class_names && desc->classes > 0;
+    if (named) {
+        dataset->desc.class_names = copy_names(desc->class_names, desc->classes);
+    }
+    if (!dataset->desc.name || (named && !dataset->desc.class_names)) {
+        free((char *)dataset->desc.name);
+        destroy_names(dataset->desc.class_names, desc->classes);
+        free(dataset);
+        return NULL;
+    }
+    return dataset;
+}
+
+qn_dataset *qn_dataset_new(qn_context *ctx, const qn_dataset_desc *desc) {
+    if (!desc) {
+        return NULL;
+    }
+    const char *name = desc->name ? desc->name : "dataset";
+    const char *fault = find_fault(desc);
+    if (!ctx || qn_context_error(ctx, NULL) || fault) {
+        destroy_data(desc);
+        if (fault) {
+            qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s: %s", name, fault);
+        }
+        return NULL;
+    }
+    qn_dataset *dataset = copy_desc(ctx, desc);
+    if (!dataset) {
+        destroy_data(desc);
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for the dataset", name);
+        return NULL;
+    }
+    return qn_context_own(ctx, dataset, destroy_dataset) ? NULL : dataset;
+}
+
+void qn_dataset_free(qn_dataset *dataset) {
+    if (dataset) {
+        qn_context_disown(dataset->ctx, dataset);
+        destroy_dataset(dataset);
+    }
+}
+
+const qn_dataset_desc *qn_dataset_info(const qn_dataset *dataset) {
+    return dataset ? &dataset->desc : NULL;
+}
+
+qn_context *qn_dataset_context(const qn_dataset *dataset) { return dataset ? dataset->ctx : NULL; }
+
+qn_status qn_dataset_get(const qn_dataset *dataset, int64_t index, void *x, void *y) {
+    if (!dataset) {
+        return QN_INVALID_ARGUMENT;
+    }
+    const qn_dataset_desc *desc = &dataset->desc;
+    if (index < 0 || index >= desc->count) {
+        return qn_context_fail(dataset->ctx, QN_INVALID_ARGUMENT,
+                               "%s: no sample %lld, there are %lld", desc->name, (long long)index,
+                               (long long)desc->count);
+    }
+    qn_status status = desc->get(desc->data, index, x, y);
+    if (status) {
+        return qn_context_fail(dataset->ctx, status, "%s: sample %lld: %s", desc->name,
+                               (long long)index, qn_status_string(status));
+    }
+    return QN_OK;
+}
+
+static qn_status get_from_slice(void *data, int64_t index, void *x, void *y) {
+    const slice *part = data;
+    const qn_dataset_desc *desc = &part->parent->desc;
+    return desc->get(desc->data, part->start + index, x, y);
+}
+
+qn_dataset *qn_dataset_slice(qn_dataset *dataset, int64_t start, int64_t end) {
+    if (!dataset) {
+        return NULL;
+    }
+    qn_dataset_desc desc = dataset->desc;
+    if (start < 0 || end <= start || end > desc.count) {
+        qn_context_fail(dataset->ctx, QN_INVALID_ARGUMENT,
+                        "%s: no slice %lld to %lld, there are %lld samples", desc.name,
+                        (long long)start, (long long)end, (long long)desc.count);
+        return NULL;
+    }
+    slice *part = malloc(sizeof *part);
+    if (!part) {
+        qn_context_fail(dataset->ctx, QN_OUT_OF_MEMORY, "%s: no memory for a slice", desc.name);
+        return NULL;
+    }
+    *part = (slice){dataset, start};
+    desc.count = end - start;
+    desc.get = get_from_slice;
+    desc.data = part;
+    desc.destroy = free;
+    return qn_dataset_new(dataset->ctx, &desc);
+}

@@ -1,0 +1,74 @@
+/* file_bytes.c: reads whole files into memory. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "file_bytes.h"
+
+enum { FIRST_CAPACITY = 1 << 16 };
+
+/* Bytes to make room for: one more than the file has, so that its end is seen without growing. */
+static size_t expected_size(FILE *file) {
+    struct stat info;
+    if (fstat(fileno(file), &info) != 0 || !S_ISREG(info.st_mode) || info.st_size <= 0) {
+        return FIRST_CAPACITY;
+    }
+    return (size_t)info.st_size + 1;
+}
+
+static qn_status read_stream(qn_context *ctx, const char *path, FILE *file, qni_bytes *out) {
+    size_t capacity = expected_size(file);
+    out->data = malloc(capacity);
+    while (out->data) {
+        out->size += fread(out->data + out->size, 1, capacity - out->size, file);
+        if (ferror(file)) {
+            return qn_context_fail(ctx, QN_IO_ERROR, "%s: offset %zu: %s", path, out->size,
+                                   strerror(errno));
+        }
+        if (out->size < capacity) {
+            return QN_OK;
+        }
+        capacity *= 2;
+        uint8_t *grown = realloc(out->data, capacity);
+        if (!grown) {
+            break;
+        }
+        out->data = grown;
+    }
+    return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for %zu bytes", path, capacity);
+}
+
+static bool is_gzip(const qni_bytes *bytes) {
+    return bytes->size >= 2 && bytes->data[0] == 0x1f && bytes->data[1] == 0x8b;
+}
+
+qn_status qni_bytes_read(qn_context *ctx, const char *path, qni_bytes *out) {
+    *out = (qni_bytes){0};
+    qn_status earlier = qn_context_error(ctx, NULL);
+    if (earlier) {
+        return earlier;
+    }
+    if (!path) {
+        return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the name of the file to read is NULL");
+    }
+    FILE *file = fopen(path, "rb");
+    if (!file) {
+        return qn_context_fail(ctx, QN_IO_ERROR, "%s: %s", path, strerror(errno));
+    }
+    setvbuf(file, NULL, _IONBF, 0); /* reads go straight to the destination */
+    qni_bytes bytes = {0};
+    qn_status status = read_stream(ctx, path, file, &bytes);
+    fclose(file);
+    if (!status && is_gzip(&bytes)) {
+        status = qni_gunzip(ctx, path, &bytes, out);
+        free(bytes.data);
+        return status;
+    }
+    if (status) {
+        free(bytes.data);
+        return status;
+    }
+    *out = bytes;
+    return QN_OK;
+}

@@ -1,0 +1,22 @@
+/* file_bytes.h: whole files in memory, for the readers in this folder. */
+#ifndef QUERN_FILE_BYTES_H
+#define QUERN_FILE_BYTES_H
+
+#include "quern.h"
+
+/** A file's bytes, to be freed with free(data). */
+typedef struct qni_bytes {
+    uint8_t *data;
+    size_t size;
+} qni_bytes;
+
+/** Reads a whole file, decompressing it if it is gzip. On failure `out` is empty.
+ *
+ * Errors: IO_ERROR (cannot be opened or read), BAD_FORMAT (gzip truncated or corrupt),
+ * OUT_OF_MEMORY; each names the file. */
+qn_status qni_bytes_read(qn_context *ctx, const char *path, qni_bytes *out);
+
+/** Decompresses gzip data (RFC 1952, any number of members) that came from the file `path`. */
+qn_status qni_gunzip(qn_context *ctx, const char *path, const qni_bytes *packed, qni_bytes *out);
+
+#endif

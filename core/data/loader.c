@@ -1,0 +1,242 @@
+/* loader.c: batches of a dataset, prepared ahead on a thread.
+ *
+ * The thread fills a ring of slots in host memory, epoch after epoch, and never touches the
+ * context; qn_loader_next() turns the oldest full slot into tensors on the caller's thread. Without
+ * the thread the same slots are filled when they are asked for. */
+#include "quern.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loader_batch.h"
+
+enum { RING_SLOTS = 4 };
+
+struct qn_loader {
+    qn_dataset *dataset;
+    qni_maker maker;
+    qn_loader_position position; /* the batch to give next */
+    int64_t *given;              /* indices of the batch given last */
+    qni_slot ring[RING_SLOTS];
+    int slots;
+
+    bool
+        threaded; /* the thread runs: the lock guards what follows, and the maker is the thread's */
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int first, full; /* `full` slots are filled, from `first` on, round the ring */
+    bool stop;
+};
+
+/* ---- the ring -------------------------------------------------------------------------------- */
+
+static void *prefetch(void *argument) {
+    qn_loader *loader = argument;
+    pthread_mutex_lock(&loader->lock);
+    for (;;) {
+        while (!loader->stop && loader->full == loader->slots) {
+            pthread_cond_wait(&loader->changed, &loader->lock);
+        }
+        if (loader->stop) {
+            break;
+        }
+        qni_slot *slot = &loader->ring[(loader->first + loader->full) % loader->slots];
+        pthread_mutex_unlock(&loader->lock);
+        qni_maker_next(&loader->maker, slot);
+        pthread_mutex_lock(&loader->lock);
+        loader->full++;
+        pthread_cond_signal(&loader->changed);
+    }
+    pthread_mutex_unlock(&loader->lock);
+    return NULL;
+}
+
+/* Starts the thread, unless the loader is to do without. All signals are blocked in it, so that
+ * they reach the program's own threads. */
+static qn_status start_thread(qn_loader *loader) {
+    if (loader->maker.opts.no_prefetch) {
+        return QN_OK;
+    }
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&loader->thread, NULL, prefetch, loader);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error) {
+        return qn_context_fail(qn_dataset_context(loader->dataset), QN_OUT_OF_MEMORY,
+                               "loader of %s: cannot start a thread: %s", loader->maker.desc->name,
+                               strerror(error));
+    }
+    loader->threaded = true;
+    return QN_OK;
+}
+
+/* Stops the thread, after the batch that it is at, and empties the ring. */
+static void stop_thread(qn_loader *loader) {
+    if (loader->threaded) {
+        pthread_mutex_lock(&loader->lock);
+        loader->stop = true;
+        pthread_cond_signal(&loader->changed);
+        pthread_mutex_unlock(&loader->lock);
+        pthread_join(loader->thread, NULL);
+        loader->threaded = false;
+        loader->stop = false;
+    }
+    loader->first = loader->full = 0;
+}
+
+/* The oldest filled slot. It stays filled until release_slot(). */
+static const qni_slot *oldest_slot(qn_loader *loader) {
+    if (!loader->threaded) {
+        if (loader->full == 0) {
+            qni_maker_next(&loader->maker, &loader->ring[loader->first]);
+            loader->full = 1;
+        }
+        return &loader->ring[loader->first];
+    }
+    pthread_mutex_lock(&loader->lock);
+    while (loader->full == 0) {
+        pthread_cond_wait(&loader->changed, &loader->lock);
+    }
+    const qni_slot *slot = &loader->ring[loader->first];
+    pthread_mutex_unlock(&loader->lock);
+    return slot;
+}
+
+static void release_slot(qn_loader *loader) {
+    pthread_mutex_lock(&loader->lock);
+    loader->first = (loader->first + 1) % loader->slots;
+    loader->full--;
+    pthread_cond_signal(&loader->changed);
+    pthread_mutex_unlock(&loader->lock);
+}
+
+/* ---- what programs call ---------------------------------------------------------------------- */
+
+static void destroy_loader(void *object) {
+    qn_loader *loader = object;
+    stop_thread(loader);
+    for (int i = 0; i < loader->slots; i++) {
+        qni_slot_close(&loader->ring[i]);
+    }
+    qni_maker_close(&loader->maker);
+    free(loader->given);
+    pthread_mutex_destroy(&loader->lock);
+    pthread_cond_destroy(&loader->changed);
+    free(loader);
+}
+
+/* Takes all memory and starts the thread. On failure destroy_loader() is still due. */
+static qn_status open_loader(qn_loader *loader, qn_dataset *dataset, const qn_loader_opts *opts) {
+    pthread_mutex_init(&loader->lock, NULL);
+    pthread_cond_init(&loader->changed, NULL);
+    loader->dataset = dataset;
+    qn_status status = qni_maker_open(&loader->maker, dataset, opts);
+    if (status) {
+        return status;
+    }
+    loader->slots = loader->maker.opts.no_prefetch ? 1 : RING_SLOTS;
+    loader->given = calloc((size_t)loader->maker.opts.batch_size, sizeof *loader->given);
+    bool enough = loader->given;
+    for (int i = 0; enough && i < loader->slots; i++) {
+        enough = qni_slot_open(&loader->ring[i], &loader->maker);
+    }
+    if (!enough) {
+        return qn_context_fail(qn_dataset_context(dataset), QN_OUT_OF_MEMORY,
+                               "loader of %s: no memory for batches of %lld",
+                               loader->maker.desc->name, (long long)loader->maker.opts.batch_size);
+    }
+    return start_thread(loader);
+}
+
+qn_loader *qn_loader_new(qn_dataset *dataset, const qn_loader_opts *opts) {
+    qn_context *ctx = qn_dataset_context(dataset);
+    if (!dataset || qn_context_error(ctx, NULL)) {
+        return NULL;
+    }
+    qn_loader *loader = calloc(1, sizeof *loader);
+    if (!loader) {
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "loader of %s: no memory",
+                        qn_dataset_info(dataset)->name);
+        return NULL;
+    }
+    if (open_loader(loader, dataset, opts)) {
+        destroy_loader(loader);
+        return NULL;
+    }
+    return qn_context_own(ctx, loader, destroy_loader) ? NULL : loader;
+}
+
+void qn_loader_free(qn_loader *loader) {
+    if (loader) {
+        qn_context_disown(qn_dataset_context(loader->dataset), loader);
+        destroy_loader(loader);
+    }
+}
+
+int64_t qn_loader_batches(const qn_loader *loader) { return loader ? loader->maker.batches : 0; }
+
+/* A tensor with the samples of a batch, one after the other. */
+static qn_tensor *batch_tensor(qn_context *ctx, qn_dtype dtype, qn_shape sample, int64_t size,
+                               const void *data) {
+    qn_shape shape = {.rank = sample.rank + 1, .dim = {size}};
+    memcpy(shape.dim + 1, sample.dim, (size_t)sample.rank * sizeof *sample.dim);
+    return qn_from_data(ctx, dtype, shape, data);
+}
+
+bool qn_loader_next(qn_loader *loader, qn_batch *batch) {
+    *batch = (qn_batch){0};
+    qn_context *ctx = loader ? qn_dataset_context(loader->dataset) : NULL;
+    if (!loader || qn_context_error(ctx, NULL)) {
+        return false;
+    }
+    if (loader->position.batch == loader->maker.batches) {
+        loader->position = (qn_loader_position){loader->position.epoch + 1, 0};
+        return false;
+    }
+    const qni_slot *slot = oldest_slot(loader);
+    const qn_dataset_desc *desc = loader->maker.desc;
+    if (slot->status) {
+        qn_context_fail(ctx, slot->status, "loader of %s: sample %lld: %s", desc->name,
+                        (long long)slot->failed, qn_status_string(slot->status));
+        return false;
+    }
+    qn_tensor *x = batch_tensor(ctx, desc->x_dtype, desc->x_shape, slot->size, slot->x);
+    qn_tensor *y = batch_tensor(ctx, desc->y_dtype, desc->y_shape, slot->size, slot->y);
+    if (!x || !y) {
+        return false;
+    }
+    memcpy(loader->given, slot->indices, (size_t)slot->size * sizeof *loader->given);
+    *batch = (qn_batch){.x = x, .y = y, .size = slot->size, .indices = loader->given};
+    release_slot(loader);
+    loader->position.batch++;
+    return true;
+}
+
+qn_loader_position qn_loader_tell(const qn_loader *loader) {
+    return loader ? loader->position : (qn_loader_position){0};
+}
+
+qn_status qn_loader_seek(qn_loader *loader, qn_loader_position position) {
+    if (!loader) {
+        return QN_INVALID_ARGUMENT;
+    }
+    int64_t batches = loader->maker.batches;
+    if (position.epoch < 0 || position.batch < 0 || position.batch > batches) {
+        return qn_context_fail(qn_dataset_context(loader->dataset), QN_INVALID_ARGUMENT,
+                               "loader of %s: no batch %lld in epoch %lld, there are %lld",
+                               loader->maker.desc->name, (long long)position.batch,
+                               (long long)position.epoch, (long long)batches);
+    }
+    stop_thread(loader);
+    loader->position = position;
+    if (position.batch ==
+        batches) { /* given out to the last: the next to make is of the next epoch */
+        position = (qn_loader_position){position.epoch + 1, 0};
+    }
+    loader->maker.position = position;
+    return start_thread(loader);
+}
