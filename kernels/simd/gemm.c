@@ -1,0 +1,189 @@
+/* gemm.c: the innermost kernels of products, and packing. See gemm.h for the scheme. */
+#include "gemm.h"
+
+/* ---- tiles ------------------------------------------------------------------------------- */
+
+/* The last vector of a row of c may be a part of one. */
+SIMD_INLINE vf load_last(const float *c, int64_t part) {
+    return part == V_WIDTH ? v_load(c) : v_load_part(c, part);
+}
+
+SIMD_INLINE void store_last(float *c, vf x, int64_t part) {
+    if (part == V_WIDTH)
+        v_store(c, x);
+    else
+        v_store_part(c, x, part);
+}
+
+/* The kernel for one height and width. All but `t` are constants where this is inlined. */
+SIMD_INLINE void tile(int rows, int vecs, bool direct, bool indexed, const gemm_tile *t) {
+    const int last = vecs - 1;
+    const float *a = t->a, *b = t->b;
+    const int32_t *offset = t->b_offset;
+    const int64_t a_step = t->a_step, b_step = t->b_step, c_step = t->c_step;
+    const int64_t k = t->k, part = t->cols - last * V_WIDTH;
+    float *c = t->c;
+    vf acc[GEMM_ROWS][2];
+    GEMM_UNROLL
+    for (int i = 0; i < rows; i++)
+        acc[i][0] = acc[i][last] = (vf){0};
+    for (int64_t p = 0; p < k; p++) {
+        const float *row = indexed ? b + offset[p] : b + p * b_step;
+        const vf b0 = v_load(row), b1 = v_load(row + last * V_WIDTH);
+        GEMM_UNROLL
+        for (int i = 0; i < rows; i++) {
+            const vf ai = v_set(direct ? a[i * a_step] : a[i]);
+            acc[i][0] = v_fma(ai, b0, acc[i][0]);
+            if (vecs > 1)
+                acc[i][1] = v_fma(ai, b1, acc[i][1]);
+        }
+        a += direct ? 1 : rows;
+    }
+    if (t->accumulate) {
+        GEMM_UNROLL
+        for (int i = 0; i < rows; i++) {
+            if (vecs > 1)
+                acc[i][0] += v_load(c + i * c_step);
+            acc[i][last] += load_last(c + i * c_step + last * V_WIDTH, part);
+        }
+    }
+    GEMM_UNROLL
+    for (int i = 0; i < rows; i++) {
+        if (vecs > 1)
+            v_store(c + i * c_step, acc[i][0]);
+        store_last(c + i * c_step + last * V_WIDTH, acc[i][last], part);
+    }
+}
+
+/* One switch for each way of reading the operands. */
+#define GEMM_CASE(height)                                                                          \
+    case height:                                                                                   \
+        if (t->cols > V_WIDTH)                                                                     \
+            tile(height, 2, direct, indexed, t);                                                   \
+        else                                                                                       \
+            tile(height, 1, direct, indexed, t);                                                   \
+        break;
+
+SIMD_INLINE void tile_of_height(const gemm_tile *t, bool direct, bool indexed) {
+    switch (t->rows) { GEMM_ROWS_LIST(GEMM_CASE) }
+}
+
+void gemm_tile_run(const gemm_tile *t) {
+    if (t->b_offset)
+        tile_of_height(t, false, true);
+    else if (t->a_step)
+        tile_of_height(t, true, false);
+    else
+        tile_of_height(t, false, false);
+}
+
+/* ---- transposing registers --------------------------------------------------------------- */
+
+/* One round of a square transpose: in each 2 x 2 arrangement of blocks of `size` lanes, held by
+ * rows a and b, the off-diagonal blocks change places. */
+SIMD_INLINE void exchange(int size, vf *a, vf *b) {
+    const vf x = *a, y = *b;
+#if V_WIDTH == 16
+#define LANES(...) __builtin_shufflevector(x, y, __VA_ARGS__)
+    if (size == 1) {
+        *a = LANES(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30);
+        *b = LANES(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
+    } else if (size == 2) {
+        *a = LANES(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
+        *b = LANES(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+    } else if (size == 4) {
+        *a = LANES(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
+        *b = LANES(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+    } else {
+        *a = LANES(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+        *b = LANES(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+    }
+#else
+#define LANES(...) __builtin_shufflevector(x, y, __VA_ARGS__)
+    if (size == 1) {
+        *a = LANES(0, 8, 2, 10, 4, 12, 6, 14);
+        *b = LANES(1, 9, 3, 11, 5, 13, 7, 15);
+    } else if (size == 2) {
+        *a = LANES(0, 1, 8, 9, 4, 5, 12, 13);
+        *b = LANES(2, 3, 10, 11, 6, 7, 14, 15);
+    } else {
+        *a = LANES(0, 1, 2, 3, 8, 9, 10, 11);
+        *b = LANES(4, 5, 6, 7, 12, 13, 14, 15);
+    }
+#endif
+#undef LANES
+}
+
+/* Transposes V_WIDTH vectors, a square of floats. */
+SIMD_INLINE void transpose(vf *r) {
+    GEMM_UNROLL
+    for (int size = 1; size < V_WIDTH; size *= 2) {
+        GEMM_UNROLL
+        for (int i = 0; i < V_WIDTH; i++)
+            if ((i & size) == 0)
+                exchange(size, &r[i], &r[i + size]);
+    }
+}
+
+/* ---- packing ----------------------------------------------------------------------------- */
+
+/* Lanes lie side by side: a row of them is copied for each p. */
+static void pack_rows(const float *src, int64_t k_step, int lanes, int64_t k, float *dst,
+                      int64_t pitch) {
+    for (int64_t p = 0; p < k; p++, src += k_step, dst += pitch)
+        v_store(dst, lanes == V_WIDTH ? v_load(src) : v_load_part(src, lanes));
+}
+
+/* Each lane runs along k: squares of V_WIDTH steps are transposed in registers. */
+static void pack_columns(const float *src, int64_t lane_step, int lanes, int64_t k, float *dst,
+                         int64_t pitch) {
+    for (int64_t p = 0; p < k; p += V_WIDTH, src += V_WIDTH) {
+        const int64_t part = gemm_min(V_WIDTH, k - p);
+        vf r[V_WIDTH];
+        GEMM_UNROLL
+        for (int lane = 0; lane < V_WIDTH; lane++)
+            r[lane] = lane < lanes ? part == V_WIDTH ? v_load(src + lane * lane_step)
+                                                     : v_load_part(src + lane * lane_step, part)
+                                   : (vf){0};
+        transpose(r);
+        GEMM_UNROLL
+        for (int q = 0; q < V_WIDTH; q++)
+            if (q < part)
+                v_store(dst + q * pitch, r[q]);
+        dst += part * pitch;
+    }
+}
+
+void gemm_pack(const float *src, int64_t lane_step, int64_t k_step, int lanes, int64_t k,
+               float *dst, int64_t pitch) {
+    if (lane_step == 1) {
+        pack_rows(src, k_step, lanes, k, dst, pitch);
+    } else if (k_step == 1) {
+        pack_columns(src, lane_step, lanes, k, dst, pitch);
+    } else {
+        for (int64_t p = 0; p < k; p++, src += k_step, dst += pitch) {
+            v_store(dst, (vf){0});
+            for (int lane = 0; lane < lanes; lane++)
+                dst[lane] = src[lane * lane_step];
+        }
+    }
+}
+
+void gemm_transpose(const float *src, int64_t src_step, int rows, int64_t cols, float *dst,
+                    int64_t dst_step, bool accumulate) {
+    for (int64_t j = 0; j < cols; j += V_WIDTH, src += V_WIDTH) {
+        const int64_t part = gemm_min(V_WIDTH, cols - j);
+        vf r[V_WIDTH];
+        GEMM_UNROLL
+        for (int i = 0; i < V_WIDTH; i++)
+            r[i] = i < rows ? v_load(src + i * src_step) : (vf){0};
+        transpose(r);
+        GEMM_UNROLL
+        for (int q = 0; q < V_WIDTH; q++) {
+            float *at = dst + q * dst_step;
+            if (q < part)
+                v_store_part(at, accumulate ? v_load_part(at, rows) + r[q] : r[q], rows);
+        }
+        dst += part * dst_step;
+    }
+}
