@@ -1,0 +1,307 @@
+/* fit.c: qn_fit(), the training loop. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "train.h"
+
+/* ---- making ready -------------------------------------------------------------------------- */
+
+static void fill_defaults(qn_fit_opts *opts) {
+    if (opts->optimizer.lr == 0)
+        opts->optimizer = qn_adam(1e-3);
+    if (!opts->loss)
+        opts->loss = qn_cross_entropy;
+    if (opts->epochs <= 0)
+        opts->epochs = 1;
+    if (opts->batch_size <= 0)
+        opts->batch_size = 64;
+    if (opts->eval_batch_size <= 0)
+        opts->eval_batch_size = opts->batch_size > 64 ? 256 : 4 * opts->batch_size;
+}
+
+/** The first reason why a run cannot be, or QN_OK. */
+static qn_status check(const qn_module *module, const qn_dataset *train, const qn_dataset *test) {
+    qn_context *ctx = module ? qn_module_context(module) : train ? qn_dataset_context(train) : NULL;
+    if (!ctx)
+        return QN_INVALID_ARGUMENT;
+    qn_status status = qn_context_error(ctx, NULL);
+    if (status)
+        return status;
+    if (!module || !train || qn_dataset_context(train) != ctx ||
+        (test && qn_dataset_context(test) != ctx))
+        return qn_context_fail(ctx, QN_INVALID_ARGUMENT,
+                               "fit: needs a module and datasets of one context");
+    if (qn_dataset_info(train)->count == 0)
+        return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "fit: '%s' has no samples",
+                               qn_dataset_info(train)->name);
+    return QN_OK;
+}
+
+/** Makes what a run needs: optimizer, schedule, loader, and a place for the losses. */
+static qn_status prepare(qni_fit *fit) {
+    const qn_fit_opts *opts = &fit->opts;
+    fit->optimizer = qn_optimizer_new(fit->module, opts->optimizer);
+    fit->loader = qn_loader_new(fit->train, &(qn_loader_opts){.batch_size = opts->batch_size,
+                                                              .shuffle = true,
+                                                              .seed = opts->seed,
+                                                              .augment = opts->augment});
+    if (!fit->optimizer || !fit->loader)
+        return qn_context_error(fit->ctx, NULL);
+    fit->batches = qn_loader_batches(fit->loader);
+    fit->scheduler = qn_scheduler_new(fit->optimizer, opts->schedule, fit->batches, opts->epochs);
+    fit->loss_sum = qn_keep(qn_zeros(fit->ctx, QN_F64, QN_SCALAR));
+    fit->epochs = calloc((size_t)opts->epochs, sizeof *fit->epochs);
+    if (!fit->epochs)
+        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: no memory for %d epochs",
+                               opts->epochs);
+    return qn_context_error(fit->ctx, NULL);
+}
+
+static qn_status begin(qni_fit *fit) {
+    qn_status status = prepare(fit);
+    if (!status && fit->opts.resume)
+        status = qni_checkpoint_load(fit);
+    fit->first_epoch = fit->epoch_count;
+    fit->started = fit->epoch_started = qni_now();
+    if (!status && fit->opts.checkpoint) /* also shows now, not later, that it can be written */
+        status = qni_checkpoint_save(fit);
+    if (!status)
+        status = qni_log_begin(fit);
+    qni_progress_begin(fit);
+    return status;
+}
+
+static void release(qni_fit *fit) {
+    qni_progress_clear(fit);
+    qn_loader_free(fit->loader);
+    qn_scheduler_free(fit->scheduler);
+    qn_optimizer_free(fit->optimizer);
+    qn_tensor_free(fit->loss_sum);
+    free(fit->epochs);
+    if (fit->log)
+        fclose(fit->log);
+}
+
+/* ---- a step -------------------------------------------------------------------------------- */
+
+/** Reads the mean loss of the epoch so far from the device; a loss that ran away is an error. */
+static qn_status read_loss(qni_fit *fit, double *mean) {
+    *mean = qn_item(fit->loss_sum) / (double)fit->samples;
+    if (isfinite(*mean))
+        return QN_OK;
+    return qn_context_fail(
+        fit->ctx, QN_INVALID_ARGUMENT,
+        "fit: the loss became %s in epoch %d, by batch %lld of %lld, at learning "
+        "rate %g: a lower one may help",
+        isnan(*mean) ? "NaN" : "infinite", fit->epoch_count + 1, (long long)fit->batch,
+        (long long)fit->batches, qn_optimizer_lr(fit->optimizer));
+}
+
+static qn_status train_batch(qni_fit *fit, const qn_batch *batch) {
+    qn_tensor *loss = fit->opts.loss(qn_forward(fit->module, batch->x), batch->y);
+    if (!loss)
+        return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT, "fit: the loss gave no tensor");
+    qn_status status = qn_backward(loss);
+    if (!status) {
+        qn_scheduler_step(fit->scheduler);
+        status = qn_optimizer_step(fit->optimizer);
+    }
+    if (!status)
+        status = qni_accumulate(fit->loss_sum, loss, (double)batch->size);
+    fit->batch++;
+    fit->samples += batch->size;
+    return status;
+}
+
+static bool wants_stop(const qni_fit *fit) {
+    return (fit->opts.handle_interrupt && qni_interrupt_seen()) ||
+           (fit->opts.stop && *fit->opts.stop);
+}
+
+/** What comes between two batches: the bar, a checkpoint, the wish to stop. */
+static qn_status between_batches(qni_fit *fit) {
+    int every = fit->opts.checkpoint_steps;
+    bool save =
+        fit->opts.checkpoint && every > 0 && qn_optimizer_steps(fit->optimizer) % every == 0;
+    bool draw = qni_progress_due(fit);
+    fit->interrupted = wants_stop(fit);
+    save |= fit->opts.checkpoint && fit->interrupted;
+    if (!save && !draw)
+        return QN_OK;
+    double loss;
+    qn_status status = read_loss(fit, &loss);
+    if (!status && draw)
+        qni_progress_draw(fit, loss);
+    if (!status && save)
+        status = qni_checkpoint_save(fit);
+    return status;
+}
+
+/** Trains until the epoch ends or the run is interrupted. */
+static qn_status train_batches(qni_fit *fit) {
+    qn_batch batch;
+    qn_status status = QN_OK;
+    qn_module_train(fit->module, true);
+    while (!status && !fit->interrupted && qn_loader_next(fit->loader, &batch)) {
+        status = train_batch(fit, &batch);
+        qn_step_end(fit->ctx);
+        if (!status && fit->batch < fit->batches)
+            status = between_batches(fit);
+    }
+    return status ? status : qn_context_error(fit->ctx, NULL);
+}
+
+/* ---- an epoch ------------------------------------------------------------------------------ */
+
+/** Position of the best of the epochs so far: by accuracy where that is known, else by loss. */
+static int best_epoch(const qni_fit *fit) {
+    int best = 0;
+    for (int i = 1; i < fit->epoch_count; i++) {
+        const qni_epoch *a = &fit->epochs[i], *b = &fit->epochs[best];
+        bool better = isnan(a->test_accuracy) ? a->test_loss < b->test_loss
+                                              : a->test_accuracy > b->test_accuracy;
+        if (better)
+            best = i;
+    }
+    return best;
+}
+
+/** Whether the validation loss has not improved for opts.early_stop epochs. */
+static bool stalled(const qni_fit *fit) {
+    int best = 0;
+    for (int i = 1; i < fit->epoch_count; i++)
+        if (fit->epochs[i].test_loss < fit->epochs[best].test_loss)
+            best = i;
+    return fit->opts.early_stop > 0 && fit->epoch_count - 1 - best >= fit->opts.early_stop;
+}
+
+/** Everything that is told and saved of an epoch that has ended. */
+static qn_status tell_epoch(qni_fit *fit) {
+    qn_status status = QN_OK;
+    if (fit->opts.save_best && best_epoch(fit) == fit->epoch_count - 1)
+        status = qni_model_save(fit, fit->opts.save_best);
+    if (!status)
+        status = qni_log_epoch(fit, fit->epoch_count);
+    if (!status && fit->opts.checkpoint)
+        status = qni_checkpoint_save(fit);
+    qni_progress_epoch(fit);
+    return status;
+}
+
+static qn_status end_epoch(qni_fit *fit) {
+    qni_epoch record = {.lr = qn_optimizer_lr(fit->optimizer)};
+    qn_status status = read_loss(fit, &record.train_loss);
+    if (status)
+        return status;
+    double trained = qni_now() - fit->epoch_started;
+    record.samples_per_second = (double)(fit->samples - fit->samples_earlier) / trained;
+    qn_metrics test = {.loss = NAN, .accuracy = NAN};
+    if (fit->opts.validation)
+        test = qn_evaluate(fit->module, fit->opts.validation, fit->opts.loss,
+                           fit->opts.eval_batch_size);
+    record.test_loss = test.loss;
+    record.test_accuracy = test.accuracy;
+    record.seconds = fit->epoch_earlier + qni_now() - fit->epoch_started;
+    qn_scheduler_metric(fit->scheduler, fit->opts.validation ? test.loss : record.train_loss);
+    fit->epochs[fit->epoch_count++] = record;
+    fit->batch = fit->samples = fit->samples_earlier = 0;
+    fit->epoch_earlier = 0;
+    fit->epoch_started = qni_now();
+    status = qn_fill(fit->loss_sum, 0);
+    if (!status)
+        status = qn_context_error(fit->ctx, NULL);
+    return status ? status : tell_epoch(fit);
+}
+
+/* ---- the run ------------------------------------------------------------------------------- */
+
+static qn_status train(qni_fit *fit) {
+    qn_status status = QN_OK;
+    while (!status && !fit->interrupted && fit->epoch_count < fit->opts.epochs && !stalled(fit)) {
+        status = train_batches(fit);
+        if (!status && !fit->interrupted)
+            status = end_epoch(fit);
+        if (fit->epoch_count < fit->opts.epochs)
+            fit->interrupted = wants_stop(fit);
+    }
+    return status;
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/** Median of the epochs' training speeds; 0 when none has ended. */
+static double median_speed(const qni_fit *fit) {
+    double *speeds = calloc((size_t)fit->epoch_count + 1, sizeof *speeds);
+    if (!speeds || fit->epoch_count == 0) {
+        free(speeds);
+        return 0;
+    }
+    for (int i = 0; i < fit->epoch_count; i++)
+        speeds[i] = fit->epochs[i].samples_per_second;
+    qsort(speeds, (size_t)fit->epoch_count, sizeof *speeds, compare_doubles);
+    double low = speeds[(fit->epoch_count - 1) / 2], high = speeds[fit->epoch_count / 2];
+    free(speeds);
+    return (low + high) / 2;
+}
+
+static qn_fit_result summary(const qni_fit *fit) {
+    qn_fit_result result = {.epochs = fit->epoch_count,
+                            .train_loss = NAN,
+                            .validation = {.loss = NAN, .accuracy = NAN},
+                            .best_accuracy = NAN,
+                            .seconds = fit->earlier + qni_now() - fit->started,
+                            .samples_per_second = median_speed(fit),
+                            .interrupted = fit->interrupted};
+    if (fit->epoch_count == 0)
+        return result;
+    const qni_epoch *last = &fit->epochs[fit->epoch_count - 1];
+    result.train_loss = last->train_loss;
+    result.best_epoch = best_epoch(fit) + 1;
+    result.best_accuracy = fit->epochs[result.best_epoch - 1].test_accuracy;
+    if (fit->opts.validation)
+        result.validation = (qn_metrics){.loss = last->test_loss,
+                                         .accuracy = last->test_accuracy,
+                                         .samples = qn_dataset_info(fit->opts.validation)->count};
+    return result;
+}
+
+/** Saves the model and ends log and report; `status` is what the training came to. */
+static qn_status end(qni_fit *fit, qn_status status) {
+    qn_fit_result result = summary(fit);
+    if (!status && fit->interrupted)
+        qni_progress_interrupted(fit);
+    if (!status && fit->opts.save)
+        status = qni_model_save(fit, fit->opts.save);
+    if (!status && fit->opts.report && !fit->interrupted)
+        status = qni_report_write(fit, &result);
+    if (!status)
+        status = qni_log_end(fit, &result);
+    if (fit->opts.result)
+        *fit->opts.result = result;
+    return status ? status : fit->interrupted ? QN_INTERRUPTED : QN_OK;
+}
+
+qn_status qn_fit(qn_module *module, qn_dataset *train_set, const qn_fit_opts *opts) {
+    qni_fit fit = {.module = module, .train = train_set};
+    if (opts)
+        fit.opts = *opts;
+    qn_status status = check(module, train_set, fit.opts.validation);
+    if (status)
+        return status;
+    fit.ctx = qn_module_context(module);
+    fill_defaults(&fit.opts);
+    if (fit.opts.handle_interrupt)
+        qni_interrupt_catch();
+    status = begin(&fit);
+    if (!status)
+        status = train(&fit);
+    status = end(&fit, status);
+    if (fit.opts.handle_interrupt)
+        qni_interrupt_restore();
+    release(&fit);
+    return status;
+}

@@ -1,0 +1,92 @@
+/* fit_log.c: the JSON-lines log: a "start" line, a line an epoch, and "done" (or "interrupted").
+ *
+ * Each line is flushed as it is written. After a resume the file is written anew from what the
+ * checkpoint remembers, so that nothing that the killed run did after it is told twice. */
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+#include "train.h"
+
+/** A number; null where it is not known. */
+static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+/** Writes one object, which is released, as a line. */
+static qn_status write_line(qni_fit *fit, json_t *line) {
+    if (!line)
+        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "log: no memory for a line");
+    bool failed = json_dumpf(line, fit->log, JSON_REAL_PRECISION(10)) ||
+                  fputc('\n', fit->log) == EOF || fflush(fit->log);
+    json_decref(line);
+    if (failed)
+        return qn_context_fail(fit->ctx, QN_IO_ERROR, "log: cannot write '%s': %s", fit->opts.log,
+                               strerror(errno));
+    return QN_OK;
+}
+
+/** The caller's settings and those of the run, as one object of texts. */
+static json_t *settings(const qni_fit *fit) {
+    qni_pairs pairs = {0};
+    qni_fit_settings(fit, &pairs);
+    json_t *object = json_object();
+    for (int i = 0; i < pairs.count; i++)
+        json_object_set_new(object, pairs.items[i].key, json_string(pairs.items[i].value));
+    for (int i = 0; i < fit->opts.settings_count; i++)
+        json_object_set_new(object, fit->opts.settings[i].key,
+                            json_string(fit->opts.settings[i].value));
+    qni_pairs_free(&pairs);
+    return object;
+}
+
+static qn_status log_start(qni_fit *fit) {
+    const qn_dataset *test = fit->opts.validation;
+    return write_line(
+        fit, json_pack("{s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:i, s:o}", "event", "start",
+                       "version", qn_version(), "device", qn_context_device(fit->ctx), "threads",
+                       qn_context_threads(fit->ctx), "epochs", fit->opts.epochs, "parameters",
+                       (json_int_t)qn_module_parameter_count(fit->module), "train_samples",
+                       (json_int_t)qn_dataset_info(fit->train)->count, "test_samples",
+                       (json_int_t)(test ? qn_dataset_info(test)->count : 0), "resumed_epochs",
+                       fit->first_epoch, "settings", settings(fit)));
+}
+
+qn_status qni_log_begin(qni_fit *fit) {
+    if (!fit->opts.log)
+        return QN_OK;
+    fit->log = fopen(fit->opts.log, "w");
+    if (!fit->log)
+        return qn_context_fail(fit->ctx, QN_IO_ERROR, "log: cannot write '%s': %s", fit->opts.log,
+                               strerror(errno));
+    qn_status status = log_start(fit);
+    for (int epoch = 1; epoch <= fit->epoch_count && !status; epoch++)
+        status = qni_log_epoch(fit, epoch);
+    return status;
+}
+
+qn_status qni_log_epoch(qni_fit *fit, int epoch) {
+    if (!fit->log)
+        return QN_OK;
+    const qni_epoch *record = &fit->epochs[epoch - 1];
+    return write_line(fit, json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o}", "event", "epoch",
+                                     "epoch", epoch, "train_loss", number(record->train_loss),
+                                     "test_loss", number(record->test_loss), "test_accuracy",
+                                     number(record->test_accuracy), "samples_per_second",
+                                     number(record->samples_per_second), "seconds",
+                                     number(record->seconds)));
+}
+
+qn_status qni_log_end(qni_fit *fit, const qn_fit_result *result) {
+    if (!fit->log)
+        return QN_OK;
+    if (result->interrupted)
+        return write_line(fit, json_pack("{s:s, s:i, s:I}", "event", "interrupted", "epoch",
+                                         fit->epoch_count + 1, "batch", (json_int_t)fit->batch));
+    return write_line(
+        fit, json_pack("{s:s, s:o, s:i, s:o, s:o, s:o, s:I, s:s, s:i}", "event", "done",
+                       "test_accuracy", number(result->validation.accuracy), "epochs",
+                       result->epochs, "seconds", number(result->seconds), "samples_per_second",
+                       number(result->samples_per_second), "peak_rss_mb", number(qni_peak_rss_mb()),
+                       "parameters", (json_int_t)qn_module_parameter_count(fit->module), "device",
+                       qn_context_device(fit->ctx), "threads", qn_context_threads(fit->ctx)));
+}

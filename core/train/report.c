@@ -1,0 +1,219 @@
+/* report.c: the HTML page of a run: its order, its tables, and the file. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "report.h"
+
+/* ---- text ---------------------------------------------------------------------------------- */
+
+void qni_html_text(FILE *out, const char *text) {
+    for (; *text; text++)
+        switch (*text) {
+        case '&':
+            fputs("&amp;", out);
+            break;
+        case '<':
+            fputs("&lt;", out);
+            break;
+        case '>':
+            fputs("&gt;", out);
+            break;
+        case '"':
+            fputs("&quot;", out);
+            break;
+        default:
+            fputc(*text, out);
+        }
+}
+
+void qni_html_class(FILE *out, const qn_dataset_desc *info, int64_t class_index) {
+    if (info->class_names)
+        qni_html_text(out, info->class_names[class_index]);
+    else
+        fprintf(out, "%lld", (long long)class_index);
+}
+
+/* ---- what stands at the top ---------------------------------------------------------------- */
+
+static void write_tile(FILE *out, const char *value, const char *label) {
+    fprintf(out, "<div class=\"tile\"><b>%s</b><span>%s</span></div>\n", value, label);
+}
+
+static void write_tiles(FILE *out, const qni_fit *fit, const qn_fit_result *result) {
+    char text[32];
+    fputs("<section class=\"tiles\">\n", out);
+    if (isfinite(result->validation.accuracy)) {
+        snprintf(text, sizeof text, "%.2f&#8239;%%", 100 * result->validation.accuracy);
+        write_tile(out, text, "test accuracy");
+    }
+    if (isfinite(result->validation.loss)) {
+        snprintf(text, sizeof text, "%.4f", result->validation.loss);
+        write_tile(out, text, "test loss");
+    }
+    snprintf(text, sizeof text, "%.4f", result->train_loss);
+    write_tile(out, text, "train loss, last epoch");
+    write_tile(out, qni_clock_text(result->seconds, text), "training time");
+    snprintf(text, sizeof text, "%.0f", result->samples_per_second);
+    write_tile(out, text, "samples per second");
+    snprintf(text, sizeof text, "%lld", (long long)qn_module_parameter_count(fit->module));
+    write_tile(out, text, "parameters");
+    fputs("</section>\n", out);
+}
+
+static void write_heading(FILE *out, const qni_fit *fit, const qn_fit_result *result) {
+    char when[32] = "";
+    time_t now = time(NULL);
+    struct tm parts;
+    if (localtime_r(&now, &parts))
+        strftime(when, sizeof when, "%Y-%m-%d %H:%M", &parts);
+    fputs("<h1>", out);
+    qni_html_text(out, fit->opts.title ? fit->opts.title : "Training run");
+    fprintf(out, "</h1>\n<p class=\"sub\">%d epoch%s on ", result->epochs,
+            result->epochs == 1 ? "" : "s");
+    qni_html_text(out, qn_dataset_info(fit->train)->name);
+    fprintf(out, ", %lld samples; %s, Quern %s</p>\n",
+            (long long)qn_dataset_info(fit->train)->count, when, qn_version());
+}
+
+/* ---- tables -------------------------------------------------------------------------------- */
+
+static void write_number_cell(FILE *out, double value, int digits) {
+    if (isfinite(value))
+        fprintf(out, "<td>%.*f</td>", digits, value);
+    else
+        fputs("<td>&ndash;</td>", out);
+}
+
+static void write_epochs(FILE *out, const qni_fit *fit) {
+    fputs(
+        "<section><h2>Epochs</h2>\n<div class=\"scroll\"><table "
+        "class=\"numbers\"><tr><th>epoch</th>"
+        "<th>train loss</th><th>test loss</th><th>test accuracy %</th><th>learning rate at end</th>"
+        "<th>samples/s</th><th>seconds</th></tr>\n",
+        out);
+    for (int i = 0; i < fit->epoch_count; i++) {
+        const qni_epoch *epoch = &fit->epochs[i];
+        fprintf(out, "<tr><td>%d</td>", i + 1);
+        write_number_cell(out, epoch->train_loss, 4);
+        write_number_cell(out, epoch->test_loss, 4);
+        write_number_cell(out, 100 * epoch->test_accuracy, 2);
+        fprintf(out, "<td>%.3g</td>", epoch->lr);
+        write_number_cell(out, epoch->samples_per_second, 0);
+        write_number_cell(out, epoch->seconds, 1);
+        fputs("</tr>\n", out);
+    }
+    fputs("</table></div></section>\n", out);
+}
+
+static void write_row(FILE *out, const char *key, const char *value) {
+    fputs("<tr><th>", out);
+    qni_html_text(out, key);
+    fputs("</th><td>", out);
+    qni_html_text(out, value);
+    fputs("</td></tr>\n", out);
+}
+
+static void write_settings(FILE *out, const qni_fit *fit, const qni_pairs *settings) {
+    fputs("<section><h2>Settings</h2>\n<table class=\"facts\">\n", out);
+    for (int i = 0; i < fit->opts.settings_count; i++)
+        write_row(out, fit->opts.settings[i].key, fit->opts.settings[i].value);
+    for (int i = 0; i < settings->count; i++)
+        if (strcmp(settings->items[i].value, "0") != 0)
+            write_row(out, settings->items[i].key, settings->items[i].value);
+    fputs("</table></section>\n", out);
+}
+
+static void write_machine(FILE *out, const qni_pairs *machine) {
+    fputs("<section><h2>Machine</h2>\n<table class=\"facts\">\n", out);
+    for (int i = 0; i < machine->count; i++)
+        write_row(out, machine->items[i].key, machine->items[i].value);
+    fputs("</table></section>\n", out);
+}
+
+/** One row for each module without children, in order; deeper ones are indented. */
+static void write_layers(FILE *out, const qn_module *module, int depth) {
+    const qn_module *child;
+    for (int i = 0; (child = qn_module_child(module, i)); i++) {
+        fprintf(out, "<tr><td style=\"padding-left:%dem\">", depth);
+        qni_html_text(out, qn_module_kind(child));
+        fprintf(out, "</td><td>%lld</td></tr>\n", (long long)qn_module_parameter_count(child));
+        write_layers(out, child, depth + 1);
+    }
+}
+
+static void write_model(FILE *out, const qn_module *module) {
+    fputs("<section><h2>Model</h2>\n<table class=\"numbers model\"><tr><th>layer</th>"
+          "<th>parameters</th></tr>\n",
+          out);
+    write_layers(out, module, 0);
+    fprintf(out, "<tr class=\"sum\"><td>");
+    qni_html_text(out, qn_module_kind(module));
+    fprintf(out, "</td><td>%lld</td></tr>\n</table></section>\n",
+            (long long)qn_module_parameter_count(module));
+}
+
+/* ---- the file ------------------------------------------------------------------------------ */
+
+static qn_status write_page(FILE *out, qni_fit *fit, const qn_fit_result *result,
+                            const qni_inspection *found) {
+    qni_pairs settings = {0}, machine = {0};
+    qni_fit_settings(fit, &settings);
+    qni_machine(fit->ctx, &machine);
+    qn_status status = QN_OK;
+    qni_report_head(out, fit->opts.title ? fit->opts.title : "Training run");
+    write_heading(out, fit, result);
+    write_tiles(out, fit, result);
+    qni_report_charts(out, fit);
+    if (found->confusion) {
+        qni_report_confusion(out, qn_dataset_info(fit->opts.validation), found);
+        status = qni_report_mistakes(out, fit->opts.validation, found);
+    }
+    write_epochs(out, fit);
+    fputs("<div class=\"columns\">\n", out);
+    write_settings(out, fit, &settings);
+    write_model(out, fit->module);
+    write_machine(out, &machine);
+    fputs("</div>\n</main></body></html>\n", out);
+    qni_pairs_free(&settings);
+    qni_pairs_free(&machine);
+    return status;
+}
+
+/** Writes the page aside and renames it, so that a kill leaves no half page. */
+static qn_status write_file(qni_fit *fit, const qn_fit_result *result, const qni_inspection *found,
+                            const char *aside) {
+    FILE *out = fopen(aside, "w");
+    qn_status status = QN_OK;
+    bool failed = !out;
+    if (out) {
+        status = write_page(out, fit, result, found);
+        failed = ferror(out) != 0;
+        failed |= fclose(out) != 0;
+    }
+    if (!status && (failed || rename(aside, fit->opts.report)))
+        status = qn_context_fail(fit->ctx, QN_IO_ERROR, "report: cannot write '%s': %s",
+                                 fit->opts.report, strerror(errno));
+    if (status)
+        remove(aside);
+    return status;
+}
+
+qn_status qni_report_write(qni_fit *fit, const qn_fit_result *result) {
+    static const char suffix[] = ".part";
+    qni_inspection found = {0};
+    qn_status status = fit->opts.validation ? qni_inspect(fit, &found) : QN_OK;
+    size_t size = strlen(fit->opts.report) + sizeof suffix;
+    char *aside = malloc(size);
+    if (!status && !aside)
+        status = qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: no memory for a file name");
+    if (!status) {
+        snprintf(aside, size, "%s%s", fit->opts.report, suffix);
+        status = write_file(fit, result, &found, aside);
+    }
+    free(aside);
+    free(found.confusion);
+    return status;
+}

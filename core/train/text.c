@@ -1,0 +1,102 @@
+/* text.c: settings and times in words, for checkpoints, log and report. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "train.h"
+
+void qni_pairs_add(qni_pairs *pairs, const char *key, const char *format, ...) {
+    if (pairs->count == pairs->capacity) {
+        int capacity = pairs->capacity ? 2 * pairs->capacity : 32;
+        qni_pair *items = realloc(pairs->items, (size_t)capacity * sizeof *items);
+        if (!items) {
+            pairs->failed = true;
+            return;
+        }
+        pairs->items = items;
+        pairs->capacity = capacity;
+    }
+    qni_pair *pair = &pairs->items[pairs->count++];
+    snprintf(pair->key, sizeof pair->key, "%s", key);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(pair->value, sizeof pair->value, format, arguments);
+    va_end(arguments);
+}
+
+void qni_pairs_add_number(qni_pairs *pairs, const char *key, double value) {
+    char text[40];
+    snprintf(text, sizeof text, "%.15g", value);
+    bool exact = strtod(text, NULL) == value;
+    qni_pairs_add(pairs, key, "%.*g", exact ? 15 : 17, value);
+}
+
+void qni_pairs_free(qni_pairs *pairs) {
+    free(pairs->items);
+    *pairs = (qni_pairs){0};
+}
+
+static void add_optimizer(const qn_optimizer_spec *spec, qni_pairs *out) {
+    static const char *const names[] = {[QN_OPT_SGD] = "sgd",
+                                        [QN_OPT_ADAM] = "adam",
+                                        [QN_OPT_RMSPROP] = "rmsprop",
+                                        [QN_OPT_ADADELTA] = "adadelta"};
+    bool adamw = spec->kind == QN_OPT_ADAM && spec->decoupled;
+    qni_pairs_add(out, "optimizer", "%s", adamw ? "adamw" : names[spec->kind]);
+    qni_pairs_add_number(out, "learning rate", spec->lr);
+    qni_pairs_add_number(out, "weight decay", spec->weight_decay);
+    qni_pairs_add_number(out, "decoupled decay", spec->decoupled);
+    qni_pairs_add_number(out, "momentum", spec->momentum);
+    qni_pairs_add_number(out, "dampening", spec->dampening);
+    qni_pairs_add_number(out, "nesterov", spec->nesterov);
+    qni_pairs_add_number(out, "beta1", spec->beta1);
+    qni_pairs_add_number(out, "beta2", spec->beta2);
+    qni_pairs_add_number(out, "alpha", spec->alpha);
+    qni_pairs_add_number(out, "rho", spec->rho);
+    qni_pairs_add_number(out, "epsilon", spec->epsilon);
+    qni_pairs_add_number(out, "clip norm", spec->clip_norm);
+    qni_pairs_add_number(out, "clip value", spec->clip_value);
+}
+
+static void add_schedule(const qn_schedule *schedule, int epochs, qni_pairs *out) {
+    static const char *const names[] = {[QN_SCHEDULE_CONSTANT] = "constant",
+                                        [QN_SCHEDULE_STEP] = "step",
+                                        [QN_SCHEDULE_COSINE] = "cosine",
+                                        [QN_SCHEDULE_ONE_CYCLE] = "one-cycle",
+                                        [QN_SCHEDULE_PLATEAU] = "plateau"};
+    bool spans = schedule->kind == QN_SCHEDULE_COSINE || schedule->kind == QN_SCHEDULE_ONE_CYCLE;
+    qni_pairs_add(out, "schedule", "%s", names[schedule->kind]);
+    /* The other schedules do not look at the end, so such a run may be made longer. */
+    qni_pairs_add_number(out, "schedule epochs", spans ? epochs : 0);
+    qni_pairs_add_number(out, "warm-up epochs", schedule->warmup);
+    qni_pairs_add_number(out, "schedule period", schedule->period);
+    qni_pairs_add_number(out, "schedule factor", schedule->factor);
+    qni_pairs_add_number(out, "schedule final", schedule->final);
+    qni_pairs_add_number(out, "schedule start", schedule->start);
+    qni_pairs_add_number(out, "schedule rise", schedule->rise);
+    qni_pairs_add_number(out, "schedule patience", schedule->patience);
+    qni_pairs_add_number(out, "schedule minimum", schedule->minimum);
+}
+
+void qni_fit_settings(const qni_fit *fit, qni_pairs *out) {
+    const qn_fit_opts *opts = &fit->opts;
+    qni_pairs_add(out, "training samples", "%lld", (long long)qn_dataset_info(fit->train)->count);
+    qni_pairs_add(out, "batch size", "%lld", (long long)opts->batch_size);
+    qni_pairs_add(out, "seed", "%llu", (unsigned long long)opts->seed);
+    add_optimizer(&opts->optimizer, out);
+    add_schedule(&opts->schedule, opts->epochs, out);
+    qni_pairs_add_number(out, "augment shift", opts->augment.shift);
+    qni_pairs_add_number(out, "augment rotate", opts->augment.rotate);
+    qni_pairs_add_number(out, "augment scale", opts->augment.scale);
+    qni_pairs_add_number(out, "augment shear", opts->augment.shear);
+    qni_pairs_add_number(out, "early stop", opts->early_stop);
+}
+
+const char *qni_clock_text(double seconds, char out[24]) {
+    int whole = seconds > 0 && seconds < 1e9 ? (int)(seconds + 0.5) : 0;
+    int hours = whole / 3600, minutes = whole / 60 % 60;
+    if (hours)
+        snprintf(out, 24, "%d:%02d:%02d", hours, minutes, whole % 60);
+    else
+        snprintf(out, 24, "%d:%02d", minutes, whole % 60);
+    return out;
+}
