@@ -841,6 +841,7 @@ typedef struct qn_fit_opts {
     uint64_t seed;               /**< order of samples and augmentation */
     qn_dataset *validation;      /**< evaluated after each epoch */
     bool progress;               /**< progress on stderr: a bar on a terminal, else a line an epoch */
+    const char *save;            /**< file for the model as it is at the end, with `settings` */
     const char *save_best;       /**< file for the model with the best validation accuracy (or loss) */
     const char *checkpoint;      /**< file for the whole state, written each epoch and on Ctrl-C */
     int checkpoint_steps;        /**< > 0: and every so many steps */
@@ -856,7 +857,8 @@ typedef struct qn_fit_opts {
     qn_fit_result *result;       /**< NULL, or filled at the end */
 } qn_fit_opts;
 
-/** Trains a module on a dataset. */
+/** Trains a module on a dataset. Ended by Ctrl-C or *stop it returns QN_INTERRUPTED, which is no failure
+ * and is not kept on the context. */
 QN_API qn_status qn_fit(qn_module *module, qn_dataset *train, const qn_fit_opts *opts);
 
 /** Loss and accuracy of a module on a dataset, in evaluation mode. batch_size 0 means 256. */
