@@ -1,0 +1,12 @@
+/* clip_factor: hyper[QN_HYPER_CLIP] = min(1, largest / (sqrt(square_sum) + 1e-6)). */
+#include "ref.h"
+
+static qn_status run(const qn_call *call) {
+    const qn_scalar_attrs *largest = call->attrs;
+    float *hyper = call->in[1].data;
+    double factor = largest->value / (sqrt(ref_load(&call->in[0], 0)) + 1e-6);
+    hyper[QN_HYPER_CLIP] = factor > 1 ? 1 : (float)factor;
+    return QN_OK;
+}
+
+const qn_kernel qnk_ref_clip_factor = {sizeof(qn_kernel), "clip_factor", NULL, NULL, run};
