@@ -1,0 +1,24 @@
+/* file_atomic.h: files that are there whole or not at all. */
+#ifndef QUERN_FILE_ATOMIC_H
+#define QUERN_FILE_ATOMIC_H
+
+#include "quern.h"
+
+/** A file being written beside its place. */
+typedef struct qni_atomic_file {
+    qn_context *ctx;
+    const char *path; /**< where it will be; the caller's */
+    char *temporary;  /**< where it is written */
+    FILE *stream;
+} qni_atomic_file;
+
+/** Opens a new file in the folder of `path`. Every open is ended by a commit or an abandon. */
+qn_status qni_atomic_open(qn_context *ctx, const char *path, qni_atomic_file *file);
+/** Writes to it. Errors: IO_ERROR, with the system's reason. */
+qn_status qni_atomic_write(qni_atomic_file *file, const void *data, size_t bytes);
+/** Puts the file in its place once all of it is on the disk; on failure the old file stays. */
+qn_status qni_atomic_commit(qni_atomic_file *file);
+/** Removes what was written. */
+void qni_atomic_abandon(qni_atomic_file *file);
+
+#endif

@@ -1,0 +1,39 @@
+/* safetensors.h: the format's names and limits, and the open file, for the files of this folder.
+ *
+ * A file is a header length (64 bits, little-endian), a header in JSON, and the elements:
+ *   {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, ..., "__metadata__":
+ * {...}} The offsets count from the end of the header and cover all bytes after it, each once (the
+ * format's description is in the README of Hugging Face's safetensors). */
+#ifndef QUERN_SAFETENSORS_H
+#define QUERN_SAFETENSORS_H
+
+#include "quern.h"
+
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "safetensors holds little-endian elements, which are read and written as they lie in memory"
+#endif
+
+#define QNI_METADATA_KEY "__metadata__"
+
+enum {
+    QNI_LENGTH_BYTES = 8,
+    QNI_HEADER_MAX = 100000000, /* the longest header that the format's own readers take */
+    QNI_DATA_ALIGNMENT = 8
+};
+
+/** The format's name of a dtype ("F32"). Never NULL. */
+const char *qni_safetensors_dtype(qn_dtype dtype);
+
+/** Bytes of the elements of a shape; false when they cannot be counted. */
+bool qni_safetensors_bytes(qn_dtype dtype, qn_shape shape, uint64_t *bytes);
+
+/** The name that the file was opened by. */
+const char *qni_tensor_file_path(const qn_tensor_file *file);
+/** Index of the entry of that name, -1 if there is none. */
+int qni_tensor_file_find(const qn_tensor_file *file, const char *name);
+/** Bytes of an entry. */
+size_t qni_tensor_file_bytes(const qn_tensor_file *file, int index);
+/** Reads an entry's elements, qni_tensor_file_bytes() of them, to host memory. */
+qn_status qni_tensor_file_fetch(qn_tensor_file *file, int index, void *data);
+
+#endif

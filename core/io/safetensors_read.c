@@ -1,0 +1,360 @@
+/* safetensors_read.c: opens safetensors files and reads their tensors.
+ *
+ * Everything that the header claims is checked when the file is opened. */
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "safetensors.h"
+
+/* One tensor of the file; the name belongs to the parsed header. */
+typedef struct entry {
+    const char *name;
+    qn_dtype dtype;
+    qn_shape shape;
+    uint64_t begin, end; /* in the data */
+} entry;
+
+struct qn_tensor_file {
+    qn_context *ctx;
+    char *path;
+    FILE *stream;
+    json_t *header;
+    const json_t *metadata; /* NULL if there is none */
+    entry *entries;         /* in the order of the data */
+    int count;
+    uint64_t data_offset, data_bytes;
+};
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static void destroy_file(void *object) {
+    qn_tensor_file *file = object;
+    if (file->stream) {
+        fclose(file->stream);
+    }
+    json_decref(file->header);
+    free(file->entries);
+    free(file->path);
+    free(file);
+}
+
+/* Opens the stream, and checks the header's length against the file's size. */
+static qn_status open_stream(qn_tensor_file *file, uint64_t *header_bytes) {
+    struct stat info;
+    file->stream = fopen(file->path, "rb");
+    if (!file->stream || fstat(fileno(file->stream), &info) != 0) {
+        return qn_context_fail(file->ctx, QN_IO_ERROR, "%s: %s", file->path, strerror(errno));
+    }
+    if (!S_ISREG(info.st_mode)) {
+        return qn_context_fail(file->ctx, QN_IO_ERROR, "%s: not a regular file", file->path);
+    }
+    uint8_t length[QNI_LENGTH_BYTES];
+    if (fread(length, 1, sizeof length, file->stream) != sizeof length) {
+        return qn_context_fail(file->ctx, QN_BAD_FORMAT,
+                               "%s: offset 0: file of %lld bytes has no safetensors header",
+                               file->path, (long long)info.st_size);
+    }
+    *header_bytes = 0;
+    for (int i = QNI_LENGTH_BYTES - 1; i >= 0; i--) {
+        *header_bytes = *header_bytes << 8 | length[i];
+    }
+    uint64_t rest = (uint64_t)info.st_size - QNI_LENGTH_BYTES;
+    if (*header_bytes < 2 || *header_bytes > QNI_HEADER_MAX || *header_bytes > rest) {
+        return qn_context_fail(file->ctx, QN_BAD_FORMAT,
+                               "%s: offset 0: safetensors header of %llu bytes, expected 2 to %llu",
+                               file->path, (unsigned long long)*header_bytes,
+                               (unsigned long long)(rest < QNI_HEADER_MAX ? rest : QNI_HEADER_MAX));
+    }
+    file->data_offset = QNI_LENGTH_BYTES + *header_bytes;
+    file->data_bytes = rest - *header_bytes;
+    return QN_OK;
+}
+
+static qn_status parse_text(qn_tensor_file *file, const char *text, size_t bytes) {
+    json_error_t error;
+    if (text[0] != '{') {
+        return qn_context_fail(file->ctx, QN_BAD_FORMAT,
+                               "%s: offset %d: safetensors header does not start with '{'",
+                               file->path, QNI_LENGTH_BYTES);
+    }
+    file->header = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    if (!file->header && json_error_code(&error) == json_error_out_of_memory) {
+        return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory for the header",
+                               file->path);
+    }
+    if (!file->header) {
+        return qn_context_fail(file->ctx, QN_BAD_FORMAT, "%s: offset %d: safetensors header: %s",
+                               file->path, QNI_LENGTH_BYTES + error.position, error.text);
+    }
+    return QN_OK;
+}
+
+static qn_status read_header(qn_tensor_file *file, uint64_t bytes) {
+    char *text = malloc(bytes);
+    if (!text) {
+        return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory for the header",
+                               file->path);
+    }
+    qn_status status;
+    if (fread(text, 1, bytes, file->stream) == bytes) {
+        status = parse_text(file, text, bytes);
+    } else {
+        status = qn_context_fail(file->ctx, QN_IO_ERROR, "%s: offset %d: cannot read the header",
+                                 file->path, QNI_LENGTH_BYTES);
+    }
+    free(text);
+    return status;
+}
+
+/* ---- the header's entries -------------------------------------------------------------------- */
+
+static qn_status bad_entry(const qn_tensor_file *file, const entry *e, const char *what) {
+    return qn_context_fail(file->ctx, QN_BAD_FORMAT, "%s: tensor \"%s\": %s", file->path, e->name,
+                           what);
+}
+
+static qn_status parse_dtype(const qn_tensor_file *file, const json_t *value, entry *out) {
+    const char *text = json_string_value(value);
+    if (!text) {
+        return bad_entry(file, out, "\"dtype\" is not a string");
+    }
+    for (int dtype = 0; dtype < QN_DTYPE_COUNT; dtype++) {
+        if (strcmp(text, qni_safetensors_dtype((qn_dtype)dtype)) == 0) {
+            out->dtype = (qn_dtype)dtype;
+            return QN_OK;
+        }
+    }
+    return qn_context_fail(file->ctx, QN_UNSUPPORTED,
+                           "%s: tensor \"%s\": dtype %s, expected F32, F64, I32, I64 or U8",
+                           file->path, out->name, text);
+}
+
+static qn_status parse_shape(const qn_tensor_file *file, const json_t *value, entry *out) {
+    if (!json_is_array(value)) {
+        return bad_entry(file, out, "\"shape\" is not a list");
+    }
+    size_t rank = json_array_size(value);
+    if (rank > QN_MAX_DIMS) {
+        return qn_context_fail(file->ctx, QN_UNSUPPORTED,
+                               "%s: tensor \"%s\": %zu dimensions, expected at most %d", file->path,
+                               out->name, rank, QN_MAX_DIMS);
+    }
+    out->shape.rank = (int)rank;
+    for (size_t i = 0; i < rank; i++) {
+        const json_t *extent = json_array_get(value, i);
+        if (!json_is_integer(extent) || json_integer_value(extent) < 0) {
+            return bad_entry(file, out, "an extent of \"shape\" is not a natural number");
+        }
+        out->shape.dim[i] = json_integer_value(extent);
+    }
+    return QN_OK;
+}
+
+static qn_status parse_offsets(const qn_tensor_file *file, const json_t *value, entry *out) {
+    const json_t *begin = json_array_get(value, 0), *end = json_array_get(value, 1);
+    if (json_array_size(value) != 2 || !json_is_integer(begin) || !json_is_integer(end)) {
+        return bad_entry(file, out, "\"data_offsets\" is not a pair of numbers");
+    }
+    json_int_t from = json_integer_value(begin), to = json_integer_value(end);
+    uint64_t bytes;
+    if (from < 0 || to < from || (uint64_t)to > file->data_bytes) {
+        return qn_context_fail(
+            file->ctx, QN_BAD_FORMAT,
+            "%s: tensor \"%s\": data_offsets [%lld, %lld] are not within the %llu bytes of data",
+            file->path, out->name, (long long)from, (long long)to,
+            (unsigned long long)file->data_bytes);
+    }
+    if (!qni_safetensors_bytes(out->dtype, out->shape, &bytes)) {
+        return bad_entry(file, out, "the extents of \"shape\" overflow");
+    }
+    if ((uint64_t)(to - from) != bytes) {
+        return qn_context_fail(file->ctx, QN_BAD_FORMAT,
+                               "%s: tensor \"%s\": data_offsets hold %lld bytes, shape and dtype "
+                               "need %llu",
+                               file->path, out->name, (long long)(to - from),
+                               (unsigned long long)bytes);
+    }
+    out->begin = (uint64_t)from;
+    out->end = (uint64_t)to;
+    return QN_OK;
+}
+
+static qn_status parse_entry(const qn_tensor_file *file, const char *name, const json_t *value,
+                             entry *out) {
+    *out = (entry){.name = name};
+    if (!json_is_object(value)) {
+        return bad_entry(file, out, "not described by an object");
+    }
+    qn_status status = parse_dtype(file, json_object_get(value, "dtype"), out);
+    if (!status) {
+        status = parse_shape(file, json_object_get(value, "shape"), out);
+    }
+    if (!status) {
+        status = parse_offsets(file, json_object_get(value, "data_offsets"), out);
+    }
+    return status;
+}
+
+static qn_status check_metadata(const qn_tensor_file *file, json_t *metadata) {
+    const char *key;
+    json_t *value;
+    if (!json_is_object(metadata)) {
+        return qn_context_fail(file->ctx, QN_BAD_FORMAT, "%s: %s is not an object", file->path,
+                               QNI_METADATA_KEY);
+    }
+    json_object_foreach(metadata, key, value) {
+        if (!json_is_string(value)) {
+            return qn_context_fail(file->ctx, QN_BAD_FORMAT,
+                                   "%s: %s: the value of \"%s\" is not a string", file->path,
+                                   QNI_METADATA_KEY, key);
+        }
+    }
+    return QN_OK;
+}
+
+/* Turns the parsed header into entries. */
+static qn_status read_entries(qn_tensor_file *file) {
+    const char *key;
+    json_t *value;
+    file->entries = calloc(json_object_size(file->header) + 1, sizeof *file->entries);
+    if (!file->entries) {
+        return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory for the entries",
+                               file->path);
+    }
+    json_object_foreach(file->header, key, value) {
+        qn_status status;
+        if (strcmp(key, QNI_METADATA_KEY) == 0) {
+            file->metadata = value;
+            status = check_metadata(file, value);
+        } else {
+            status = parse_entry(file, key, value, &file->entries[file->count++]);
+        }
+        if (status) {
+            return status;
+        }
+    }
+    return QN_OK;
+}
+
+static int by_place(const void *a, const void *b) {
+    const entry *x = a, *y = b;
+    if (x->begin != y->begin) {
+        return x->begin < y->begin ? -1 : 1;
+    }
+    return (x->end > y->end) - (x->end < y->end);
+}
+
+/* Sorts the entries by their place; they must follow each other without gap or overlap. */
+static qn_status check_places(qn_tensor_file *file) {
+    if (file->count > 1) {
+        qsort(file->entries, (size_t)file->count, sizeof *file->entries, by_place);
+    }
+    uint64_t end = 0;
+    for (int i = 0; i < file->count; i++) {
+        const entry *e = &file->entries[i];
+        if (e->begin != end) {
+            return qn_context_fail(
+                file->ctx, QN_BAD_FORMAT,
+                "%s: tensor \"%s\": data_offsets start at %llu, expected %llu: %s", file->path,
+                e->name, (unsigned long long)e->begin, (unsigned long long)end,
+                e->begin < end ? "tensors overlap" : "there is a gap");
+        }
+        end = e->end;
+    }
+    if (end != file->data_bytes) {
+        return qn_context_fail(file->ctx, QN_BAD_FORMAT,
+                               "%s: offset %llu: %llu bytes after the last tensor", file->path,
+                               (unsigned long long)(file->data_offset + end),
+                               (unsigned long long)(file->data_bytes - end));
+    }
+    return QN_OK;
+}
+
+static qn_status open_file(qn_tensor_file *file, const char *path) {
+    uint64_t header_bytes;
+    file->path = strdup(path);
+    if (!file->path) {
+        return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory", path);
+    }
+    qn_status status = open_stream(file, &header_bytes);
+    if (!status) {
+        status = read_header(file, header_bytes);
+    }
+    if (!status) {
+        status = read_entries(file);
+    }
+    return status ? status : check_places(file);
+}
+
+qn_tensor_file *qn_tensor_file_open(qn_context *ctx, const char *path) {
+    if (qn_context_error(ctx, NULL)) {
+        return NULL;
+    }
+    if (!path) {
+        qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the name of the file to read is NULL");
+        return NULL;
+    }
+    qn_tensor_file *file = calloc(1, sizeof *file);
+    if (!file) {
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory", path);
+        return NULL;
+    }
+    file->ctx = ctx;
+    if (open_file(file, path)) {
+        destroy_file(file);
+        return NULL;
+    }
+    return qn_context_own(ctx, file, destroy_file) ? NULL : file;
+}
+
+void qn_tensor_file_free(qn_tensor_file *file) {
+    if (file) {
+        qn_context_disown(file->ctx, file);
+        destroy_file(file);
+    }
+}
+
+/* ---- what is in it --------------------------------------------------------------------------- */
+
+int qn_tensor_file_count(const qn_tensor_file *file) { return file ? file->count : 0; }
+
+qn_tensor_entry qn_tensor_file_entry(const qn_tensor_file *file, int index) {
+    if (index < 0 || index >= qn_tensor_file_count(file)) {
+        return (qn_tensor_entry){0};
+    }
+    const entry *e = &file->entries[index];
+    return (qn_tensor_entry){.name = e->name, .dtype = e->dtype, .shape = e->shape};
+}
+
+const char *qn_tensor_file_metadata(const qn_tensor_file *file, const char *key) {
+    return file && key ? json_string_value(json_object_get(file->metadata, key)) : NULL;
+}
+
+const char *qni_tensor_file_path(const qn_tensor_file *file) { return file->path; }
+
+int qni_tensor_file_find(const qn_tensor_file *file, const char *name) {
+    for (int i = 0; i < file->count; i++) {
+        if (strcmp(file->entries[i].name, name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+size_t qni_tensor_file_bytes(const qn_tensor_file *file, int index) {
+    return (size_t)(file->entries[index].end - file->entries[index].begin);
+}
+
+qn_status qni_tensor_file_fetch(qn_tensor_file *file, int index, void *data) {
+    size_t bytes = qni_tensor_file_bytes(file, index);
+    uint64_t offset = file->data_offset + file->entries[index].begin;
+    if (fseeko(file->stream, (off_t)offset, SEEK_SET) != 0 ||
+        fread(data, 1, bytes, file->stream) != bytes) {
+        return qn_context_fail(file->ctx, QN_IO_ERROR, "%s: offset %llu: cannot read tensor \"%s\"",
+                               file->path, (unsigned long long)offset, file->entries[index].name);
+    }
+    return QN_OK;
+}
