@@ -57,7 +57,6 @@ static qn_status open_stream(qn_tensor_file *file, uint64_t *header_bytes) {
                                "%s: offset 0: file of %lld bytes has no safetensors header",
                                file->path, (long long)info.st_size);
     }
-    *header_bytes = 0;
     for (int i = QNI_LENGTH_BYTES - 1; i >= 0; i--) {
         *header_bytes = *header_bytes << 8 | length[i];
     }
@@ -274,7 +273,7 @@ static qn_status check_places(qn_tensor_file *file) {
 }
 
 static qn_status open_file(qn_tensor_file *file, const char *path) {
-    uint64_t header_bytes;
+    uint64_t header_bytes = 0;
     file->path = strdup(path);
     if (!file->path) {
         return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory", path);
