@@ -42,7 +42,7 @@ gate_format() {
 
 gate_spelling() { codespell; }
 
-gate_shell() { find run .ci/run tests -name run -o -name '*.sh' | xargs shellcheck; }
+gate_shell() { find run .ci/run tests \( -name run -o -name '*.sh' \) -print0 | xargs -0 shellcheck; }
 
 # Every file as the clang build compiles it, two at a time or as many as there are processors.
 gate_tidy() {

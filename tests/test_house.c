@@ -152,7 +152,6 @@ static const struct {
     {"^kernels/ref/.*\\.c$", "^([a-z0-9_]+_ref|ref_[a-z0-9_]+)\\.c$"},
     {"^kernels/simd/.*\\.c$", "^([a-z0-9_]+_simd|simd_[a-z0-9_]+)\\.c$"},
     {"^kernels/openblas/.*\\.c$", "^([a-z0-9_]+_openblas|openblas_[a-z0-9_]+)\\.c$"},
-    {"^tests/[^/]*\\.c$", "^test_[a-z0-9_]+\\.c$"},
     {"^tests/fuzz/[^/]*\\.c$", "^fuzz_[a-z0-9_]+\\.c$"},
     {"^examples/lessons/[^/]*\\.c$", "^[0-9]+_[a-z0-9_]+\\.c$"},
     {"\\.(c|h|cu|def)$", "^[a-z0-9_]+\\.(c|h|cu|def)$"},

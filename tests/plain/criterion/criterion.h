@@ -101,7 +101,8 @@ static inline void plain_call(void (*hook)(void)) {
         hook();
 }
 
-int main(void) {
+/* Weak, for programs of several files: the first one's tests run. */
+__attribute__((weak)) int main(void) {
     int count = 0;
     for (const struct plain_test *test = plain_tests; test; test = test->next) {
         const struct plain_options *suite = plain_suite(test->suite);
