@@ -34,6 +34,12 @@ links_static "$work/pc_static"
 "$work/pc_shared"
 "$work/pc_static"
 
+# The program of the README, as it stands there.
+awk '/^```c$/ { inside = 1; next } /^```$/ && inside { exit } inside' \
+    "$here/../../README.md" > "$work/readme.c"
+# shellcheck disable=SC2046
+cc -Wall -Wextra -Werror -o "$work/readme" "$work/readme.c" $(pkg-config --cflags --libs quern)
+
 include=$(dirname "$(find "$prefix" -name quern.h)")
 c++ -std=c++17 -Wall -Wextra -Werror -fsyntax-only -x c++ "$include/quern.h"
 c++ -std=c++17 -Wall -Wextra -Werror -fsyntax-only -x c++ "$include/quern_backend.h"
