@@ -1,0 +1,286 @@
+/* conv_tiles.c: see conv_tiles.h.
+ *
+ *     for images, groups, bands of output rows:      in parallel
+ *       stage the band's source rows
+ *       for blocks of the sum over channels and taps:
+ *         for blocks of output channels:             packed weights in half of L2
+ *           for runs of GEMM_COLS outputs:           source in L1
+ *             for row panels: one tile
+ *       store the band, with bias
+ *
+ * A row of outputs is followed by the columns of zeros between two rows of the staged plane; what
+ * is computed there is not stored. Left and right zeros share these columns. */
+#include "conv_tiles.h"
+
+/* Block sizes, in floats where nothing else is said, for 1 MB of L2. */
+static const struct {
+    int64_t band;    /* staged rows and results of a band */
+    int64_t k;       /* terms of the sums between two visits of a tile */
+    int64_t weights; /* packed weights of a block of output channels */
+    double threaded; /* multiplications below which threads do not pay */
+} block = {.band = 112 * 1024, .k = 2048, .weights = 112 * 1024, .threaded = 1e6};
+
+/* Where things lie in the staged planes; all follows from the pass. */
+typedef struct layout {
+    const conv_pass *pass;
+    int64_t lowest[2]; /* least source position that output 0 reads */
+    int64_t phases[2]; /* planes that the step splits a channel into */
+    int64_t reach[2];  /* outputs by which the farthest tap shifts */
+    int64_t pitch;     /* staged row to row */
+    int64_t shared;    /* columns that are the right zeros of one row and the left of the next */
+    int64_t band_rows, bands;
+    int64_t plane, channel; /* floats of one staged phase, of all phases of a channel */
+    int64_t k;              /* terms of a sum */
+    int64_t panels, panel_size;
+    int64_t stage_size, c_step;
+    int64_t tasks, slots;
+    float *weights;  /* packed, group by group */
+    int32_t *offset; /* where term p's run starts in the staged planes */
+    float *scratch;  /* of slot 0: stage, then results */
+    int64_t per_slot;
+} layout;
+
+/* ---- layout ------------------------------------------------------------------------------ */
+
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static void layout_axis(layout *l, int i) {
+    const conv_axis *axis = &l->pass->axis[i];
+    const int64_t far = axis->taps > 0 ? (axis->taps - 1) * axis->shift_step : 0;
+    const int64_t span = far < 0 ? -far : far;
+    l->lowest[i] = axis->shift_first + gemm_min(far, 0);
+    l->phases[i] = gemm_min(axis->step, span + 1);
+    l->reach[i] = span / axis->step;
+}
+
+/* Bands of output rows: as few as keep stage and results in the cache, and even. */
+static void layout_bands(layout *l) {
+    const conv_pass *pass = l->pass;
+    const int64_t out = pass->axis[0].out;
+    const int64_t staged = pass->channels * l->phases[0] * l->phases[1] * l->pitch;
+    const int64_t row = staged + pass->rows * l->pitch;
+    const int64_t fit = larger(1, (block.band - staged * l->reach[0]) / row);
+    l->bands = (out + fit - 1) / fit;
+    l->band_rows = l->bands ? (out + l->bands - 1) / l->bands : 0;
+}
+
+static layout plan(const conv_pass *pass, int threads) {
+    layout l = {.pass = pass};
+    layout_axis(&l, 0);
+    layout_axis(&l, 1);
+    const conv_axis *wide = &pass->axis[1];
+    if (wide->step == 1) {
+        const int64_t right = wide->out + l.reach[1] + l.lowest[1] - wide->in;
+        l.shared = larger(0, gemm_min(l.reach[1], gemm_min(-l.lowest[1], right)));
+    }
+    l.pitch = larger(1, wide->out + l.reach[1] - l.shared);
+    layout_bands(&l);
+    l.plane = (l.band_rows + l.reach[0]) * l.pitch;
+    l.channel = l.plane * l.phases[0] * l.phases[1];
+    l.k = pass->channels * pass->axis[0].taps * wide->taps;
+    l.panels = gemm_row_panels(pass->rows);
+    l.panel_size = GEMM_ROWS * l.k + V_WIDTH;
+    l.stage_size = gemm_round_up(pass->channels * l.channel + l.shared + GEMM_COLS, 16);
+    l.c_step = gemm_round_up(l.band_rows * l.pitch, 16);
+    l.per_slot = l.stage_size + l.c_step * pass->rows;
+    l.tasks = pass->batch * pass->groups * l.bands;
+    const double work = (double)l.tasks * (double)l.c_step * (double)pass->rows * (double)l.k;
+    l.slots = work < block.threaded ? 1 : larger(1, gemm_min(threads, l.tasks));
+    return l;
+}
+
+static int64_t weights_size(const layout *l) {
+    return gemm_round_up(l->pass->groups * l->panels * l->panel_size, 16);
+}
+
+size_t conv_pass_workspace(const conv_pass *pass, int threads) {
+    const layout l = plan(pass, threads);
+    return (size_t)(weights_size(&l) + gemm_round_up(l.k, 16) + l.slots * l.per_slot) *
+           sizeof(float);
+}
+
+static void fill_offsets(const layout *l) {
+    const conv_axis *y = &l->pass->axis[0], *x = &l->pass->axis[1];
+    int32_t *offset = l->offset;
+    for (int64_t c = 0; c < l->pass->channels; c++)
+        for (int64_t i = 0; i < y->taps; i++)
+            for (int64_t j = 0; j < x->taps; j++) {
+                const int64_t v = y->shift_first + i * y->shift_step - l->lowest[0];
+                const int64_t u = x->shift_first + j * x->shift_step - l->lowest[1];
+                const int64_t phase = v % y->step * l->phases[1] + u % x->step;
+                *offset++ = (int32_t)(c * l->channel + phase * l->plane + v / y->step * l->pitch +
+                                      u / x->step);
+            }
+}
+
+/* ---- weights ----------------------------------------------------------------------------- */
+
+/* Packs one row panel of one group: term p of row i at p * rows + i. */
+static void pack_task(const void *arg, int64_t index) {
+    const layout *l = arg;
+    const conv_pass *pass = l->pass;
+    const int64_t panel = index % l->panels, group = index / l->panels;
+    const int64_t row = gemm_row_start(pass->rows, panel);
+    const int64_t rows = gemm_row_start(pass->rows, panel + 1) - row;
+    const conv_axis *y = &pass->axis[0], *x = &pass->axis[1];
+    float *dst = l->weights + index * l->panel_size;
+    const float *src = pass->weight + group * pass->weight_group + row * pass->weight_row;
+    for (int64_t c = 0; c < pass->channels; c++)
+        for (int64_t i = 0; i < y->taps; i++)
+            for (int64_t j = 0; j < x->taps; j++) {
+                const float *tap = src + c * pass->weight_channel +
+                                   (y->tap_first + i * y->tap_step) * pass->weight_tap[0] +
+                                   (x->tap_first + j * x->tap_step) * pass->weight_tap[1];
+                for (int64_t m = 0; m < rows; m++)
+                    *dst++ = tap[m * pass->weight_row];
+            }
+}
+
+/* ---- staging ----------------------------------------------------------------------------- */
+
+SIMD_INLINE void zero_run(float *dst, int64_t count) {
+    for (int64_t i = 0; i < count; i += V_WIDTH)
+        v_store_part(dst + i, (vf){0}, gemm_min(V_WIDTH, count - i));
+}
+
+/* dst[i] = src[i] + shift */
+SIMD_INLINE void copy_run(const float *src, float *dst, int64_t count, vf shift) {
+    int64_t i = 0;
+    for (; i + V_WIDTH <= count; i += V_WIDTH)
+        v_store(dst + i, v_load(src + i) + shift);
+    if (i < count)
+        v_store_part(dst + i, v_load_part(src + i, count - i) + shift, count - i);
+}
+
+/* Number of i >= 0, up to `count`, with first + i * step < bound. */
+static int64_t positions_below(int64_t bound, int64_t first, int64_t step, int64_t count) {
+    return bound <= first ? 0 : gemm_min(count, (bound - first + step - 1) / step);
+}
+
+void conv_stage_row(const float *row, int64_t stride, int64_t extent, int64_t first, int64_t step,
+                    float *dst, int64_t count) {
+    const int64_t begin = row ? positions_below(0, first, step, count) : count;
+    const int64_t end = row ? larger(begin, positions_below(extent, first, step, count)) : count;
+    zero_run(dst, begin);
+    if (stride * step == 1) {
+        copy_run(row + first + begin, dst + begin, end - begin, (vf){0});
+    } else {
+        for (int64_t i = begin; i < end; i++)
+            dst[i] = row[(first + i * step) * stride];
+    }
+    zero_run(dst + end, count - end);
+}
+
+/* Stages one phase of one channel for the band that starts at output row `top`. */
+static void stage_phase(const layout *l, const float *plane, int64_t top, int64_t v, int64_t u,
+                        float *dst) {
+    const conv_pass *pass = l->pass;
+    const conv_axis *y = &pass->axis[0], *x = &pass->axis[1];
+    for (int64_t i = 0; i < l->band_rows + l->reach[0]; i++) {
+        const int64_t at = l->lowest[0] + (top + i) * y->step + v;
+        const float *row = at >= 0 && at < y->in ? plane + at * pass->source_stride[2] : NULL;
+        conv_stage_row(row, pass->source_stride[3], x->in, l->lowest[1] + u, x->step,
+                       dst + i * l->pitch, l->pitch);
+    }
+}
+
+static void stage(const layout *l, int64_t image, int64_t group, int64_t top, float *dst) {
+    const conv_pass *pass = l->pass;
+    const float *source = pass->source + image * pass->source_stride[0] +
+                          group * pass->channels * pass->source_stride[1];
+    for (int64_t c = 0; c < pass->channels; c++, source += pass->source_stride[1])
+        for (int64_t v = 0; v < l->phases[0]; v++)
+            for (int64_t u = 0; u < l->phases[1]; u++, dst += l->plane)
+                stage_phase(l, source, top, v, u, dst);
+    zero_run(dst, l->shared + GEMM_COLS);
+}
+
+/* ---- products ---------------------------------------------------------------------------- */
+
+/* Row panels [panel, end) of the results over terms [p, p + k), run after run. */
+static void multiply_block(const layout *l, const float *weights, int64_t panel, int64_t end,
+                           int64_t p, int64_t k, int64_t count, const float *staged, float *c) {
+    const int64_t all = l->pass->rows;
+    for (int64_t q = 0; q < count; q += GEMM_COLS)
+        for (int64_t i = panel; i < end; i++) {
+            const int64_t row = gemm_row_start(all, i), rows = gemm_row_start(all, i + 1) - row;
+            const gemm_tile t = {.rows = (int)rows,
+                                 .cols = gemm_min(GEMM_COLS, count - q),
+                                 .k = k,
+                                 .a = weights + i * l->panel_size + p * rows,
+                                 .b = staged + q,
+                                 .b_offset = l->offset + p,
+                                 .c = c + row * l->c_step + q,
+                                 .c_step = l->c_step,
+                                 .accumulate = p > 0};
+            gemm_tile_run(&t);
+        }
+}
+
+static void multiply(const layout *l, int64_t group, int64_t band_rows, const float *staged,
+                     float *c) {
+    const float *weights = l->weights + group * l->panels * l->panel_size;
+    const int64_t count = (band_rows - 1) * l->pitch + l->pass->axis[1].out;
+    int64_t p = 0;
+    do { /* sums over nothing are to be stored as well */
+        const int64_t k = gemm_min(block.k, l->k - p);
+        const int64_t together = larger(1, block.weights / (GEMM_ROWS * larger(1, k)));
+        for (int64_t i = 0; i < l->panels; i += together)
+            multiply_block(l, weights, i, gemm_min(i + together, l->panels), p, k, count, staged,
+                           c);
+        p += k;
+    } while (p < l->k);
+}
+
+/* Stores the results of a band without the columns between rows, plus bias. */
+static void store_band(const layout *l, int64_t image, int64_t group, int64_t top,
+                       int64_t band_rows, const float *c) {
+    const conv_pass *pass = l->pass;
+    const conv_axis *y = &pass->axis[0], *x = &pass->axis[1];
+    for (int64_t m = 0; m < pass->rows; m++) {
+        const int64_t channel = group * pass->rows + m;
+        const float bias = pass->bias ? pass->bias[channel * pass->bias_step] : 0;
+        float *plane = pass->out + (image * pass->groups * pass->rows + channel) *
+                                       pass->out_extent[0] * pass->out_extent[1];
+        for (int64_t i = 0; i < band_rows; i++) {
+            const float *src = c + m * l->c_step + i * l->pitch;
+            float *dst =
+                plane + (y->to_first + (top + i) * y->to_step) * pass->out_extent[1] + x->to_first;
+            if (x->to_step == 1) {
+                copy_run(src, dst, x->out, v_set(bias));
+            } else {
+                for (int64_t j = 0; j < x->out; j++)
+                    dst[j * x->to_step] = src[j] + bias;
+            }
+        }
+    }
+}
+
+/* The tasks of one slot, which has scratch memory of its own. */
+static void slot_task(const void *arg, int64_t slot) {
+    const layout *l = arg;
+    float *staged = l->scratch + slot * l->per_slot, *c = staged + l->stage_size;
+    const int64_t end = l->tasks * (slot + 1) / l->slots;
+    for (int64_t task = l->tasks * slot / l->slots; task < end; task++) {
+        const int64_t top = task % l->bands * l->band_rows, plane = task / l->bands;
+        const int64_t image = plane / l->pass->groups, group = plane % l->pass->groups;
+        const int64_t band_rows = gemm_min(l->band_rows, l->pass->axis[0].out - top);
+        if (band_rows <= 0)
+            continue;
+        stage(l, image, group, top, staged);
+        multiply(l, group, band_rows, staged, c);
+        store_band(l, image, group, top, band_rows, c);
+    }
+}
+
+void conv_pass_run(const conv_pass *pass, void *workspace, int threads) {
+    layout l = plan(pass, threads);
+    if (l.tasks == 0 || pass->rows == 0 || pass->axis[1].out == 0)
+        return;
+    l.weights = workspace;
+    l.offset = (int32_t *)(l.weights + weights_size(&l));
+    l.scratch = l.weights + weights_size(&l) + gemm_round_up(l.k, 16);
+    fill_offsets(&l);
+    simd_parallel((int)l.slots, pass->groups * l.panels, pack_task, &l);
+    simd_parallel((int)l.slots, l.slots, slot_task, &l);
+}

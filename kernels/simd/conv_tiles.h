@@ -1,0 +1,60 @@
+/* conv_tiles.h: correlation of planes, the common part of conv2d and conv2d_grad_input.
+ *
+ * Both sum, over channels and taps, a weight times a source element whose position is affine in the
+ * output's position. The source is copied once, with its zeros around it, into scratch memory where
+ * each tap is a shift: then a row of gemm.h's matrix b, all outputs of a plane for one channel and
+ * one tap, is a run of memory that needs no packing, and the table of offsets names these runs. A
+ * stride splits a plane into phases (every second column, say), so that runs stay unbroken. */
+#ifndef QN_CONV_TILES_H
+#define QN_CONV_TILES_H
+
+#include "gemm.h"
+
+/** One spatial axis of a pass. Output t under tap j reads source position
+ * shift_first + j * shift_step + t * step, or zero where the source has none. */
+typedef struct conv_axis {
+    int64_t in;          /**< extent of the source */
+    int64_t out;         /**< number of outputs */
+    int64_t step;        /**< source positions from one output to the next */
+    int64_t taps;        /**< number of taps, 0 allowed */
+    int64_t tap_first;   /**< index in the kernel of tap 0 */
+    int64_t tap_step;    /**< indices in the kernel from one tap to the next */
+    int64_t shift_first; /**< source position of output 0 under tap 0 */
+    int64_t shift_step;  /**< source positions from one tap to the next */
+    int64_t to_first;    /**< output t is element to_first + t * to_step of the destination */
+    int64_t to_step;
+} conv_axis;
+
+/** One pass: for every image, group and row m (an output channel of the group),
+ * out[m][t] = bias[m] + sum over channels c and taps j of weight[m][c][j] source[c][t, j]. */
+typedef struct conv_pass {
+    conv_axis axis[2]; /**< height, width */
+    int64_t batch, groups;
+    int64_t channels;         /**< source channels of a group */
+    int64_t rows;             /**< output channels of a group */
+    const float *source;      /**< [batch, groups * channels, height, width] */
+    int64_t source_stride[4]; /**< its strides */
+    const float *weight;
+    int64_t weight_group, weight_row, weight_channel, weight_tap[2]; /**< its strides */
+    const float *bias; /**< [groups * rows], or NULL */
+    int64_t bias_step;
+    float *out;            /**< [batch, groups * rows, out_height, out_width], contiguous */
+    int64_t out_extent[2]; /**< height and width of the destination */
+} conv_pass;
+
+#define conv_pass_workspace SIMD_NAME(conv_pass_workspace_)
+#define conv_pass_run SIMD_NAME(conv_pass_run_)
+#define conv_stage_row SIMD_NAME(conv_stage_row_)
+
+/** Bytes of scratch that a pass needs on that many threads. */
+size_t conv_pass_workspace(const conv_pass *pass, int threads);
+
+/** Computes a pass. */
+void conv_pass_run(const conv_pass *pass, void *workspace, int threads);
+
+/** dst[i] = row[(first + i * step) * stride] for i < count, 0 where first + i * step is outside
+ * [0, extent); all 0 where row is NULL. */
+void conv_stage_row(const float *row, int64_t stride, int64_t extent, int64_t first, int64_t step,
+                    float *dst, int64_t count);
+
+#endif

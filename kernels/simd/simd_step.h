@@ -1,0 +1,100 @@
+/* simd_step.h: optimizer steps, one fused pass over parameters, gradients and state.
+ *
+ * A step reads each array once and writes each but the gradient once, and is bound by memory.
+ * Arrays are cut into pieces of SIMD_STEP_PIECE elements, one task each. */
+#ifndef QN_SIMD_STEP_H
+#define QN_SIMD_STEP_H
+
+#include "simd.h"
+
+enum { SIMD_STEP_PIECE = 16384 };
+
+/** Places of the arrays, of their lanes, and of their views in the call. */
+enum { STEP_P, STEP_G, STEP_FIRST, STEP_SECOND, STEP_ARRAYS };
+
+/** Places of the constants that every step has; an operation's own start at STEP_OWN. */
+enum {
+    STEP_CLIP,    /**< factor on the gradient */
+    STEP_COUPLED, /**< weight decay that is added to the gradient */
+    STEP_KEEP,    /**< factor on the parameter: 1, or 1 - lr decay where decay is decoupled */
+    STEP_RATE,    /**< learning rate */
+    STEP_OWN,
+    STEP_CONSTANTS = STEP_OWN + 6
+};
+
+typedef struct simd_step {
+    float *array[STEP_ARRAYS]; /**< parameters, gradients, state */
+    int64_t count;
+    vf constant[STEP_CONSTANTS];
+} simd_step;
+
+/** Changes the lanes of parameters and state. */
+typedef void (*simd_step_body)(vf lane[STEP_ARRAYS], const vf *constant);
+
+/** The gradient as the optimizer sees it: clipped, and with coupled weight decay. */
+SIMD_INLINE vf simd_step_gradient(const vf *lane, const vf *constant) {
+    return v_fma(constant[STEP_COUPLED], lane[STEP_P], constant[STEP_CLIP] * lane[STEP_G]);
+}
+
+/** p -= rate * direction, after decoupled weight decay. */
+SIMD_INLINE void simd_step_move(vf *lane, const vf *constant, vf direction) {
+    lane[STEP_P] = v_fma(-constant[STEP_RATE], direction, constant[STEP_KEEP] * lane[STEP_P]);
+}
+
+/** For qn_kernel.declines: f32 and contiguous, in all inputs that are there. */
+static inline const char *simd_step_declines(const qn_call *call) {
+    if (call->in[0].dtype != QN_F32)
+        return "f32 only";
+    for (int k = 0; k < call->n_in; k++)
+        if (call->in[k].data && !qn_view_is_contiguous(&call->in[k]))
+            return "contiguous arrays only";
+    return NULL;
+}
+
+/** The step of a call: its arrays and common constants. The last input is hyper, which is returned.
+ */
+static inline const float *simd_step_open(const qn_call *call, simd_step *step) {
+    const qn_optim_attrs *attrs = call->attrs;
+    const float *hyper = call->in[call->n_in - 1].data;
+    double lr = hyper[QN_HYPER_LR], decay = attrs->weight_decay;
+    step->count = qn_view_count(&call->in[0]);
+    for (int k = 0; k < STEP_ARRAYS; k++)
+        step->array[k] = k < call->n_in - 1 ? call->in[k].data : NULL;
+    step->constant[STEP_CLIP] = v_set(hyper[QN_HYPER_CLIP]);
+    step->constant[STEP_COUPLED] = v_set(attrs->decoupled ? 0.0f : (float)decay);
+    step->constant[STEP_KEEP] = v_set(attrs->decoupled ? (float)(1 - lr * decay) : 1.0f);
+    step->constant[STEP_RATE] = v_set((float)lr);
+    return hyper;
+}
+
+static inline qn_status simd_step_run(const qn_call *call, const simd_step *step, simd_task task) {
+    int64_t pieces = (step->count + SIMD_STEP_PIECE - 1) / SIMD_STEP_PIECE;
+    simd_parallel(simd_threads(call, 4 * step->count), pieces, task, step);
+    return QN_OK;
+}
+
+/** Template of a task: the body over piece `index` of the first `arrays` arrays. */
+SIMD_INLINE void simd_step_piece(const void *arg, int64_t index, int arrays, simd_step_body body) {
+    const simd_step step = *(const simd_step *)arg;
+    int64_t i = index * SIMD_STEP_PIECE;
+    int64_t end = i + SIMD_STEP_PIECE < step.count ? i + SIMD_STEP_PIECE : step.count;
+    vf lane[STEP_ARRAYS];
+    for (; i + V_WIDTH <= end; i += V_WIDTH) {
+        for (int k = 0; k < arrays; k++)
+            lane[k] = v_load(step.array[k] + i);
+        body(lane, step.constant);
+        for (int k = 0; k < arrays; k++)
+            if (k != STEP_G)
+                v_store(step.array[k] + i, lane[k]);
+    }
+    if (i < end) {
+        for (int k = 0; k < arrays; k++)
+            lane[k] = v_load_part(step.array[k] + i, end - i);
+        body(lane, step.constant);
+        for (int k = 0; k < arrays; k++)
+            if (k != STEP_G)
+                v_store_part(step.array[k] + i, lane[k], end - i);
+    }
+}
+
+#endif
