@@ -114,6 +114,8 @@ qn_tensor *qni_leaf_grad(qn_tensor *leaf) {
             return NULL;
         }
         leaf->grad = grad;
+        if (grad)
+            grad->leaf_of = leaf;
     }
     return leaf->grad;
 }

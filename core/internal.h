@@ -30,6 +30,7 @@ struct qn_tensor {
     qni_node *node;       /**< call that made it, while that is on the tape */
     int output;           /**< which output of that call */
     qn_tensor *grad;      /**< gradient: of a leaf, or during a backward pass */
+    qn_tensor *leaf_of;   /**< of a leaf's gradient: that leaf */
     bool grad_set;        /**< leaf: grad holds a gradient (else its contents mean nothing) */
     bool requires_grad;
     bool leaf;   /**< asked for its gradient by qn_require_grad() */

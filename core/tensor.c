@@ -139,6 +139,8 @@ void qni_tensor_destroy(qn_tensor *x) {
     qn_context *ctx = x->ctx;
     list_remove(owner_of(x), x);
     qn_tensor *grad = x->leaf ? x->grad : NULL;
+    if (x->leaf_of)
+        x->leaf_of->grad = NULL;
     if (x->storage)
         qni_storage_release(ctx, x->storage);
     x->grad = ctx->spare;
