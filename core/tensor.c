@@ -139,8 +139,12 @@ void qni_tensor_destroy(qn_tensor *x) {
     qn_context *ctx = x->ctx;
     list_remove(owner_of(x), x);
     qn_tensor *grad = x->leaf ? x->grad : NULL;
-    if (x->leaf_of)
+    if (grad)
+        grad->leaf_of = NULL;
+    if (x->leaf_of) {
         x->leaf_of->grad = NULL;
+        x->leaf_of->grad_set = false;
+    }
     if (x->storage)
         qni_storage_release(ctx, x->storage);
     x->grad = ctx->spare;
