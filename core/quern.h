@@ -423,7 +423,7 @@ QN_API void qn_zero_grad(qn_tensor *x);
 /** Moves parameters (leaves of one context and one dtype) into one contiguous buffer [n], and their
  * gradients into another. Both are kept tensors and come back in `flat` and `flat_grad`. Parameters and
  * gradients keep their values and addresses as tensors and become views of the buffers, each from a
- * multiple of 16 elements on; the padding between is zero. On failure nothing has moved. */
+ * multiple of 16 elements on; the padding between is zero. On failure all keep their values. */
 QN_API qn_status qn_flatten_parameters(qn_tensor *const *parameters, int count, qn_tensor **flat,
                                        qn_tensor **flat_grad);
 

@@ -56,13 +56,14 @@ qn_status qn_module_flatten(qn_module *module) {
     qn_tensor **trained = list_trained(module, &count);
     if (!trained)
         return qn_context_error(module->ctx, NULL);
+    /* First: a failure may leave some parameters moved, and then no buffers are to be trusted. */
+    qni_module_unflatten(module, true);
     qn_tensor *flat = NULL, *flat_grad = NULL;
     qn_status status = qn_flatten_parameters(trained, count, &flat, &flat_grad);
     if (status != QN_OK) {
         free(trained);
         return status;
     }
-    qni_module_unflatten(module, true);
     module->trained = trained;
     module->trained_count = count;
     module->flat = flat;
