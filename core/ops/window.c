@@ -5,10 +5,10 @@ static const char *const axis_name[2] = {"height", "width"};
 
 int64_t qni_window_count(qni_infer *call, int axis, const qni_window *window) {
     const char *op = call->op->name, *name = axis_name[axis];
-    const char *wrong = window->stride < 1     ? "stride must be at least 1"
+    const char *wrong = window->kernel < 1     ? "kernel must be at least 1"
+                        : window->stride < 1   ? "stride must be at least 1"
                         : window->dilation < 1 ? "dilation must be at least 1"
                         : window->padding < 0  ? "padding must not be negative"
-                        : window->kernel < 1   ? "kernel must be at least 1"
                                                : NULL;
     if (wrong) {
         qn_context_fail(call->ctx, QN_INVALID_ARGUMENT,
@@ -28,8 +28,8 @@ int64_t qni_window_count(qni_infer *call, int axis, const qni_window *window) {
     int64_t padded = window->input + 2 * window->padding;
     if (reach > padded) {
         qn_context_fail(call->ctx, QN_SHAPE_MISMATCH,
-                        "%s: a window of %lld is larger than the padded %s of %lld", op,
-                        (long long)reach, name, (long long)padded);
+                        "%s: a window of %lld is larger than the padded %s of %lld: %s", op,
+                        (long long)reach, name, (long long)padded, qni_text(call->in[0]).s);
         return -1;
     }
     return (padded - reach) / window->stride + 1;
