@@ -1,0 +1,68 @@
+/* example.c: from the command line to the exit code. */
+#include "example_private.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+const example_program *example_running;
+
+int example_error(const char *format, ...) {
+    fprintf(stderr, "%s: ", example_running->name);
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fputc('\n', stderr);
+    return EXAMPLE_BAD_INPUT;
+}
+
+int example_status(const qn_context *ctx) {
+    qn_status status = qn_context_error(ctx, NULL);
+    if (status == QN_OK)
+        return EXAMPLE_OK;
+    example_error("%s", ctx ? qn_context_message(ctx) : qn_status_string(status));
+    bool machine =
+        status == QN_OUT_OF_MEMORY || status == QN_DEVICE_ERROR || status == QN_INTERNAL_ERROR;
+    return machine ? EXAMPLE_FAILED : EXAMPLE_BAD_INPUT;
+}
+
+qn_context *example_context(const example_options *options) {
+    qn_context *ctx = qn_context_new(options->device);
+    qn_context_set_threads(ctx, options->threads);
+    qn_context_seed(ctx, options->seed);
+    return ctx;
+}
+
+const char *example_data_folder(const example_options *options, char *out, size_t size) {
+    const char *name = example_running->name, *root = getenv("QUERN_DATA_DIR");
+    if (options->data) {
+        snprintf(out, size, "%s", options->data);
+        return out;
+    }
+    if (root && *root) {
+        snprintf(out, size, "%s/%s", root, name);
+        return out;
+    }
+    snprintf(out, size, "examples/%s/data", name);
+    if (access(out, R_OK) != 0)
+        snprintf(out, size, "%s/%s/data", EXAMPLES_DIR, name);
+    return out;
+}
+
+int example_main(const example_program *program, int argc, char **argv) {
+    example_running = program;
+    example_options options = {
+        .seed = 1, .device = "auto", .model = program->models[0], .argc = argc, .argv = argv};
+    options.inputs = calloc((size_t)argc + 1, sizeof *options.inputs);
+    if (!options.inputs) {
+        example_error("out of memory");
+        return EXAMPLE_FAILED;
+    }
+    int code = example_parse(program, argc, argv, &options);
+    if (code == EXAMPLE_OK)
+        code = program->run(&options);
+    free(options.inputs);
+    if (fflush(stdout) != 0 && code == EXAMPLE_OK)
+        code = example_error("cannot write to standard output");
+    return code;
+}

@@ -1,0 +1,82 @@
+/* example.h: what the example programs share: command line, exit codes, data folder, training.
+ *
+ * A program is `NAME train|evaluate|predict [OPTION...]`. It describes itself by an example_program
+ * and leaves its main() to example_main(). Each failure is one line on stderr and an exit code. */
+#ifndef EXAMPLE_H
+#define EXAMPLE_H
+
+#include <quern.h>
+
+enum {
+    EXAMPLE_OK = 0,
+    EXAMPLE_FAILED = 1,       /**< memory or a device gave out */
+    EXAMPLE_BAD_INPUT = 2,    /**< options, files or data */
+    EXAMPLE_INTERRUPTED = 130 /**< Ctrl-C, as a shell would say */
+};
+
+/** The commands, as bits: options tell for which they are. */
+enum { EXAMPLE_TRAIN = 1, EXAMPLE_EVALUATE = 2, EXAMPLE_PREDICT = 4 };
+
+/** Most options that a program has besides the common ones. */
+#define EXAMPLE_OWN 4
+
+/** The command line. Numbers are 0 and texts NULL where not given, but for those with a default. */
+typedef struct example_options {
+    int command;
+    const char *data, *model;
+    int epochs;
+    int64_t batch_size;
+    double lr;
+    uint64_t seed;      /**< default 1 */
+    int threads;        /**< 0: all there are */
+    const char *device; /**< default "auto" */
+    const char *save, *load, *checkpoint, *resume, *log, *report;
+    bool quiet, json;
+    const char *own[EXAMPLE_OWN]; /**< the program's own options; "" for a flag that is set */
+    char **inputs;                /**< what is to be predicted */
+    int input_count;
+    int argc; /**< as main() got them */
+    char **argv;
+} example_options;
+
+/** An option of one program alone. */
+typedef struct example_option {
+    const char *name, *value, *words; /**< value: what the help calls it; NULL for a flag */
+    int commands;
+} example_option;
+
+/** A program. Lists end with NULL; the first model is the default. */
+typedef struct example_program {
+    const char *name;
+    const char *summary;
+    const char *inputs; /**< what predict takes, "IMAGE..." */
+    const char *const *models;
+    example_option own[EXAMPLE_OWN];
+    int (*run)(const example_options *options); /**< returns an exit code */
+} example_program;
+
+/** Parses the command line and runs the program. Returns the exit code of main(). */
+int example_main(const example_program *program, int argc, char **argv);
+
+/** Prints "NAME: message" on stderr and returns EXAMPLE_BAD_INPUT. */
+int example_error(const char *format, ...) QN_PRINTF(1, 2);
+/** Prints a context's error, if it has one, and returns the exit code for it. */
+int example_status(const qn_context *ctx);
+
+/** A context on the device, with the threads and the seed that the options name. */
+qn_context *example_context(const example_options *options);
+
+/** The folder of the data: --data, else $QUERN_DATA_DIR/NAME, else examples/NAME/data here or in
+ * the source tree. Written to `out`, which is returned. */
+const char *example_data_folder(const example_options *options, char *out, size_t size);
+
+/** Trains with qn_fit(): the options' files, progress and Ctrl-C are added to `opts`. Prints the
+ * result and where things are. Returns the exit code. */
+int example_fit(const example_options *options, qn_module *module, qn_dataset *train,
+                qn_dataset *test, qn_fit_opts opts);
+/** Prints loss and accuracy on a test set, as text or JSON. Returns the exit code. */
+int example_evaluate(const example_options *options, qn_module *module, qn_dataset *test);
+/** Writes a text as a JSON string. */
+void example_json_text(FILE *out, const char *text);
+
+#endif
