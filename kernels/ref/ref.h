@@ -190,21 +190,53 @@ static inline qn_status ref_reduce(const qn_call *call, uint32_t axes, ref_reduc
     return QN_OK;
 }
 
-/** Copies all elements, bit for bit, between views of one shape and dtype. */
-static inline void ref_copy(const qn_view *to, const qn_view *from) {
-    if (qn_view_is_contiguous(to) && qn_view_is_contiguous(from)) {
-        if (qn_view_count(to) > 0)
-            memcpy(to->data, from->data, (size_t)qn_view_count(to) * qn_dtype_size(to->dtype));
-        return;
+/** Number of trailing axes whose elements lie in one row-major piece of memory. */
+static inline int ref_solid_axes(const qn_view *view) {
+    int64_t expected = 1;
+    for (int axis = view->rank - 1; axis >= 0; axis--) {
+        if (view->shape[axis] != 1 && view->stride[axis] != expected)
+            return view->rank - 1 - axis;
+        expected *= view->shape[axis];
     }
-    for (ref_walk w = ref_start(2, (const qn_view *[]){to, from}); w.left > 0; ref_next(&w))
-        ref_move(to, w.at[0], from, w.at[1]);
+    return view->rank;
+}
+
+/** Copies all elements, bit for bit, between views of one shape and dtype: whole pieces where both
+ * have them. */
+static inline void ref_copy(const qn_view *to, const qn_view *from) {
+    qn_view outer_to = *to, outer_from = *from;
+    int solid_to = ref_solid_axes(to), solid_from = ref_solid_axes(from);
+    size_t piece = 1;
+    for (int solid = solid_to < solid_from ? solid_to : solid_from; solid > 0; solid--)
+        piece *= (size_t)to->shape[--outer_to.rank];
+    outer_from.rank = outer_to.rank;
+    if (piece == 0)
+        return;
+    size_t size = qn_dtype_size(to->dtype);
+    const qn_view *views[] = {&outer_to, &outer_from};
+    for (ref_walk w = ref_start(2, views); w.left > 0; ref_next(&w))
+        if (piece == 1)
+            ref_move(to, w.at[0], from, w.at[1]);
+        else
+            memcpy((char *)to->data + (size_t)w.at[0] * size,
+                   (const char *)from->data + (size_t)w.at[1] * size, piece * size);
 }
 
 /** Sets all elements. */
 static inline void ref_fill(const qn_view *view, double value) {
-    for (ref_walk w = ref_start(1, (const qn_view *[]){view}); w.left > 0; ref_next(&w))
-        ref_store(view, w.at[0], value);
+    int64_t count = qn_view_count(view);
+    if (!qn_view_is_contiguous(view)) {
+        for (ref_walk w = ref_start(1, &view); w.left > 0; ref_next(&w))
+            ref_store(view, w.at[0], value);
+        return;
+    }
+    if (count > 0)
+        ref_store(view, 0, value);
+    size_t size = qn_dtype_size(view->dtype);
+    for (int64_t done = 1; done < count; done *= 2) { /* what is set is copied behind itself */
+        int64_t more = done < count - done ? done : count - done;
+        memcpy((char *)view->data + (size_t)done * size, view->data, (size_t)more * size);
+    }
 }
 
 /** Fails when an index is not below `extent`: the reason names it and its place in row-major order.
