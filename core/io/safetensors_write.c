@@ -67,9 +67,8 @@ static qn_status check_name(const plan *p, const char *what, const json_t *objec
     json_decref(text);
     if (!sound) {
         return qn_context_fail(p->ctx, QN_INVALID_ARGUMENT,
-                               "%s: %s has a name that is not UTF-8 or "
-                               "is reserved: \"%s\"",
-                               p->path, what, name ? name : "NULL");
+                               "%s: the name of a %s is reserved or not UTF-8: \"%s\"", p->path,
+                               what, name ? name : "NULL");
     }
     if (json_object_get(object, name)) {
         return qn_context_fail(p->ctx, QN_INVALID_ARGUMENT, "%s: two %ss are named \"%s\"", p->path,
@@ -87,14 +86,14 @@ static qn_status add_metadata(plan *p, const qn_metadata *metadata, int count) {
         return out_of_memory(p);
     }
     for (int i = 0; i < count; i++) {
-        qn_status status = check_name(p, "metadata entry", object, metadata[i].key);
+        qn_status status = check_name(p, "metadata key", object, metadata[i].key);
         if (status) {
             return status;
         }
         const char *value = metadata[i].value ? metadata[i].value : "";
         if (json_object_set_new(object, metadata[i].key, json_string(value)) != 0) {
             return qn_context_fail(p->ctx, QN_INVALID_ARGUMENT,
-                                   "%s: the value of metadata entry \"%s\" is not UTF-8", p->path,
+                                   "%s: the value of metadata key \"%s\" is not UTF-8", p->path,
                                    metadata[i].key);
         }
     }

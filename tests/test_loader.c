@@ -1,0 +1,314 @@
+/* test_loader.c: order, augmentation, prefetching, position and failure of the loader. */
+#include "scratch.h"
+
+#include "data/philox.h"
+
+TestSuite(loader, .init = scratch_open, .fini = scratch_close);
+
+enum { COUNT = 50, SIDE = 6, PIXELS = SIDE * SIDE };
+
+/* Images whose pixels tell their index. `data`, if there is one, is the index that fails. */
+static qn_status get_image(void *data, int64_t index, void *x, void *y) {
+    float *pixels = x;
+    for (int i = 0; i < PIXELS; i++) {
+        pixels[i] = (float)(index + i);
+    }
+    *(int64_t *)y = index % 10;
+    return data && *(int64_t *)data == index ? QN_IO_ERROR : QN_OK;
+}
+
+static qn_dataset *open_images(int64_t *failing) {
+    qn_dataset_desc desc = {.name = "images",
+                            .count = COUNT,
+                            .x_shape = QN_SHAPE(1, SIDE, SIDE),
+                            .y_dtype = QN_I64,
+                            .classes = 10,
+                            .background = -1,
+                            .get = get_image,
+                            .data = failing};
+    return qn_dataset_new(ctx, &desc);
+}
+
+static qn_loader *open_loader(qn_loader_opts opts) {
+    return qn_loader_new(open_images(NULL), &opts);
+}
+
+/* All that a loader gives in an epoch: pixels and indices, by place in the epoch. */
+typedef struct epoch {
+    float pixels[COUNT][PIXELS];
+    int64_t indices[COUNT], labels[COUNT];
+    int64_t samples, batches;
+} epoch;
+
+static void read_batch(const qn_batch *batch, epoch *out) {
+    size_t pixels = (size_t)batch->size * sizeof out->pixels[0];
+    size_t labels = (size_t)batch->size * sizeof out->labels[0];
+    cr_assert_eq(qn_tensor_dim(batch->x, 0), batch->size);
+    cr_assert_eq(qn_tensor_read(batch->x, out->pixels[out->samples], pixels), QN_OK);
+    cr_assert_eq(qn_tensor_read(batch->y, &out->labels[out->samples], labels), QN_OK);
+    memcpy(&out->indices[out->samples], batch->indices, labels);
+    out->samples += batch->size;
+    out->batches++;
+    qn_step_end(ctx);
+}
+
+static void read_epoch(qn_loader *loader, epoch *out) {
+    qn_batch batch;
+    memset(out, 0, sizeof *out);
+    while (qn_loader_next(loader, &batch)) {
+        read_batch(&batch, out);
+    }
+    cr_assert_eq(qn_context_error(ctx, NULL), QN_OK, "%s", qn_context_message(ctx));
+}
+
+static bool same_epoch(const epoch *a, const epoch *b) { return memcmp(a, b, sizeof *a) == 0; }
+
+static const qn_augment some = {.shift = 2, .rotate = 15, .scale = 0.2, .shear = 10};
+
+/* ---- order ----------------------------------------------------------------------------------- */
+
+Test(loader, philox_known_answer) {
+    /* Salmon et al.'s test vector for counter and key of zeros */
+    qni_random_block block = qni_philox(0, 0, 0, 0);
+    const uint32_t expected[] = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
+    cr_assert_eq(memcmp(block.word, expected, sizeof expected), 0);
+}
+
+Test(loader, in_order_with_a_short_last_batch) {
+    epoch e;
+    qn_loader *loader = open_loader((qn_loader_opts){.batch_size = 8});
+    cr_assert_eq(qn_loader_batches(loader), 7);
+    read_epoch(loader, &e);
+    cr_assert_eq(e.samples, COUNT);
+    cr_assert_eq(e.batches, 7);
+    for (int i = 0; i < COUNT; i++) {
+        cr_assert_eq(e.indices[i], i);
+        cr_assert_eq(e.pixels[i][3], i + 3);
+        cr_assert_eq(e.labels[i], i % 10);
+    }
+}
+
+Test(loader, drop_last) {
+    epoch e;
+    qn_loader *loader = open_loader((qn_loader_opts){.batch_size = 8, .drop_last = true});
+    cr_assert_eq(qn_loader_batches(loader), 6);
+    read_epoch(loader, &e);
+    cr_assert_eq(e.samples, 48);
+}
+
+Test(loader, batch_larger_than_the_dataset) {
+    epoch e;
+    qn_loader *loader = open_loader((qn_loader_opts){.batch_size = 1000});
+    cr_assert_eq(qn_loader_batches(loader), 1);
+    read_epoch(loader, &e);
+    cr_assert_eq(e.samples, COUNT);
+}
+
+Test(loader, shuffle_is_a_permutation_of_seed_and_epoch) {
+    static epoch first, second, other, again;
+    qn_loader_opts opts = {.batch_size = 7, .shuffle = true, .seed = 3};
+    qn_loader *loader = open_loader(opts);
+    read_epoch(loader, &first);
+    read_epoch(loader, &second);
+    int64_t seen[COUNT] = {0};
+    int moved = 0;
+    for (int i = 0; i < COUNT; i++) {
+        seen[first.indices[i]]++;
+        moved += first.indices[i] != i;
+        cr_assert_eq(first.pixels[i][0], first.indices[i]);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        cr_assert_eq(seen[i], 1);
+    }
+    cr_assert_gt(moved, COUNT / 2);
+    cr_assert_not(same_epoch(&first, &second));
+    opts.batch_size = 10; /* the order does not depend on it */
+    read_epoch(open_loader(opts), &again);
+    cr_assert_eq(memcmp(first.indices, again.indices, sizeof first.indices), 0);
+    opts.seed = 4;
+    read_epoch(open_loader(opts), &other);
+    cr_assert_neq(memcmp(first.indices, other.indices, sizeof first.indices), 0);
+}
+
+Test(loader, prefetching_changes_nothing) {
+    static epoch ahead, asked;
+    qn_loader_opts opts = {.batch_size = 7, .shuffle = true, .seed = 3, .augment = some};
+    qn_loader *with = open_loader(opts);
+    opts.no_prefetch = true;
+    qn_loader *without = open_loader(opts);
+    for (int i = 0; i < 3; i++) {
+        read_epoch(with, &ahead);
+        read_epoch(without, &asked);
+        cr_assert(same_epoch(&ahead, &asked), "epoch %d", i);
+    }
+}
+
+/* ---- augmentation ---------------------------------------------------------------------------- */
+
+Test(loader, augmentation_depends_on_sample_and_epoch) {
+    static epoch plain, first, second, shuffled;
+    read_epoch(open_loader((qn_loader_opts){0}), &plain);
+    qn_loader *loader = open_loader((qn_loader_opts){.augment = some});
+    read_epoch(loader, &first);
+    read_epoch(loader, &second);
+    read_epoch(open_loader((qn_loader_opts){.augment = some, .shuffle = true}), &shuffled);
+    cr_assert_not(same_epoch(&plain, &first));
+    cr_assert_not(same_epoch(&first, &second));
+    for (int i = 0; i < COUNT; i++) {
+        cr_assert_eq(
+            memcmp(shuffled.pixels[i], first.pixels[shuffled.indices[i]], sizeof(float[PIXELS])),
+            0);
+    }
+}
+
+Test(loader, augmentation_of_nothing_is_exact) {
+    static epoch plain, still;
+    read_epoch(open_loader((qn_loader_opts){0}), &plain);
+    /* so small that every change rounds to none, but the sampling runs */
+    read_epoch(open_loader((qn_loader_opts){.augment = {.shift = 1e-30}}), &still);
+    for (int i = 0; i < COUNT; i++) {
+        for (int j = 0; j < PIXELS; j++) {
+            cr_assert_eq(plain.pixels[i][j], still.pixels[i][j]);
+        }
+    }
+}
+
+Test(loader, augmentation_far_away_is_background) {
+    static epoch e;
+    int64_t background = 0;
+    read_epoch(open_loader((qn_loader_opts){.augment = {.shift = 1000}}), &e);
+    for (int i = 0; i < COUNT; i++) {
+        background += e.pixels[i][0] == -1 && e.pixels[i][PIXELS - 1] == -1;
+    }
+    cr_assert_gt(background, COUNT / 2);
+}
+
+/* Shifts are within the amount, and interpolate: on a ramp the value tells the shift. */
+Test(loader, augmentation_shift_is_bilinear) {
+    static epoch e;
+    double least = 0, most = 0;
+    read_epoch(open_loader((qn_loader_opts){.augment = {.shift = 1}}), &e);
+    for (int i = 0; i < COUNT; i++) {
+        double along_x = e.pixels[i][2 * SIDE + 3] - e.pixels[i][2 * SIDE + 2];
+        double along_y = e.pixels[i][3 * SIDE + 2] - e.pixels[i][2 * SIDE + 2];
+        double moved = e.pixels[i][2 * SIDE + 2] - (double)(i + 2 * SIDE + 2);
+        cr_assert_float_eq(along_x, 1, 1e-4);
+        cr_assert_float_eq(along_y, SIDE, 1e-4);
+        least = moved < least ? moved : least;
+        most = moved > most ? moved : most;
+    }
+    cr_assert_geq(least, -1 - SIDE);
+    cr_assert_leq(most, 1 + SIDE);
+    cr_assert_lt(least, -3);
+    cr_assert_gt(most, 3);
+}
+
+static void expect_bad_augment(qn_augment amounts, const char *what) {
+    char expected[200];
+    cr_assert_null(open_loader((qn_loader_opts){.augment = amounts}));
+    snprintf(expected, sizeof expected, "loader of images: augmentation: %s", what);
+    expect_message(QN_INVALID_ARGUMENT, expected);
+}
+
+Test(loader, augmentation_of_impossible_amounts) {
+    expect_bad_augment((qn_augment){.shift = -1}, "the shift is not a positive number of pixels");
+    expect_bad_augment((qn_augment){.rotate = 361}, "the rotation is not within 0 to 360 degrees");
+    expect_bad_augment((qn_augment){.scale = 1}, "the scale is not a fraction below 1");
+    expect_bad_augment((qn_augment){.shear = 90}, "the shear is not within 0 to 90 degrees");
+}
+
+/* ---- position -------------------------------------------------------------------------------- */
+
+Test(loader, seek_continues_where_tell_stood) {
+    static epoch whole, part;
+    qn_batch batch;
+    for (int no_prefetch = 0; no_prefetch < 2; no_prefetch++) {
+        qn_loader_opts opts = {.batch_size = 7,
+                               .shuffle = true,
+                               .seed = 9,
+                               .augment = some,
+                               .no_prefetch = no_prefetch};
+        qn_loader *first = open_loader(opts), *second = open_loader(opts);
+        read_epoch(first, &whole);
+        for (int i = 0; i < 3; i++) {
+            cr_assert(qn_loader_next(first, &batch));
+        }
+        qn_loader_position position = qn_loader_tell(first);
+        cr_assert_eq(position.epoch, 1);
+        cr_assert_eq(position.batch, 3);
+        cr_assert(qn_loader_next(second, &batch));
+        cr_assert_eq(qn_loader_seek(second, position), QN_OK);
+        read_epoch(first, &whole);
+        read_epoch(second, &part);
+        cr_assert_eq(part.batches, 5);
+        cr_assert(same_epoch(&whole, &part));
+        cr_assert_eq(qn_loader_tell(second).epoch, 2);
+    }
+}
+
+Test(loader, seek_to_the_end_of_an_epoch) {
+    qn_batch batch;
+    qn_loader *loader = open_loader((qn_loader_opts){.batch_size = 10});
+    cr_assert_eq(qn_loader_seek(loader, (qn_loader_position){4, 5}), QN_OK);
+    cr_assert_not(qn_loader_next(loader, &batch));
+    cr_assert_eq(qn_loader_tell(loader).epoch, 5);
+    cr_assert(qn_loader_next(loader, &batch));
+    cr_assert_eq(batch.indices[0], 0);
+}
+
+Test(loader, seek_out_of_range) {
+    qn_loader *loader = open_loader((qn_loader_opts){.batch_size = 10});
+    cr_assert_eq(qn_loader_seek(loader, (qn_loader_position){0, 6}), QN_INVALID_ARGUMENT);
+    expect_message(QN_INVALID_ARGUMENT, "loader of images: no batch 6 in epoch 0, there are 5");
+    cr_assert_eq(qn_loader_seek(loader, (qn_loader_position){-1, 0}), QN_INVALID_ARGUMENT);
+}
+
+/* ---- failure and end ------------------------------------------------------------------------- */
+
+Test(loader, failed_sample_is_reported_by_next) {
+    int64_t failing = 23;
+    qn_batch batch;
+    for (int no_prefetch = 0; no_prefetch < 2; no_prefetch++) {
+        qn_loader *loader = qn_loader_new(
+            open_images(&failing), &(qn_loader_opts){.batch_size = 10, .no_prefetch = no_prefetch});
+        cr_assert(qn_loader_next(loader, &batch));
+        cr_assert(qn_loader_next(loader, &batch));
+        cr_assert_not(qn_loader_next(loader, &batch));
+        cr_assert_null(batch.x);
+        expect_message(QN_IO_ERROR, "loader of images: sample 23: cannot read or write");
+        cr_assert_eq(qn_loader_tell(loader).batch, 2);
+        cr_assert_eq(qn_loader_seek(loader, (qn_loader_position){0, 3}), QN_OK);
+        cr_assert(qn_loader_next(loader, &batch));
+        cr_assert_eq(batch.indices[0], 30);
+    }
+}
+
+Test(loader, freed_at_any_time) {
+    qn_batch batch;
+    for (int batches = 0; batches < 12; batches++) {
+        qn_loader *loader =
+            open_loader((qn_loader_opts){.batch_size = 7, .shuffle = true, .augment = some});
+        for (int i = 0; i < batches; i++) {
+            qn_loader_next(loader, &batch);
+        }
+        qn_loader_free(loader);
+    }
+    open_loader((qn_loader_opts){.batch_size = 3}); /* goes with the context */
+}
+
+Test(loader, impossible_options) {
+    cr_assert_null(open_loader((qn_loader_opts){.batch_size = -3}));
+    expect_message(QN_INVALID_ARGUMENT, "loader of images: batches of -3 samples");
+    cr_assert_null(open_loader((qn_loader_opts){.batch_size = 51, .drop_last = true}));
+    expect_message(QN_INVALID_ARGUMENT, "loader of images: 50 samples make no full batch of 51");
+}
+
+Test(loader, null) {
+    qn_batch batch;
+    qn_loader_free(NULL);
+    cr_assert_null(qn_loader_new(NULL, NULL));
+    cr_assert_not(qn_loader_next(NULL, &batch));
+    cr_assert_eq(qn_loader_batches(NULL), 0);
+    cr_assert_eq(qn_loader_tell(NULL).epoch, 0);
+    cr_assert_eq(qn_loader_seek(NULL, (qn_loader_position){0}), QN_INVALID_ARGUMENT);
+}
