@@ -261,6 +261,17 @@ SIMD_INLINE vd v_high_double(vf x) {
 #endif
 }
 
+/** Doubles rounded to floats: the first half of the lanes, and the second. */
+SIMD_INLINE vf v_from_double(vd low, vd high) {
+#if V_WIDTH == 16
+    __m512 first = _mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)low));
+    return (vf)_mm512_insertf32x8(first, _mm512_cvtpd_ps((__m512d)high), 1);
+#else
+    __m256 first = _mm256_castps128_ps256(_mm256_cvtpd_ps((__m256d)low));
+    return (vf)_mm256_insertf128_ps(first, _mm256_cvtpd_ps((__m256d)high), 1);
+#endif
+}
+
 /* ---- across the lanes -------------------------------------------------------------------- */
 
 /** The sum of all lanes, as a tree of halves. */

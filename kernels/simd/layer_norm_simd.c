@@ -1,0 +1,171 @@
+/* layer_norm_simd.c: y = (x - mean) rstd weight + bias over the trailing axes (Ba, Kiros and Hinton
+ * 2016), and the gradient. A row is what one mean is taken of. */
+#include "simd_reduce.h"
+
+#include <math.h>
+
+/* Places of the inputs of layer_norm and of its gradient. */
+enum { X, WEIGHT, BIAS };
+enum { G, GRAD_X, GRAD_WEIGHT, MEAN, RSTD };
+
+/* Rows of a task; the gradient keeps sums over them for weight and bias. */
+enum { GROUP = 32 };
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static const char *declines(const qn_call *call) {
+    if (call->in[0].dtype != QN_F32)
+        return "f32 only";
+    for (int k = 0; k < call->n_in; k++)
+        if (call->in[k].data && !qn_view_is_contiguous(&call->in[k]))
+            return "contiguous inputs only";
+    return NULL;
+}
+
+/* A vector of a row's parameters, or the same value where they are absent. */
+SIMD_INLINE vf parameter(const float *p, int64_t i, int64_t lanes, float otherwise) {
+    return p ? v_load_part(p + i, lanes) : v_set(otherwise);
+}
+
+/* ---- forward ----------------------------------------------------------------------------- */
+
+static void normalise_row(const qn_call *call, int64_t row, int64_t n) {
+    const qn_norm_attrs *attrs = call->attrs;
+    const float *x = (const float *)call->in[X].data + row * n;
+    const float *weight = call->in[WEIGHT].data, *bias = call->in[BIAS].data;
+    float *y = (float *)call->out[0].data + row * n;
+    double mean = simd_reduce_sum.row(x, n, 0.0f) / (double)n;
+    double var = simd_reduce_squares.row(x, n, (float)mean) / (double)n;
+    double rstd = 1 / sqrt(var + attrs->epsilon);
+    vf middle = v_set((float)mean), scale = v_set((float)rstd);
+    int64_t i = 0;
+    if (weight && bias)
+        for (; i + V_WIDTH <= n; i += V_WIDTH)
+            v_store(y + i,
+                    v_fma((v_load(x + i) - middle) * scale, v_load(weight + i), v_load(bias + i)));
+    for (; i < n; i += V_WIDTH) {
+        int64_t lanes = smaller(V_WIDTH, n - i);
+        vf xhat = (v_load_part(x + i, lanes) - middle) * scale;
+        v_store_part(
+            y + i, v_fma(xhat, parameter(weight, i, lanes, 1.0f), parameter(bias, i, lanes, 0.0f)),
+            lanes);
+    }
+    ((float *)call->out[1].data)[row] = (float)mean;
+    ((float *)call->out[2].data)[row] = (float)rstd;
+}
+
+static void layer_norm_task(const void *arg, int64_t index) {
+    const qn_call *call = arg;
+    int64_t rows = qn_view_count(&call->out[1]), n = qn_view_count(&call->in[X]) / rows;
+    int64_t end = smaller((index + 1) * GROUP, rows);
+    for (int64_t row = index * GROUP; row < end; row++)
+        normalise_row(call, row, n);
+}
+
+static qn_status layer_norm_run(const qn_call *call) {
+    int64_t groups = (qn_view_count(&call->out[1]) + GROUP - 1) / GROUP;
+    int threads = simd_threads(call, 4 * qn_view_count(&call->in[X]));
+    simd_parallel(threads, groups, layer_norm_task, call);
+    return QN_OK;
+}
+
+const qn_kernel SIMD_KERNEL(layer_norm) = {
+    .size = sizeof(qn_kernel),
+    .op = "layer_norm",
+    .declines = declines,
+    .run = layer_norm_run,
+};
+
+/* ---- gradient ---------------------------------------------------------------------------- */
+
+/* What the two passes over a row need. dweight and dbias are sums over the group's rows. */
+typedef struct row_grad {
+    const float *g, *x, *weight;
+    float *dx, *dweight, *dbias;
+    int64_t n;
+    float mean, rstd;
+} row_grad;
+
+/* Adds g xhat and g to dweight and dbias; gives sum(h) and sum(h xhat), h = g weight. */
+static void first_pass(const row_grad *row, double sums[2]) {
+    const row_grad r = *row;
+    vf sum = {0}, along = {0};
+    for (int64_t i = 0; i < r.n; i += V_WIDTH) {
+        int64_t lanes = smaller(V_WIDTH, r.n - i);
+        vf g = v_load_part(r.g + i, lanes);
+        vf xhat = (v_load_part(r.x + i, lanes) - r.mean) * r.rstd;
+        vf h = g * parameter(r.weight, i, lanes, 1.0f);
+        sum += h;
+        along += v_select(v_iota() < (int32_t)lanes, h * xhat, v_set(0.0f));
+        v_store_part(r.dweight + i, v_fma(g, xhat, v_load_part(r.dweight + i, lanes)), lanes);
+        v_store_part(r.dbias + i, g + v_load_part(r.dbias + i, lanes), lanes);
+    }
+    sums[0] = v_sum(sum);
+    sums[1] = v_sum(along);
+}
+
+/* dx = rstd (h - mean(h) - xhat mean(h xhat)). */
+static void second_pass(const row_grad *row, const double sums[2]) {
+    const row_grad r = *row;
+    vf shift = v_set((float)(sums[0] / (double)r.n)), slope = v_set((float)(sums[1] / (double)r.n));
+    for (int64_t i = 0; i < r.n; i += V_WIDTH) {
+        int64_t lanes = smaller(V_WIDTH, r.n - i);
+        vf xhat = (v_load_part(r.x + i, lanes) - r.mean) * r.rstd;
+        vf h = v_load_part(r.g + i, lanes) * parameter(r.weight, i, lanes, 1.0f);
+        v_store_part(r.dx + i, r.rstd * v_fma(-xhat, slope, h - shift), lanes);
+    }
+}
+
+static void layer_norm_grad_task(const void *arg, int64_t index) {
+    const qn_call *call = arg;
+    int64_t rows = qn_view_count(&call->in[MEAN]), n = qn_view_count(&call->out[1]);
+    int64_t end = smaller((index + 1) * GROUP, rows);
+    float *dweight = (float *)call->workspace + index * 2 * n;
+    row_grad r = {
+        .weight = call->in[GRAD_WEIGHT].data, .dweight = dweight, .dbias = dweight + n, .n = n};
+    for (int64_t i = 0; i < 2 * n; i++)
+        dweight[i] = 0.0f;
+    for (int64_t row = index * GROUP; row < end; row++) {
+        double sums[2];
+        r.g = (const float *)call->in[G].data + row * n;
+        r.x = (const float *)call->in[GRAD_X].data + row * n;
+        r.dx = (float *)call->out[0].data + row * n;
+        r.mean = ((const float *)call->in[MEAN].data)[row];
+        r.rstd = ((const float *)call->in[RSTD].data)[row];
+        first_pass(&r, sums);
+        second_pass(&r, sums);
+    }
+}
+
+static int64_t groups_of(const qn_call *call) {
+    return (qn_view_count(&call->in[MEAN]) + GROUP - 1) / GROUP;
+}
+
+static size_t layer_norm_grad_workspace(const qn_call *call) {
+    return (size_t)(groups_of(call) * 2 * qn_view_count(&call->out[1])) * sizeof(float);
+}
+
+static qn_status layer_norm_grad_run(const qn_call *call) {
+    int64_t groups = groups_of(call), n = qn_view_count(&call->out[1]);
+    const float *partial = call->workspace;
+    float *out[2] = {call->out[1].data, call->out[2].data};
+    if (n > 0)
+        simd_parallel(simd_threads(call, 8 * qn_view_count(&call->in[G])), groups,
+                      layer_norm_grad_task, call);
+    for (int k = 0; k < 2; k++)
+        for (int64_t i = 0; i < n; i++) {
+            double total = 0;
+            for (int64_t group = 0; group < groups; group++)
+                total += partial[(group * 2 + k) * n + i];
+            out[k][i] = (float)total;
+        }
+    return QN_OK;
+}
+
+const qn_kernel SIMD_KERNEL(layer_norm_grad) = {
+    .size = sizeof(qn_kernel),
+    .op = "layer_norm_grad",
+    .declines = declines,
+    .workspace = layer_norm_grad_workspace,
+    .run = layer_norm_grad_run,
+};

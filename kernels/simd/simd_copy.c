@@ -1,0 +1,184 @@
+/* simd_copy.c: the walk over two layouts (see simd_copy.h). */
+#include "simd_copy.h"
+
+#include <string.h>
+
+/* Elements of a task; rows of a strip of tiles; rows and columns of a tile. */
+enum { PIECE = 16384, STRIP = 64, TILE = 8 };
+
+typedef struct axis {
+    int64_t extent, dst, src; /* strides in elements */
+} axis;
+
+typedef struct copy {
+    char *dst;
+    const char *src;
+    size_t size;
+    int rank;               /* at least 2 */
+    axis axes[QN_MAX_DIMS]; /* outermost in dst first */
+    bool turned;            /* the last axis is contiguous in dst, the one before it in src */
+    int64_t rows, group; /* rows along the last axis (strips where turned) in all, and of a task */
+} copy;
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* ---- layout ------------------------------------------------------------------------------ */
+
+/* Axes by falling stride in dst, so that writing is sequential. */
+static void sort_axes(copy *c) {
+    for (int i = 1; i < c->rank; i++)
+        for (int j = i; j > 0 && c->axes[j].dst > c->axes[j - 1].dst; j--) {
+            axis swap = c->axes[j];
+            c->axes[j] = c->axes[j - 1];
+            c->axes[j - 1] = swap;
+        }
+}
+
+static void join_axes(copy *c) {
+    int rank = 0;
+    for (int i = 0; i < c->rank; i++) {
+        axis next = c->axes[i];
+        axis *last = rank > 0 ? &c->axes[rank - 1] : NULL;
+        if (last && last->dst == next.dst * next.extent && last->src == next.src * next.extent)
+            *last = (axis){last->extent * next.extent, next.dst, next.src};
+        else
+            c->axes[rank++] = next;
+    }
+    c->rank = rank;
+}
+
+/* Moves the axis that is contiguous in src next to the last, where the last is not it. */
+static void find_turn(copy *c) {
+    axis *last = &c->axes[c->rank - 1];
+    if (last->dst != 1 || last->src == 1 || last->src == 0)
+        return;
+    for (int i = c->rank - 2; i >= 0; i--)
+        if (c->axes[i].src == 1) {
+            axis found = c->axes[i];
+            memmove(&c->axes[i], &c->axes[i + 1], (size_t)(c->rank - 2 - i) * sizeof(axis));
+            c->axes[c->rank - 2] = found;
+            c->turned = true;
+            return;
+        }
+}
+
+static void make_plan(copy *c, const qn_view *dst, const qn_view *src) {
+    c->dst = dst->data;
+    c->src = src->data;
+    c->size = qn_dtype_size(dst->dtype);
+    for (int i = 0; i < dst->rank; i++)
+        if (dst->shape[i] != 1)
+            c->axes[c->rank++] = (axis){dst->shape[i], dst->stride[i], src->stride[i]};
+    sort_axes(c);
+    join_axes(c);
+    while (c->rank < 2) { /* so that there is a row */
+        memmove(&c->axes[1], &c->axes[0], (size_t)c->rank * sizeof(axis));
+        c->axes[0] = (axis){1, 0, 0};
+        if (c->rank++ == 0)
+            c->axes[0] = (axis){1, 1, 1};
+    }
+    find_turn(c);
+    c->rows = 1;
+    for (int i = 0; i < c->rank - 1; i++)
+        c->rows *= i == c->rank - 2 && c->turned ? (c->axes[i].extent + STRIP - 1) / STRIP
+                                                 : c->axes[i].extent;
+    int64_t row = c->axes[c->rank - 1].extent * (c->turned ? STRIP : 1);
+    c->group = row < PIECE ? PIECE / row : 1;
+}
+
+/* ---- moving ------------------------------------------------------------------------------ */
+
+static void copy_row(const copy *c, char *dst, const char *src) {
+    axis row = c->axes[c->rank - 1];
+    size_t size = c->size;
+    if (row.dst == 1 && row.src == 1) {
+        memcpy(dst, src, (size_t)row.extent * size);
+        return;
+    }
+    int64_t to = row.dst * (int64_t)size, from = row.src * (int64_t)size;
+    if (size == sizeof(float))
+        for (int64_t i = 0; i < row.extent; i++)
+            memcpy(dst + i * to, src + i * from, sizeof(float));
+    else
+        for (int64_t i = 0; i < row.extent; i++)
+            memcpy(dst + i * to, src + i * from, size);
+}
+
+/* An 8x8 tile of four-byte elements, by three rounds of exchanges: of single elements, of pairs, of
+ * halves. */
+static void turn_tile(float *dst, int64_t dst_stride, const float *src, int64_t src_stride) {
+    __m256 a[TILE], b[TILE];
+    for (int i = 0; i < TILE; i++)
+        a[i] = _mm256_loadu_ps(src + i * src_stride);
+    for (int i = 0; i < TILE; i += 2) {
+        b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+        b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < TILE; i += 4)
+        for (int k = 0; k < 2; k++) {
+            a[i + 2 * k] = _mm256_shuffle_ps(b[i + k], b[i + k + 2], 0x44);
+            a[i + 2 * k + 1] = _mm256_shuffle_ps(b[i + k], b[i + k + 2], 0xee);
+        }
+    for (int i = 0; i < 4; i++) {
+        _mm256_storeu_ps(dst + i * dst_stride, _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
+        _mm256_storeu_ps(dst + (i + 4) * dst_stride, _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
+    }
+}
+
+/* A rectangle: dst[r][c] = src[c][r], rows r along src's contiguous axis. */
+static void turn_rest(const copy *c, char *dst, const char *src, int64_t rows, int64_t columns) {
+    int64_t size = (int64_t)c->size, dst_row = c->axes[c->rank - 2].dst * size;
+    int64_t src_column = c->axes[c->rank - 1].src * size;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t k = 0; k < columns; k++)
+            memcpy(dst + r * dst_row + k * size, src + k * src_column + r * size, c->size);
+}
+
+/* A strip: `rows` rows along the last axis but one, whole rows of the last. */
+static void turn_strip(const copy *c, char *dst, const char *src, int64_t rows) {
+    int64_t size = (int64_t)c->size, columns = c->axes[c->rank - 1].extent;
+    int64_t dst_row = c->axes[c->rank - 2].dst, src_column = c->axes[c->rank - 1].src;
+    for (int64_t k = 0; k < columns; k += TILE)
+        for (int64_t r = 0; r < rows; r += TILE) {
+            int64_t high = smaller(TILE, rows - r), wide = smaller(TILE, columns - k);
+            char *to = dst + (r * dst_row + k) * size;
+            const char *from = src + (k * src_column + r) * size;
+            if (high == TILE && wide == TILE && size == sizeof(float))
+                turn_tile((float *)to, dst_row, (const float *)from, src_column);
+            else
+                turn_rest(c, to, from, high, wide);
+        }
+}
+
+static void copy_task(const void *arg, int64_t index) {
+    const copy *c = arg;
+    int64_t end = smaller((index + 1) * c->group, c->rows);
+    for (int64_t row = index * c->group; row < end; row++) {
+        int64_t rest = row, to = 0, from = 0, strip = 0;
+        for (int i = c->rank - 2; i >= 0; i--) {
+            axis a = c->axes[i];
+            bool in_strips = c->turned && i == c->rank - 2;
+            int64_t steps = in_strips ? (a.extent + STRIP - 1) / STRIP : a.extent;
+            int64_t at = rest % steps * (in_strips ? STRIP : 1);
+            strip = in_strips ? smaller(STRIP, a.extent - at) : strip;
+            rest /= steps;
+            to += at * a.dst;
+            from += at * a.src;
+        }
+        char *dst = c->dst + to * (int64_t)c->size;
+        const char *src = c->src + from * (int64_t)c->size;
+        if (c->turned)
+            turn_strip(c, dst, src, strip);
+        else
+            copy_row(c, dst, src);
+    }
+}
+
+void simd_copy(const qn_call *call, const qn_view *dst, const qn_view *src) {
+    int64_t count = qn_view_count(dst);
+    if (count == 0)
+        return;
+    copy c = {0};
+    make_plan(&c, dst, src);
+    simd_parallel(simd_threads(call, count), (c.rows + c.group - 1) / c.group, copy_task, &c);
+}
