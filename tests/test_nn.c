@@ -281,6 +281,13 @@ Test(nn, parameters_lie_in_one_flat_buffer_only) {
     qn_nn_append(net, qn_nn_linear(ctx, 2, 2, NULL));
     cr_assert_eq(qn_module_flatten(net), QN_OK);
     expect_floats(qn_module_find(net, "0.bias"), (float[]){7, 7}, 2);
+    qn_nn_append(net, qn_nn_linear(ctx, 2, 2, NULL));
+    cr_expect_null(qn_module_flat_parameters(net), "a child with parameters undoes it");
+    cr_assert_eq(qn_module_flatten(net), QN_OK);
+    qn_nn_append(net, qn_nn_relu(ctx));
+    cr_expect_not_null(qn_module_flat_parameters(net));
+    qn_module_add_parameter(part, "more", qn_ones(ctx, QN_F32, QN_SCALAR));
+    cr_expect_null(qn_module_flat_parameters(net), "a parameter undoes it");
     cr_expect_eq(qn_module_flatten(qn_nn_relu(ctx)), QN_INVALID_ARGUMENT);
     expect_error(QN_INVALID_ARGUMENT, "relu: has no parameters");
 }
@@ -482,4 +489,23 @@ Test(nn, every_allocation_may_fail) {
     }
     cr_expect_gt(failed, 50, "only %d allocations were seen", failed);
     ctx = mine;
+}
+
+Test(nn, a_child_is_added_whole_or_not_at_all) {
+    qn_module *inner = qn_nn_sequential(ctx, NULL), *outer = qn_nn_sequential(ctx, inner, NULL);
+    qn_module *child =
+        qn_nn_sequential(ctx, qn_nn_batch_norm(ctx, 4, NULL), qn_nn_linear(ctx, 4, 4, NULL), NULL);
+    int failed = 0;
+    for (; qn_module_tensor_count(outer) == 0; failed++) {
+        until_failure = failed;
+        const bool added = qn_nn_append(inner, child) != NULL;
+        until_failure = -1;
+        cr_assert_lt(failed, 100);
+        cr_assert_eq(qn_module_tensor_count(inner), added ? 6 : 0, "allocation %d", failed);
+        cr_assert_eq(qn_module_tensor_count(outer), added ? 6 : 0, "allocation %d", failed);
+        if (!added)
+            expect_error(QN_OUT_OF_MEMORY, "sequential: out of memory");
+    }
+    cr_expect_gt(failed, 12);
+    cr_expect_str_eq(qn_module_tensor(outer, 5).name, "0.0.1.bias");
 }
