@@ -2,6 +2,7 @@
 # exports.sh LIBRARY: the shared library exports what the public header declares and exports.list keeps.
 # exports.sh --update: writes exports.list anew from the header.
 set -euo pipefail
+library=$(realpath "${1:?usage: exports.sh LIBRARY | --update}")
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 # Names of the functions that quern.h marks QN_API, which the preprocessor shows as an attribute.
@@ -19,7 +20,7 @@ diff -u --label exports.list --label core/quern.h exports.list <(declared) || {
     echo "exports.sh: exports.list and core/quern.h differ; tests/exports.sh --update writes the list" >&2
     exit 1
 }
-diff -u --label exports.list --label "$(basename "$1")" exports.list <(exported "$1") || {
+diff -u --label exports.list --label "$(basename "$library")" exports.list <(exported "$library") || {
     echo "exports.sh: the library does not export what exports.list says" >&2
     exit 1
 }

@@ -45,6 +45,33 @@ static struct plain_test *plain_tests;
     PLAIN_ADD(plain_##suite##_##name, suite, #name, suite##_##name, __VA_ARGS__)                   \
     static void suite##_##name(void)
 
+/* Tests with parameters: an array of them, and a test that gets a pointer to each in turn. */
+struct criterion_test_params {
+    size_t size;
+    void *params;
+    size_t length;
+    void (*cleanup)(struct criterion_test_params *);
+};
+
+#define cr_malloc malloc
+#define cr_free free
+#define cr_make_param_array(type, array, count, clean)                                             \
+    ((struct criterion_test_params){                                                               \
+        .size = sizeof(type), .params = (array), .length = (count), .cleanup = (clean)})
+#define ParameterizedTestParameters(suite, name)                                                   \
+    static struct criterion_test_params suite##_##name##_params(void)
+#define ParameterizedTest(parameter, suite, name, ...)                                             \
+    static void suite##_##name(parameter);                                                         \
+    static void suite##_##name##_each(void) {                                                      \
+        struct criterion_test_params list = suite##_##name##_params();                             \
+        for (size_t i = 0; i < list.length; i++)                                                   \
+            suite##_##name((void *)((char *)list.params + i * list.size));                         \
+        if (list.cleanup)                                                                          \
+            list.cleanup(&list);                                                                   \
+    }                                                                                              \
+    PLAIN_ADD(plain_##suite##_##name, suite, #name, suite##_##name##_each, __VA_ARGS__)            \
+    static void suite##_##name(parameter)
+
 static inline void plain_check(bool holds, const char *file, int line, const char *words) {
     if (!holds) {
         fprintf(stderr, "%s:%d: failed: %s\n", file, line, words);
@@ -63,6 +90,9 @@ static inline void plain_check(bool holds, const char *file, int line, const cha
 #define cr_assert_null(a, ...) cr_assert((a) == NULL)
 #define cr_assert_not_null(a, ...) cr_assert((a) != NULL)
 #define cr_assert_str_eq(a, b, ...) cr_assert(strcmp(a, b) == 0)
+#define cr_assert_str_neq(a, b, ...) cr_assert(strcmp(a, b) != 0)
+#define cr_assert_str_empty(a, ...) cr_assert(*(a) == '\0')
+#define cr_assert_str_not_empty(a, ...) cr_assert(*(a) != '\0')
 #define cr_assert_arr_eq(a, b, size, ...) cr_assert(memcmp(a, b, size) == 0)
 #define cr_assert_float_eq(a, b, tolerance, ...) cr_assert(fabs((a) - (b)) <= (tolerance))
 #define cr_assert_fail(...) cr_assert(false)
