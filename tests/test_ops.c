@@ -116,12 +116,14 @@ static outcome oracle(const op_case *row, const op_inputs *inputs) {
     return o;
 }
 
+static void free_rows(struct criterion_test_params *rows) { cr_free(rows->params); }
+
 /** Positions of all rows: Criterion hands each test process one of them. */
 static struct criterion_test_params every_row(void) {
     int *rows = cr_malloc((size_t)op_case_count * sizeof(*rows));
     for (int i = 0; i < op_case_count; i++)
         rows[i] = i;
-    return cr_make_param_array(int, rows, (size_t)op_case_count, cr_free);
+    return cr_make_param_array(int, rows, (size_t)op_case_count, free_rows);
 }
 
 /* A test that runs once a row; its body is a function of the row. */
