@@ -237,6 +237,8 @@ Test(views, what_does_not_fit_is_refused_in_words) {
     int64_t index = 4;
     expect_error(qn_one_hot(qn_from_data(ctx, QN_I64, QN_SHAPE(1), &index), 4), QN_INVALID_ARGUMENT,
                  "one_hot: index 4 at position 0 is outside 0 .. 3");
+    cr_expect_eq(qn_copy(x, counting(QN_SHAPE(4, 3))), QN_SHAPE_MISMATCH);
+    expect_error(NULL, QN_SHAPE_MISMATCH, "copy: cannot be broadcast: [4, 3] x [3, 4]");
     cr_expect_null(qn_reshape(NULL, QN_SHAPE(1)));
     cr_expect_null(qn_slice(NULL, 0, 0, 0));
 }

@@ -1,4 +1,6 @@
 /* copy.c: the same elements in another layout, or another tensor. */
+#include <string.h>
+
 #include "internal.h"
 
 static qn_status copy_infer(qni_infer *call) {
@@ -24,13 +26,24 @@ qn_tensor *qn_contiguous(qn_tensor *x) {
     return qni_unary(&qni_op_copy, x, NULL);
 }
 
+/** x with the dtype and shape of `like`, off the tape; NULL and an error when it cannot have them.
+ */
+static qn_tensor *conform(qn_tensor *x, const qn_tensor *like) {
+    qn_shape shape = qni_shape_of(&like->view), both;
+    if (!qni_broadcast(qni_shape_of(&x->view), shape, &both) || both.rank != shape.rank ||
+        memcmp(both.dim, shape.dim, sizeof(both.dim)) != 0) {
+        qn_context_fail(x->ctx, QN_SHAPE_MISMATCH, "copy: cannot be broadcast: %s x %s",
+                        qni_text(x).s, qni_text(like).s);
+        return NULL;
+    }
+    qn_tensor *converted = qn_cast(qn_detach(x), like->view.dtype);
+    return qn_expand(converted, shape);
+}
+
 qn_status qn_copy(qn_tensor *dst, qn_tensor *src) {
     if (!dst || !src)
         return QN_INVALID_ARGUMENT;
-    qn_tensor *x = src;
-    if (x->view.dtype != dst->view.dtype)
-        x = qn_cast(qn_detach(x), dst->view.dtype);
-    if (x && !qn_view_same_shape(&x->view, &dst->view))
-        x = qn_expand(qn_detach(x), qni_shape_of(&dst->view));
+    bool alike = src->view.dtype == dst->view.dtype && qn_view_same_shape(&src->view, &dst->view);
+    qn_tensor *x = alike ? src : conform(src, dst);
     return x && qni_apply_to(&qni_op_copy, &x, 1, NULL, dst) ? QN_OK : dst->ctx->status;
 }
