@@ -83,6 +83,11 @@ Test(refusals, conv2d_channels_and_groups) {
                    QN_SHAPE_MISMATCH,
                    "conv2d: 2 groups do not divide 3 input and 2 output channels: [1, 3, 5, 5] x "
                    "[2, 3, 3, 3]");
+    expect_refusal(
+        qn_conv2d(ONES(1, 4, 5, 5), ONES(3, 2, 3, 3), NULL, &(qn_conv2d_opts){.groups = 2}),
+        QN_SHAPE_MISMATCH,
+        "conv2d: 2 groups do not divide 4 input and 3 output channels: [1, 4, 5, 5] x "
+        "[3, 2, 3, 3]");
     expect_refusal(qn_conv2d(x, ONES(2, 3, 3, 3), NULL, &(qn_conv2d_opts){.groups = -1}),
                    QN_INVALID_ARGUMENT, "conv2d: groups must be at least 1, got -1");
     expect_refusal(qn_conv2d(ONES(3, 5, 5), ONES(2, 3, 3, 3), NULL, NULL), QN_SHAPE_MISMATCH,
