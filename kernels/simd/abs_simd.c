@@ -9,5 +9,6 @@ const qn_kernel SIMD_KERNEL(abs) = {
     .size = sizeof(qn_kernel),
     .op = "abs",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = abs_run,
 };

@@ -11,5 +11,6 @@ const qn_kernel SIMD_KERNEL(add) = {
     .size = sizeof(qn_kernel),
     .op = "add",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = add_run,
 };

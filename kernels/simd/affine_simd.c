@@ -15,5 +15,6 @@ const qn_kernel SIMD_KERNEL(affine) = {
     .size = sizeof(qn_kernel),
     .op = "affine",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = affine_run,
 };

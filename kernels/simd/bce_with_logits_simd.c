@@ -17,5 +17,6 @@ const qn_kernel SIMD_KERNEL(bce_with_logits) = {
     .size = sizeof(qn_kernel),
     .op = "bce_with_logits",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = bce_with_logits_run,
 };

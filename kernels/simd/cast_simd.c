@@ -49,5 +49,6 @@ const qn_kernel SIMD_KERNEL(cast) = {
     .size = sizeof(qn_kernel),
     .op = "cast",
     .declines = cast_declines,
+    .workspace = simd_map_workspace,
     .run = cast_run,
 };

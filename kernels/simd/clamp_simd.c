@@ -15,6 +15,7 @@ const qn_kernel SIMD_KERNEL(clamp) = {
     .size = sizeof(qn_kernel),
     .op = "clamp",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = clamp_run,
 };
 
@@ -35,5 +36,6 @@ const qn_kernel SIMD_KERNEL(clamp_grad) = {
     .size = sizeof(qn_kernel),
     .op = "clamp_grad",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = clamp_grad_run,
 };

@@ -17,8 +17,9 @@ static const struct {
     int64_t band;    /* staged rows and results of a band */
     int64_t k;       /* terms of the sums between two visits of a tile */
     int64_t weights; /* packed weights of a block of output channels */
+    int64_t short_k; /* terms below which tiles had better store each output row themselves */
     double threaded; /* multiplications below which threads do not pay */
-} block = {.band = 112 * 1024, .k = 2048, .weights = 112 * 1024, .threaded = 1e6};
+} block = {.band = 112 * 1024, .k = 2048, .weights = 112 * 1024, .short_k = 64, .threaded = 1e6};
 
 /* Where things lie in the staged planes; all follows from the pass. */
 typedef struct layout {
@@ -28,6 +29,8 @@ typedef struct layout {
     int64_t reach[2];  /* outputs by which the farthest tap shifts */
     int64_t pitch;     /* staged row to row */
     int64_t shared;    /* columns that are the right zeros of one row and the left of the next */
+    bool whole;        /* the outputs of a band are one run, in the destination as well */
+    bool direct;       /* tiles are stored in the destination, else in scratch memory first */
     int64_t band_rows, bands;
     int64_t plane, channel; /* floats of one staged phase, of all phases of a channel */
     int64_t k;              /* terms of a sum */
@@ -64,6 +67,18 @@ static void layout_bands(layout *l) {
     l->band_rows = l->bands ? (out + l->bands - 1) / l->bands : 0;
 }
 
+/* Whether tiles may go straight to the destination. Where zeros lie between the rows of outputs, a
+ * tile then ends with its row, which pays for short sums and rows that nearly fill their vectors.
+ */
+static void layout_direct(layout *l) {
+    const conv_pass *pass = l->pass;
+    const conv_axis *y = &pass->axis[0], *x = &pass->axis[1];
+    const bool filled = 4 * x->out >= 3 * gemm_round_up(x->out, V_WIDTH);
+    l->whole = l->pitch == x->out && x->out == pass->out_extent[1] && y->to_step == 1;
+    l->direct = x->to_step == 1 && l->k <= block.k && (!pass->bias || pass->bias_step == 1) &&
+                (l->whole || (filled && l->k <= block.short_k));
+}
+
 static layout plan(const conv_pass *pass, int threads) {
     layout l = {.pass = pass};
     layout_axis(&l, 0);
@@ -78,11 +93,12 @@ static layout plan(const conv_pass *pass, int threads) {
     l.plane = (l.band_rows + l.reach[0]) * l.pitch;
     l.channel = l.plane * l.phases[0] * l.phases[1];
     l.k = pass->channels * pass->axis[0].taps * wide->taps;
+    layout_direct(&l);
     l.panels = gemm_row_panels(pass->rows);
     l.panel_size = GEMM_ROWS * l.k + V_WIDTH;
     l.stage_size = gemm_round_up(pass->channels * l.channel + l.shared + GEMM_COLS, 16);
     l.c_step = gemm_round_up(l.band_rows * l.pitch, 16);
-    l.per_slot = l.stage_size + l.c_step * pass->rows;
+    l.per_slot = l.stage_size + (l.direct ? 0 : l.c_step * pass->rows);
     l.tasks = pass->batch * pass->groups * l.bands;
     const double work = (double)l.tasks * (double)l.c_step * (double)pass->rows * (double)l.k;
     l.slots = work < block.threaded ? 1 : larger(1, gemm_min(threads, l.tasks));
@@ -197,51 +213,71 @@ static void stage(const layout *l, int64_t image, int64_t group, int64_t top, fl
 
 /* ---- products ---------------------------------------------------------------------------- */
 
-/* Row panels [panel, end) of the results over terms [p, p + k), run after run. */
-static void multiply_block(const layout *l, const float *weights, int64_t panel, int64_t end,
-                           int64_t p, int64_t k, int64_t count, const float *staged, float *c) {
+/* Outputs in a row: where they are read and written. */
+typedef struct run {
+    const float *weights; /* packed, of the group */
+    const float *staged;
+    float *c; /* row m of the results at c + m * c_step */
+    int64_t c_step;
+    int64_t count;     /* outputs */
+    const float *bias; /* by row, or NULL */
+} run;
+
+/* Row panels [panel, end) of a run over terms [p, p + k). */
+static void multiply_block(const layout *l, const run *r, int64_t panel, int64_t end, int64_t p,
+                           int64_t k) {
     const int64_t all = l->pass->rows;
-    for (int64_t q = 0; q < count; q += GEMM_COLS)
+    for (int64_t q = 0; q < r->count; q += GEMM_COLS)
         for (int64_t i = panel; i < end; i++) {
             const int64_t row = gemm_row_start(all, i), rows = gemm_row_start(all, i + 1) - row;
             const gemm_tile t = {.rows = (int)rows,
-                                 .cols = gemm_min(GEMM_COLS, count - q),
+                                 .cols = gemm_min(GEMM_COLS, r->count - q),
                                  .k = k,
-                                 .a = weights + i * l->panel_size + p * rows,
-                                 .b = staged + q,
+                                 .a = r->weights + i * l->panel_size + p * rows,
+                                 .b = r->staged + q,
                                  .b_offset = l->offset + p,
-                                 .c = c + row * l->c_step + q,
-                                 .c_step = l->c_step,
+                                 .c = r->c + row * r->c_step + q,
+                                 .c_step = r->c_step,
+                                 .start = r->bias ? r->bias + row : NULL,
                                  .accumulate = p > 0};
             gemm_tile_run(&t);
         }
 }
 
-static void multiply(const layout *l, int64_t group, int64_t band_rows, const float *staged,
-                     float *c) {
-    const float *weights = l->weights + group * l->panels * l->panel_size;
-    const int64_t count = (band_rows - 1) * l->pitch + l->pass->axis[1].out;
+/* Results of a band into scratch memory, rows of the staged planes' pitch. */
+static void multiply_band(const layout *l, run *r, int64_t band_rows) {
+    r->count = (band_rows - 1) * l->pitch + l->pass->axis[1].out;
     int64_t p = 0;
     do { /* sums over nothing are to be stored as well */
         const int64_t k = gemm_min(block.k, l->k - p);
         const int64_t together = larger(1, block.weights / (GEMM_ROWS * larger(1, k)));
         for (int64_t i = 0; i < l->panels; i += together)
-            multiply_block(l, weights, i, gemm_min(i + together, l->panels), p, k, count, staged,
-                           c);
+            multiply_block(l, r, i, gemm_min(i + together, l->panels), p, k);
         p += k;
     } while (p < l->k);
 }
 
+/* Results of a band straight to `out`, row 0 of the first output channel's plane. */
+static void multiply_direct(const layout *l, run *r, int64_t top, int64_t band_rows, float *out) {
+    const conv_pass *pass = l->pass;
+    const conv_axis *y = &pass->axis[0], *x = &pass->axis[1];
+    const int64_t runs = l->whole ? 1 : band_rows;
+    r->c_step = pass->out_extent[0] * pass->out_extent[1];
+    r->count = l->whole ? band_rows * l->pitch : x->out;
+    for (int64_t i = 0; i < runs; i++, r->staged += l->pitch) {
+        const int64_t row = y->to_first + (top + i) * y->to_step;
+        r->c = out + row * pass->out_extent[1] + x->to_first;
+        multiply_block(l, r, 0, l->panels, 0, l->k);
+    }
+}
+
 /* Stores the results of a band without the columns between rows, plus bias. */
-static void store_band(const layout *l, int64_t image, int64_t group, int64_t top,
-                       int64_t band_rows, const float *c) {
+static void store_band(const layout *l, int64_t first_channel, int64_t top, int64_t band_rows,
+                       const float *c, float *plane) {
     const conv_pass *pass = l->pass;
     const conv_axis *y = &pass->axis[0], *x = &pass->axis[1];
     for (int64_t m = 0; m < pass->rows; m++) {
-        const int64_t channel = group * pass->rows + m;
-        const float bias = pass->bias ? pass->bias[channel * pass->bias_step] : 0;
-        float *plane = pass->out + (image * pass->groups * pass->rows + channel) *
-                                       pass->out_extent[0] * pass->out_extent[1];
+        const float bias = pass->bias ? pass->bias[(first_channel + m) * pass->bias_step] : 0;
         for (int64_t i = 0; i < band_rows; i++) {
             const float *src = c + m * l->c_step + i * l->pitch;
             float *dst =
@@ -253,23 +289,41 @@ static void store_band(const layout *l, int64_t image, int64_t group, int64_t to
                     dst[j * x->to_step] = src[j] + bias;
             }
         }
+        plane += pass->out_extent[0] * pass->out_extent[1];
+    }
+}
+
+/* One band of one group of one image. */
+static void compute_band(const layout *l, int64_t image, int64_t group, int64_t top,
+                         float *scratch) {
+    const conv_pass *pass = l->pass;
+    const int64_t band_rows = gemm_min(l->band_rows, pass->axis[0].out - top);
+    if (band_rows <= 0)
+        return;
+    const int64_t channel = group * pass->rows;
+    float *out = pass->out + (image * pass->groups * pass->rows + channel) * pass->out_extent[0] *
+                                 pass->out_extent[1];
+    run r = {.weights = l->weights + group * l->panels * l->panel_size, .staged = scratch};
+    stage(l, image, group, top, scratch);
+    if (l->direct) {
+        r.bias = pass->bias ? pass->bias + channel : NULL;
+        multiply_direct(l, &r, top, band_rows, out);
+    } else {
+        r.c = scratch + l->stage_size;
+        r.c_step = l->c_step;
+        multiply_band(l, &r, band_rows);
+        store_band(l, channel, top, band_rows, r.c, out);
     }
 }
 
 /* The tasks of one slot, which has scratch memory of its own. */
 static void slot_task(const void *arg, int64_t slot) {
     const layout *l = arg;
-    float *staged = l->scratch + slot * l->per_slot, *c = staged + l->stage_size;
     const int64_t end = l->tasks * (slot + 1) / l->slots;
     for (int64_t task = l->tasks * slot / l->slots; task < end; task++) {
-        const int64_t top = task % l->bands * l->band_rows, plane = task / l->bands;
-        const int64_t image = plane / l->pass->groups, group = plane % l->pass->groups;
-        const int64_t band_rows = gemm_min(l->band_rows, l->pass->axis[0].out - top);
-        if (band_rows <= 0)
-            continue;
-        stage(l, image, group, top, staged);
-        multiply(l, group, band_rows, staged, c);
-        store_band(l, image, group, top, band_rows, c);
+        const int64_t plane = task / l->bands;
+        compute_band(l, plane / l->pass->groups, plane % l->pass->groups,
+                     task % l->bands * l->band_rows, l->scratch + slot * l->per_slot);
     }
 }
 

@@ -11,5 +11,6 @@ const qn_kernel SIMD_KERNEL(div) = {
     .size = sizeof(qn_kernel),
     .op = "div",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = div_run,
 };

@@ -11,5 +11,6 @@ const qn_kernel SIMD_KERNEL(equal) = {
     .size = sizeof(qn_kernel),
     .op = "equal",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = equal_run,
 };

@@ -10,5 +10,6 @@ const qn_kernel SIMD_KERNEL(exp) = {
     .size = sizeof(qn_kernel),
     .op = "exp",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = exp_run,
 };

@@ -27,6 +27,7 @@ const qn_kernel SIMD_KERNEL(gelu) = {
     .size = sizeof(qn_kernel),
     .op = "gelu",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = gelu_run,
 };
 
@@ -60,5 +61,6 @@ const qn_kernel SIMD_KERNEL(gelu_grad) = {
     .size = sizeof(qn_kernel),
     .op = "gelu_grad",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = gelu_grad_run,
 };

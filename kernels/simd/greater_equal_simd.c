@@ -13,5 +13,6 @@ const qn_kernel SIMD_KERNEL(greater_equal) = {
     .size = sizeof(qn_kernel),
     .op = "greater_equal",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = greater_equal_run,
 };

@@ -13,5 +13,6 @@ const qn_kernel SIMD_KERNEL(greater) = {
     .size = sizeof(qn_kernel),
     .op = "greater",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = greater_run,
 };

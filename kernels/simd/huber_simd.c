@@ -17,5 +17,6 @@ const qn_kernel SIMD_KERNEL(huber) = {
     .size = sizeof(qn_kernel),
     .op = "huber",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = huber_run,
 };

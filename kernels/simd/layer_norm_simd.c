@@ -86,19 +86,45 @@ typedef struct row_grad {
     float mean, rstd;
 } row_grad;
 
-/* Adds g xhat and g to dweight and dbias; gives sum(h) and sum(h xhat), h = g weight. */
+/* V_WIDTH or fewer lanes of g, xhat and h = g weight. */
+typedef struct lanes_grad {
+    vf g, xhat, h;
+} lanes_grad;
+
+SIMD_INLINE lanes_grad load_lanes(const row_grad *r, int64_t i, int64_t lanes) {
+    lanes_grad l;
+    if (lanes == V_WIDTH) {
+        l.g = v_load(r->g + i);
+        l.xhat = (v_load(r->x + i) - r->mean) * r->rstd;
+        l.h = r->weight ? l.g * v_load(r->weight + i) : l.g;
+    } else {
+        l.g = v_load_part(r->g + i, lanes);
+        l.xhat = (v_load_part(r->x + i, lanes) - r->mean) * r->rstd;
+        l.xhat = v_select(v_iota() < (int32_t)lanes, l.xhat, v_set(0.0f));
+        l.h = l.g * parameter(r->weight, i, lanes, 1.0f);
+    }
+    return l;
+}
+
+/* Adds g xhat and g to dweight and dbias; gives sum(h) and sum(h xhat). */
 static void first_pass(const row_grad *row, double sums[2]) {
     const row_grad r = *row;
     vf sum = {0}, along = {0};
-    for (int64_t i = 0; i < r.n; i += V_WIDTH) {
-        int64_t lanes = smaller(V_WIDTH, r.n - i);
-        vf g = v_load_part(r.g + i, lanes);
-        vf xhat = (v_load_part(r.x + i, lanes) - r.mean) * r.rstd;
-        vf h = g * parameter(r.weight, i, lanes, 1.0f);
-        sum += h;
-        along += v_select(v_iota() < (int32_t)lanes, h * xhat, v_set(0.0f));
-        v_store_part(r.dweight + i, v_fma(g, xhat, v_load_part(r.dweight + i, lanes)), lanes);
-        v_store_part(r.dbias + i, g + v_load_part(r.dbias + i, lanes), lanes);
+    int64_t i = 0;
+    for (; i + V_WIDTH <= r.n; i += V_WIDTH) {
+        lanes_grad l = load_lanes(&r, i, V_WIDTH);
+        sum += l.h;
+        along = v_fma(l.h, l.xhat, along);
+        v_store(r.dweight + i, v_fma(l.g, l.xhat, v_load(r.dweight + i)));
+        v_store(r.dbias + i, l.g + v_load(r.dbias + i));
+    }
+    int64_t rest = r.n - i;
+    if (rest > 0) {
+        lanes_grad l = load_lanes(&r, i, rest);
+        sum += l.h;
+        along = v_fma(l.h, l.xhat, along);
+        v_store_part(r.dweight + i, v_fma(l.g, l.xhat, v_load_part(r.dweight + i, rest)), rest);
+        v_store_part(r.dbias + i, l.g + v_load_part(r.dbias + i, rest), rest);
     }
     sums[0] = v_sum(sum);
     sums[1] = v_sum(along);
@@ -108,11 +134,14 @@ static void first_pass(const row_grad *row, double sums[2]) {
 static void second_pass(const row_grad *row, const double sums[2]) {
     const row_grad r = *row;
     vf shift = v_set((float)(sums[0] / (double)r.n)), slope = v_set((float)(sums[1] / (double)r.n));
-    for (int64_t i = 0; i < r.n; i += V_WIDTH) {
-        int64_t lanes = smaller(V_WIDTH, r.n - i);
-        vf xhat = (v_load_part(r.x + i, lanes) - r.mean) * r.rstd;
-        vf h = v_load_part(r.g + i, lanes) * parameter(r.weight, i, lanes, 1.0f);
-        v_store_part(r.dx + i, r.rstd * v_fma(-xhat, slope, h - shift), lanes);
+    int64_t i = 0;
+    for (; i + V_WIDTH <= r.n; i += V_WIDTH) {
+        lanes_grad l = load_lanes(&r, i, V_WIDTH);
+        v_store(r.dx + i, r.rstd * v_fma(-l.xhat, slope, l.h - shift));
+    }
+    if (i < r.n) {
+        lanes_grad l = load_lanes(&r, i, r.n - i);
+        v_store_part(r.dx + i, r.rstd * v_fma(-l.xhat, slope, l.h - shift), r.n - i);
     }
 }
 
@@ -145,20 +174,29 @@ static size_t layer_norm_grad_workspace(const qn_call *call) {
     return (size_t)(groups_of(call) * 2 * qn_view_count(&call->out[1])) * sizeof(float);
 }
 
+/* out[i] = sum of the groups' element i, `stride` apart; in f64, a vector of elements at a time. */
+static void add_groups(float *out, const float *partial, int64_t n, int64_t groups,
+                       int64_t stride) {
+    for (int64_t i = 0; i < n; i += V_WIDTH) {
+        int64_t lanes = smaller(V_WIDTH, n - i);
+        vd low = {0}, high = {0};
+        for (int64_t group = 0; group < groups; group++) {
+            vf v = v_load_part(partial + group * stride + i, lanes);
+            low += v_low_double(v);
+            high += v_high_double(v);
+        }
+        v_store_part(out + i, v_from_double(low, high), lanes);
+    }
+}
+
 static qn_status layer_norm_grad_run(const qn_call *call) {
     int64_t groups = groups_of(call), n = qn_view_count(&call->out[1]);
     const float *partial = call->workspace;
-    float *out[2] = {call->out[1].data, call->out[2].data};
+    int threads = simd_threads(call, 8 * qn_view_count(&call->in[G]));
     if (n > 0)
-        simd_parallel(simd_threads(call, 8 * qn_view_count(&call->in[G])), groups,
-                      layer_norm_grad_task, call);
-    for (int k = 0; k < 2; k++)
-        for (int64_t i = 0; i < n; i++) {
-            double total = 0;
-            for (int64_t group = 0; group < groups; group++)
-                total += partial[(group * 2 + k) * n + i];
-            out[k][i] = (float)total;
-        }
+        simd_parallel(threads, groups, layer_norm_grad_task, call);
+    add_groups(call->out[1].data, partial, n, groups, 2 * n);
+    add_groups(call->out[2].data, partial + n, n, groups, 2 * n);
     return QN_OK;
 }
 

@@ -14,6 +14,7 @@ const qn_kernel SIMD_KERNEL(leaky_relu) = {
     .size = sizeof(qn_kernel),
     .op = "leaky_relu",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = leaky_relu_run,
 };
 
@@ -34,5 +35,6 @@ const qn_kernel SIMD_KERNEL(leaky_relu_grad) = {
     .size = sizeof(qn_kernel),
     .op = "leaky_relu_grad",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = leaky_relu_grad_run,
 };

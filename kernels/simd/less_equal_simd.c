@@ -13,5 +13,6 @@ const qn_kernel SIMD_KERNEL(less_equal) = {
     .size = sizeof(qn_kernel),
     .op = "less_equal",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = less_equal_run,
 };

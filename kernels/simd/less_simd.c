@@ -11,5 +11,6 @@ const qn_kernel SIMD_KERNEL(less) = {
     .size = sizeof(qn_kernel),
     .op = "less",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = less_run,
 };

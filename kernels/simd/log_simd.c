@@ -10,5 +10,6 @@ const qn_kernel SIMD_KERNEL(log) = {
     .size = sizeof(qn_kernel),
     .op = "log",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = log_run,
 };

@@ -11,5 +11,6 @@ const qn_kernel SIMD_KERNEL(mae) = {
     .size = sizeof(qn_kernel),
     .op = "mae",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = mae_run,
 };

@@ -11,5 +11,6 @@ const qn_kernel SIMD_KERNEL(maximum) = {
     .size = sizeof(qn_kernel),
     .op = "maximum",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = maximum_run,
 };

@@ -11,5 +11,6 @@ const qn_kernel SIMD_KERNEL(minimum) = {
     .size = sizeof(qn_kernel),
     .op = "minimum",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = minimum_run,
 };

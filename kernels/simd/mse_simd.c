@@ -11,5 +11,6 @@ const qn_kernel SIMD_KERNEL(mse) = {
     .size = sizeof(qn_kernel),
     .op = "mse",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = mse_run,
 };

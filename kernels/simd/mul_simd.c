@@ -11,5 +11,6 @@ const qn_kernel SIMD_KERNEL(mul) = {
     .size = sizeof(qn_kernel),
     .op = "mul",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = mul_run,
 };

@@ -11,5 +11,6 @@ const qn_kernel SIMD_KERNEL(neg) = {
     .size = sizeof(qn_kernel),
     .op = "neg",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = neg_run,
 };

@@ -13,5 +13,6 @@ const qn_kernel SIMD_KERNEL(not_equal) = {
     .size = sizeof(qn_kernel),
     .op = "not_equal",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = not_equal_run,
 };

@@ -24,5 +24,6 @@ const qn_kernel SIMD_KERNEL(pow) = {
     .size = sizeof(qn_kernel),
     .op = "pow",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = pow_run,
 };

@@ -11,6 +11,7 @@ const qn_kernel SIMD_KERNEL(relu) = {
     .size = sizeof(qn_kernel),
     .op = "relu",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = relu_run,
 };
 
@@ -27,5 +28,6 @@ const qn_kernel SIMD_KERNEL(relu_grad) = {
     .size = sizeof(qn_kernel),
     .op = "relu_grad",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = relu_grad_run,
 };

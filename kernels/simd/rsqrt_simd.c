@@ -11,5 +11,6 @@ const qn_kernel SIMD_KERNEL(rsqrt) = {
     .size = sizeof(qn_kernel),
     .op = "rsqrt",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = rsqrt_run,
 };

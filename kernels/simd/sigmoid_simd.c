@@ -12,6 +12,7 @@ const qn_kernel SIMD_KERNEL(sigmoid) = {
     .size = sizeof(qn_kernel),
     .op = "sigmoid",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = sigmoid_run,
 };
 
@@ -28,5 +29,6 @@ const qn_kernel SIMD_KERNEL(sigmoid_grad) = {
     .size = sizeof(qn_kernel),
     .op = "sigmoid_grad",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = sigmoid_grad_run,
 };

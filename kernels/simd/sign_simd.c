@@ -13,5 +13,6 @@ const qn_kernel SIMD_KERNEL(sign) = {
     .size = sizeof(qn_kernel),
     .op = "sign",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = sign_run,
 };

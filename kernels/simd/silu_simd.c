@@ -12,6 +12,7 @@ const qn_kernel SIMD_KERNEL(silu) = {
     .size = sizeof(qn_kernel),
     .op = "silu",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = silu_run,
 };
 
@@ -31,5 +32,6 @@ const qn_kernel SIMD_KERNEL(silu_grad) = {
     .size = sizeof(qn_kernel),
     .op = "silu_grad",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = silu_grad_run,
 };

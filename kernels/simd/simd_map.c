@@ -1,5 +1,6 @@
 /* simd_map.c: the walk over elementwise operands (see simd_map.h). */
 #include "simd_map.h"
+#include "simd_copy.h"
 
 #include <string.h>
 
@@ -9,12 +10,24 @@ enum { TASK = 16384 };
 enum { CHUNK = 512 };
 /* From this extent on rows are walked one by one, with no element copied. */
 enum { LONG_ROW = 96 };
+/* From this number of elements on, operands whose inner axis is strided are made contiguous first.
+ */
+enum { LARGE = 4096 };
+
+/* How an operand is read. */
+typedef enum layout {
+    REPEATED,   /* one value */
+    CONTIGUOUS, /* as the output */
+    PERIODIC,   /* the same few elements over and over, as a bias has it */
+    STRIDED
+} layout;
 
 typedef struct operand {
     const char *data;
     size_t size; /* bytes of an element */
     int64_t stride[QN_MAX_DIMS];
-    bool repeats; /* every stride is 0 */
+    layout layout;
+    int64_t period; /* PERIODIC: elements */
     _Alignas(64) char splat[16 * sizeof(double)];
 } operand;
 
@@ -27,7 +40,8 @@ typedef struct map {
     int64_t shape[QN_MAX_DIMS];
     int inputs;
     operand in[SIMD_MAP_INPUTS];
-    bool by_rows; /* inner strides are 0 or 1, and rows long or the only axis */
+    bool by_rows;  /* inner strides are 0 or 1, and rows long or the only axis */
+    int64_t chunk; /* else: elements gathered at a time, a multiple of all periods */
 } map;
 
 /* A vector full of the element at `from`. */
@@ -122,7 +136,7 @@ static void run_row(const map *m, int64_t begin, int64_t end) {
         }
         span.in[k] = in->data + offset * (int64_t)in->size;
         span.step[k] = in->stride[m->rank - 1];
-        if (in->repeats) {
+        if (in->layout == REPEATED) {
             span.in[k] = in->splat;
         } else if (span.step[k] == 0) {
             splat(repeated[k], span.in[k], in->size);
@@ -132,15 +146,21 @@ static void run_row(const map *m, int64_t begin, int64_t end) {
     m->function(&span);
 }
 
-/* Output elements begin to end, at most CHUNK: inputs are gathered first. */
-static void run_gathered(const map *m, int64_t begin, int64_t end) {
+/* Output elements begin to end, at most a chunk: inputs that are not contiguous are gathered first.
+ * A periodic one looks the same in every chunk of a task, so the task's first gathers it for all.
+ */
+static void run_gathered(const map *m, int64_t begin, int64_t end, bool first,
+                         char gathered[SIMD_MAP_INPUTS][CHUNK * sizeof(double)]) {
     simd_span span = {.count = end - begin, .out = m->out + begin * (int64_t)m->out_size};
-    _Alignas(64) char gathered[SIMD_MAP_INPUTS][CHUNK * sizeof(double)];
     for (int k = 0; k < m->inputs; k++) {
         const operand *in = &m->in[k];
-        span.in[k] = in->repeats ? in->splat : gathered[k];
-        span.step[k] = !in->repeats;
-        if (!in->repeats)
+        span.step[k] = in->layout != REPEATED;
+        span.in[k] = gathered[k];
+        if (in->layout == REPEATED)
+            span.in[k] = in->splat;
+        else if (in->layout == CONTIGUOUS)
+            span.in[k] = in->data + begin * (int64_t)in->size;
+        else if (first || in->layout == STRIDED)
             gather(m, in, begin, end - begin, gathered[k]);
     }
     m->function(&span);
@@ -150,43 +170,115 @@ static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static void run_task(const void *arg, int64_t index) {
     const map *m = arg;
-    int64_t row = m->shape[m->rank - 1];
-    int64_t end = smaller((index + 1) * TASK, m->count);
-    for (int64_t begin = index * TASK, next; begin < end; begin = next) {
+    int64_t row = m->shape[m->rank - 1], start = index * TASK;
+    int64_t end = smaller(start + TASK, m->count);
+    _Alignas(64) char gathered[SIMD_MAP_INPUTS][CHUNK * sizeof(double)];
+    for (int64_t begin = start, next; begin < end; begin = next) {
         if (m->by_rows) {
             next = smaller(begin - begin % row + row, end);
             run_row(m, begin, next);
         } else {
-            next = smaller(begin + CHUNK, end);
-            run_gathered(m, begin, next);
+            next = smaller(begin + m->chunk, end);
+            run_gathered(m, begin, next, begin == start, gathered);
         }
     }
 }
 
-/* Fills in what run_row() and run_gathered() need to know of each operand. */
-static void describe_operands(map *m) {
-    int last = m->rank - 1;
-    m->by_rows = m->rank == 1 || m->shape[last] >= LONG_ROW;
-    for (int k = 0; k < m->inputs; k++) {
-        operand *in = &m->in[k];
-        in->repeats = true;
-        for (int axis = 0; axis < m->rank; axis++)
-            in->repeats &= in->stride[axis] == 0;
-        if (in->repeats)
-            splat(in->splat, in->data, in->size);
-        m->by_rows &= in->stride[last] == 0 || in->stride[last] == 1;
+/* The layout of an operand, from its strides over the joined axes. */
+static void describe_operand(const map *m, operand *in) {
+    int64_t inner = 1, count = 1;
+    bool contiguous = true;
+    for (int axis = m->rank - 1; axis >= 0; axis--) {
+        contiguous &= in->stride[axis] == count;
+        count *= m->shape[axis];
+        if (in->stride[axis] != 0)
+            inner = count;
+    }
+    in->period = inner;
+    in->layout = contiguous ? CONTIGUOUS : inner <= CHUNK / 2 ? PERIODIC : STRIDED;
+    bool repeated = true;
+    for (int axis = 0; axis < m->rank; axis++)
+        repeated &= in->stride[axis] == 0;
+    if (repeated) {
+        in->layout = REPEATED;
+        splat(in->splat, in->data, in->size);
     }
 }
 
-qn_status simd_map_with(const qn_call *call, simd_span_function function, int cost, int count,
+/* Fills in what run_row() and run_gathered() need to know of the operands. */
+static void describe_operands(map *m) {
+    int last = m->rank - 1;
+    m->by_rows = m->rank == 1 || m->shape[last] >= LONG_ROW;
+    m->chunk = CHUNK;
+    for (int k = 0; k < m->inputs; k++) {
+        operand *in = &m->in[k];
+        describe_operand(m, in);
+        m->by_rows &= in->stride[last] == 0 || in->stride[last] == 1;
+        if (in->layout != PERIODIC)
+            continue;
+        if (m->chunk % in->period == 0 || m->chunk == CHUNK)
+            m->chunk -= m->chunk % in->period;
+        else
+            in->layout = STRIDED;
+    }
+}
+
+/* Whether an input is better copied into the output's order before the walk: large, strided inside.
+ */
+static bool wants_copy(const qn_view *in) {
+    int64_t inner = 0;
+    for (int axis = in->rank - 1; axis >= 0 && inner == 0; axis--)
+        if (in->shape[axis] > 1)
+            inner = in->stride[axis];
+    return inner > 1 && qn_view_count(in) >= LARGE;
+}
+
+static size_t copy_bytes(const qn_view *in) {
+    return ((size_t)qn_view_count(in) * qn_dtype_size(in->dtype) + 63) / 64 * 64;
+}
+
+size_t simd_map_workspace(const qn_call *call) {
+    size_t bytes = 0;
+    for (int k = 0; k < call->n_in; k++)
+        if (wants_copy(&call->in[k]))
+            bytes += copy_bytes(&call->in[k]);
+    return bytes;
+}
+
+/* The call's inputs, those that want it replaced by contiguous copies in the workspace. */
+static void copy_inputs(const qn_call *call, qn_view *inputs) {
+    char *workspace = call->workspace;
+    for (int k = 0; k < call->n_in; k++) {
+        inputs[k] = call->in[k];
+        if (!wants_copy(&inputs[k]))
+            continue;
+        int64_t stride = 1;
+        for (int axis = inputs[k].rank - 1; axis >= 0; axis--) {
+            inputs[k].stride[axis] = stride;
+            stride *= inputs[k].shape[axis];
+        }
+        inputs[k].data = workspace;
+        simd_copy(call, &inputs[k], &call->in[k]);
+        workspace += copy_bytes(&call->in[k]);
+    }
+}
+
+qn_status simd_map_with(const qn_call *original, simd_span_function function, int cost, int count,
                         const double *parameters) {
-    map m = {.function = function,
-             .out = call->out[0].data,
-             .out_size = qn_dtype_size(call->out[0].dtype),
-             .count = qn_view_count(&call->out[0]),
-             .inputs = call->n_in + count};
+    qn_view inputs[SIMD_MAP_INPUTS];
+    qn_call copied = *original;
+    const qn_call *call = &copied;
+    copied.in = inputs;
+    map m;
+    m.count = qn_view_count(&call->out[0]);
     if (m.count == 0)
         return QN_OK;
+    copy_inputs(original, inputs);
+    m.function = function;
+    m.out = call->out[0].data;
+    m.out_size = qn_dtype_size(call->out[0].dtype);
+    m.inputs = call->n_in + count;
+    join_axes(&m, call);
     float single[SIMD_MAP_INPUTS];
     for (int k = 0; k < m.inputs; k++) {
         int parameter = k - call->n_in;
@@ -194,8 +286,9 @@ qn_status simd_map_with(const qn_call *call, simd_span_function function, int co
             single[k] = (float)parameters[parameter];
         m.in[k].data = parameter < 0 ? call->in[k].data : (const void *)&single[k];
         m.in[k].size = parameter < 0 ? qn_dtype_size(call->in[k].dtype) : sizeof(float);
+        for (int axis = 0; axis < m.rank && parameter >= 0; axis++)
+            m.in[k].stride[axis] = 0;
     }
-    join_axes(&m, call);
     describe_operands(&m);
     simd_parallel(simd_threads(call, m.count * cost), (m.count + TASK - 1) / TASK, run_task, &m);
     return QN_OK;

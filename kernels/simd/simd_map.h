@@ -29,6 +29,7 @@ typedef void (*simd_span_function)(const simd_span *span);
 enum { SIMD_CHEAP = 1, SIMD_COSTLY = 8 };
 
 #define simd_map SIMD_NAME(map_)
+#define simd_map_workspace SIMD_NAME(map_workspace_)
 #define simd_map_with SIMD_NAME(map_with_)
 
 /** Runs an elementwise operation on the call's inputs and first output. */
@@ -37,6 +38,10 @@ qn_status simd_map(const qn_call *call, simd_span_function function, int cost);
 /** The same with `count` parameters behind the inputs. */
 qn_status simd_map_with(const qn_call *call, simd_span_function function, int cost, int count,
                         const double *parameters);
+
+/** For qn_kernel.workspace of every elementwise kernel: room for contiguous copies of large inputs
+ * that a walk in the output's order would read with a stride. */
+size_t simd_map_workspace(const qn_call *call);
 
 /** For qn_kernel.declines: serves calls whose first input is f32. */
 static inline const char *simd_f32_only(const qn_call *call) {

@@ -12,6 +12,7 @@ const qn_kernel SIMD_KERNEL(softplus) = {
     .size = sizeof(qn_kernel),
     .op = "softplus",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = softplus_run,
 };
 
@@ -28,5 +29,6 @@ const qn_kernel SIMD_KERNEL(softplus_grad) = {
     .size = sizeof(qn_kernel),
     .op = "softplus_grad",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = softplus_grad_run,
 };

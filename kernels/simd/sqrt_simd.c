@@ -9,5 +9,6 @@ const qn_kernel SIMD_KERNEL(sqrt) = {
     .size = sizeof(qn_kernel),
     .op = "sqrt",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = sqrt_run,
 };

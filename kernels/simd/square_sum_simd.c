@@ -1,5 +1,5 @@
 /* square_sum_simd.c: sum of x^2 over all elements, added up in f64. */
-#include "simd_map.h"
+#include "simd.h"
 
 /* Elements of a task. */
 enum { PIECE = 16384 };

@@ -11,5 +11,6 @@ const qn_kernel SIMD_KERNEL(sub) = {
     .size = sizeof(qn_kernel),
     .op = "sub",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = sub_run,
 };

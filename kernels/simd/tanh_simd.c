@@ -10,6 +10,7 @@ const qn_kernel SIMD_KERNEL(tanh) = {
     .size = sizeof(qn_kernel),
     .op = "tanh",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = tanh_run,
 };
 
@@ -26,5 +27,6 @@ const qn_kernel SIMD_KERNEL(tanh_grad) = {
     .size = sizeof(qn_kernel),
     .op = "tanh_grad",
     .declines = simd_f32_only,
+    .workspace = simd_map_workspace,
     .run = tanh_grad_run,
 };

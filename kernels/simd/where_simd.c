@@ -32,5 +32,6 @@ const qn_kernel SIMD_KERNEL(where) = {
     .size = sizeof(qn_kernel),
     .op = "where",
     .declines = where_declines,
+    .workspace = simd_map_workspace,
     .run = where_run,
 };
