@@ -30,7 +30,7 @@ void qni_html_text(FILE *out, const char *text) {
 }
 
 void qni_html_class(FILE *out, const qn_dataset_desc *info, int64_t class_index) {
-    if (info->class_names)
+    if (info->class_names && class_index < info->classes)
         qni_html_text(out, info->class_names[class_index]);
     else
         fprintf(out, "%lld", (long long)class_index);
@@ -71,10 +71,8 @@ static void write_heading(FILE *out, const qni_fit *fit, const qn_fit_result *re
         strftime(when, sizeof when, "%Y-%m-%d %H:%M", &parts);
     fputs("<h1>", out);
     qni_html_text(out, fit->opts.title ? fit->opts.title : "Training run");
-    fprintf(out, "</h1>\n<p class=\"sub\">%d epoch%s on ", result->epochs,
-            result->epochs == 1 ? "" : "s");
-    qni_html_text(out, qn_dataset_info(fit->train)->name);
-    fprintf(out, ", %lld samples; %s, Quern %s</p>\n",
+    fprintf(out, "</h1>\n<p class=\"sub\">%d epoch%s of %lld samples; %s, Quern %s</p>\n",
+            result->epochs, result->epochs == 1 ? "" : "s",
             (long long)qn_dataset_info(fit->train)->count, when, qn_version());
 }
 
@@ -118,6 +116,9 @@ static void write_row(FILE *out, const char *key, const char *value) {
 
 static void write_settings(FILE *out, const qni_fit *fit, const qni_pairs *settings) {
     fputs("<section><h2>Settings</h2>\n<table class=\"facts\">\n", out);
+    write_row(out, "training data", qn_dataset_info(fit->train)->name);
+    if (fit->opts.validation)
+        write_row(out, "test data", qn_dataset_info(fit->opts.validation)->name);
     for (int i = 0; i < fit->opts.settings_count; i++)
         write_row(out, fit->opts.settings[i].key, fit->opts.settings[i].value);
     for (int i = 0; i < settings->count; i++)
@@ -137,7 +138,7 @@ static void write_machine(FILE *out, const qni_pairs *machine) {
 static void write_layers(FILE *out, const qn_module *module, int depth) {
     const qn_module *child;
     for (int i = 0; (child = qn_module_child(module, i)); i++) {
-        fprintf(out, "<tr><td style=\"padding-left:%dem\">", depth);
+        fprintf(out, "<tr><td style=\"padding-left:%dpx\">", 10 + 16 * depth);
         qni_html_text(out, qn_module_kind(child));
         fprintf(out, "</td><td>%lld</td></tr>\n", (long long)qn_module_parameter_count(child));
         write_layers(out, child, depth + 1);

@@ -20,7 +20,7 @@ typedef struct qni_mistake {
 
 /** What a classifier did on each class of a dataset. */
 typedef struct qni_inspection {
-    int64_t classes;
+    int64_t classes;              /**< outputs of the model */
     int64_t *confusion;           /**< [target][predicted]; NULL where there is nothing to tell */
     qni_mistake worst[QNI_WORST]; /**< largest loss first */
     int worst_count;

@@ -7,6 +7,8 @@
 
 typedef struct inspection {
     qni_inspection *out;
+    int64_t batch_size;   /* largest */
+    int64_t least;        /* classes of the dataset */
     float *probabilities; /* of one batch, [size, classes] */
     int64_t *targets;     /* of one batch */
 } inspection;
@@ -38,16 +40,36 @@ static void inspect_sample(qni_inspection *out, const float *probability, int64_
     add_mistake(out, (qni_mistake){index, target, predicted, (double)probability[predicted], loss});
 }
 
+/** Takes the memory once the first output has shown how many classes the model tells apart, which
+ * may be more than the dataset has. */
+static qn_status make_room(inspection *pass, const qn_tensor *prediction) {
+    qn_context *ctx = qn_tensor_context(prediction);
+    qn_shape shape = qn_tensor_shape(prediction);
+    if (shape.rank != 2 || shape.dim[1] < pass->least)
+        return qn_context_fail(ctx, QN_SHAPE_MISMATCH,
+                               "report: the model does not give %lld or more outputs a sample",
+                               (long long)pass->least);
+    size_t classes = (size_t)shape.dim[1], batch = (size_t)pass->batch_size;
+    pass->out->classes = shape.dim[1];
+    pass->out->confusion = calloc(classes * classes, sizeof *pass->out->confusion);
+    pass->probabilities = calloc(batch * classes, sizeof *pass->probabilities);
+    pass->targets = calloc(batch, sizeof *pass->targets);
+    if (pass->out->confusion && pass->probabilities && pass->targets)
+        return QN_OK;
+    return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "report: no memory for %zu classes", classes);
+}
+
 static qn_status inspect_batch(qn_tensor *prediction, const qn_batch *batch, void *data) {
     inspection *pass = data;
-    int64_t classes = pass->out->classes;
-    size_t count = (size_t)batch->size;
-    if (qn_tensor_count(prediction) != batch->size * classes)
-        return qn_context_fail(qn_tensor_context(prediction), QN_SHAPE_MISMATCH,
-                               "report: the model gives not %lld outputs a sample",
-                               (long long)classes);
+    qn_status status = QN_OK;
+    if (!pass->out->confusion)
+        status = make_room(pass, prediction);
+    if (status)
+        return status;
+    const int64_t classes = pass->out->classes;
+    const size_t count = (size_t)batch->size;
     qn_tensor *probabilities = qn_softmax(qn_cast(prediction, QN_F32), 1);
-    qn_status status =
+    status =
         qn_tensor_read(probabilities, pass->probabilities, count * (size_t)classes * sizeof(float));
     if (!status)
         status = qn_tensor_read(batch->y, pass->targets, count * sizeof(int64_t));
@@ -61,19 +83,9 @@ qn_status qni_inspect(qni_fit *fit, qni_inspection *out) {
     const qn_dataset_desc *info = qn_dataset_info(fit->opts.validation);
     if (info->classes <= 0 || info->y_shape.rank != 0 || info->y_dtype != QN_I64)
         return QN_OK;
-    size_t batch = (size_t)fit->opts.eval_batch_size, classes = (size_t)info->classes;
-    out->classes = info->classes;
-    out->confusion = calloc(classes * classes, sizeof *out->confusion);
-    inspection pass = {.out = out,
-                       .probabilities = calloc(batch * classes, sizeof(float)),
-                       .targets = calloc(batch, sizeof(int64_t))};
-    qn_status status;
-    if (out->confusion && pass.probabilities && pass.targets)
-        status = qni_each_batch(fit->module, fit->opts.validation, fit->opts.eval_batch_size,
-                                inspect_batch, &pass);
-    else
-        status = qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: no memory for %zu classes",
-                                 classes);
+    inspection pass = {.out = out, .batch_size = fit->opts.eval_batch_size, .least = info->classes};
+    qn_status status = qni_each_batch(fit->module, fit->opts.validation, fit->opts.eval_batch_size,
+                                      inspect_batch, &pass);
     free(pass.probabilities);
     free(pass.targets);
     return status;

@@ -72,7 +72,7 @@ static void write_caption(FILE *out, const qn_dataset_desc *info, const qni_mist
     qni_html_class(out, info, mistake->target);
     fputs("</b> taken for <b class=\"wrong\">", out);
     qni_html_class(out, info, mistake->predicted);
-    fprintf(out, "</b><br>at %.1f&#8239;%%, no. %lld</figcaption>", 100 * mistake->probability,
+    fprintf(out, "</b><br>at %.1f&#8239;%%<br>sample %lld</figcaption>", 100 * mistake->probability,
             (long long)mistake->index);
 }
 
