@@ -195,7 +195,7 @@ typedef struct qn_matmul_attrs {
 /** cross_entropy over [n, classes] and its gradient. */
 typedef struct qn_cross_entropy_attrs {
     double label_smoothing;
-    int64_t ignore_index;
+    int64_t ignore_index; /**< rows with this target do not count; INT64_MIN: every row counts */
 } qn_cross_entropy_attrs;
 
 /** conv2d and its gradients. Index 0 is height, 1 is width. */
