@@ -2,6 +2,7 @@
 #ifndef FUZZ_FILE_H
 #define FUZZ_FILE_H
 
+#define _GNU_SOURCE /* for memfd_create() */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
