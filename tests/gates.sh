@@ -81,20 +81,28 @@ sanitized() {
     local preset=$1 planted=build/$1/bin/tests/$2 reports=$PWD/build/$1/reports status=0
     rm -rf "$reports"
     mkdir -p "$reports"
-    export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:log_path=$reports/report
-    export UBSAN_OPTIONS=print_stacktrace=1:log_path=$reports/report
-    export TSAN_OPTIONS=ignore_noninstrumented_modules=1:log_path=$reports/report
+    # Impossible sizes are asked for on purpose: the allocator is to return NULL, as malloc does.
+    local common=allocator_may_return_null=1:log_path=$reports/report
+    export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:$common
+    export UBSAN_OPTIONS=print_stacktrace=1:$common
+    export TSAN_OPTIONS=ignore_noninstrumented_modules=1:$common
     # libomp tells the thread sanitizer through this library where OpenMP's threads meet.
     export OMP_TOOL_LIBRARIES=libarcher.so
     "$planted" > "$logs/$preset-planted.txt" 2>&1 < /dev/null
-    ls "$reports"/report* > /dev/null 2>&1 || {
+    faults "$reports" > /dev/null || {
         echo "the fault in $2 was not reported"
         return 1
     }
     rm "$reports"/report*
     run_tests "$preset" "build/$preset/bin/tests"/test_* || status=1
-    ! cat "$reports"/report* 2> /dev/null || status=1
+    ! faults "$reports" || status=1
     return $status
+}
+
+# Shows the reports of faults; false if there are none.
+faults() {
+    grep -lE 'ERROR: |runtime error: |WARNING: ThreadSanitizer: ' "$1"/report* 2> /dev/null |
+        xargs -r cat | grep .
 }
 
 gate_asan() { build asan -DQUERN_TESTS=ON && sanitized asan planted_leak; }
@@ -180,7 +188,7 @@ gate() {
     case $status in
         0) ;;
         "$SKIP") tail -n 1 "$logs/$name.log" ;;
-        *) grep -vE '^\[ *[0-9]+%\]|^-- ' "$logs/$name.log" | tail -n 60 | sed 's/^/    /' ;;
+        *) grep -vE '^\[ *[0-9]+%\]|^-- |^Preset|^  [A-Z_]+=|^$' "$logs/$name.log" | tail -n 60 | sed 's/^/    /' ;;
     esac
 }
 
