@@ -119,9 +119,16 @@ double qn_item(const qn_tensor *x) {
 
 enum { EDGE = 3, LONG_AXIS = 8 }; /* axes longer than LONG_AXIS show EDGE elements at each end */
 
+static void print_element(qn_dtype dtype, const char *data, int64_t i, FILE *stream) {
+    if (dtype == QN_I64)
+        fprintf(stream, "%lld", (long long)((const int64_t *)(const void *)data)[i]);
+    else
+        fprintf(stream, qni_is_float(dtype) ? "%.6g" : "%.0f", element(dtype, data, i));
+}
+
 static void print_axis(const qn_view *view, const char *data, int axis, int64_t *at, FILE *stream) {
     if (axis == view->rank) {
-        fprintf(stream, "%.6g", element(view->dtype, data, (*at)++));
+        print_element(view->dtype, data, (*at)++, stream);
         return;
     }
     int64_t extent = view->shape[axis], below = 1;
