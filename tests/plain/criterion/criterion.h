@@ -1,8 +1,8 @@
-/* criterion.h: as much of Criterion as runs tests in one plain process, one after another.
+/* criterion.h: as much of Criterion as runs tests one after another, each in a forked process.
  *
  * Stands in for Criterion where the thread sanitizer is on: Criterion 2.4 maps memory where that
  * sanitizer keeps its own, and aborts. Tests see the same names. The first failed assertion ends
- * the program; options other than init, fini and disabled are taken and ignored. */
+ * its test; options other than init, fini and disabled are taken and ignored. */
 #ifndef PLAIN_CRITERION_H
 #define PLAIN_CRITERION_H
 
@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct plain_options {
     void (*init)(void);
@@ -131,24 +133,38 @@ static inline void plain_call(void (*hook)(void)) {
         hook();
 }
 
-/* Weak, for programs of several files: the first one's tests run. */
-__attribute__((weak)) int main(void) {
-    int count = 0;
-    for (const struct plain_test *test = plain_tests; test; test = test->next) {
-        const struct plain_options *suite = plain_suite(test->suite);
-        if (!test->run || test->options.disabled || suite->disabled)
-            continue;
-        fprintf(stderr, "[RUN ] %s::%s\n", test->suite, test->name);
+/* Runs one test in a process of its own; whether it passed. */
+static inline bool plain_run(const struct plain_test *test, const struct plain_options *suite) {
+    fprintf(stderr, "[RUN ] %s::%s\n", test->suite, test->name);
+    pid_t child = fork();
+    if (child == 0) {
         plain_call(suite->init);
         plain_call(test->options.init);
         test->run();
         plain_call(test->options.fini);
         plain_call(suite->fini);
-        count++;
+        exit(0);
     }
-    fprintf(stderr, "[====] Synthesis: Tested: %d | Passing: %d | Failing: 0 | Crashing: 0\n",
-            count, count);
-    return 0;
+    int status = 1;
+    waitpid(child, &status, 0);
+    if (status != 0)
+        fprintf(stderr, "[FAIL] %s::%s\n", test->suite, test->name);
+    return status == 0;
+}
+
+/* Weak, for programs of several files: the first one's tests run. */
+__attribute__((weak)) int main(void) {
+    int count = 0, passed = 0;
+    for (const struct plain_test *test = plain_tests; test; test = test->next) {
+        const struct plain_options *suite = plain_suite(test->suite);
+        if (!test->run || test->options.disabled || suite->disabled)
+            continue;
+        count++;
+        passed += plain_run(test, suite);
+    }
+    fprintf(stderr, "[====] Synthesis: Tested: %d | Passing: %d | Failing: %d | Crashing: 0\n",
+            count, passed, count - passed);
+    return passed == count ? 0 : 1;
 }
 
 #endif
