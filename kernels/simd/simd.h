@@ -296,12 +296,27 @@ SIMD_INLINE double v_sum_double(vd v) {
     return pair[0] + pair[1];
 }
 
+/* Lanes that change places with those 8, 4, 2 and 1 away. */
+#if V_WIDTH == 16
+#define V_TURN_8 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7
+#define V_TURN_4 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11
+#define V_TURN_2 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13
+#define V_TURN_1 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14
+#else
+#define V_TURN_4 4, 5, 6, 7, 0, 1, 2, 3
+#define V_TURN_2 2, 3, 0, 1, 6, 7, 4, 5
+#define V_TURN_1 1, 0, 3, 2, 5, 4, 7, 6
+#endif
+
 /** The greatest lane; NaN if any lane is. */
 SIMD_INLINE float v_greatest(vf v) {
-    float best = v[0];
-    for (int lane = 1; lane < V_WIDTH; lane++)
-        best = v[lane] > best || v[lane] != v[lane] ? v[lane] : best;
-    return best;
+#if V_WIDTH == 16
+    v = v_max_nan(v, __builtin_shufflevector(v, v, V_TURN_8));
+#endif
+    v = v_max_nan(v, __builtin_shufflevector(v, v, V_TURN_4));
+    v = v_max_nan(v, __builtin_shufflevector(v, v, V_TURN_2));
+    v = v_max_nan(v, __builtin_shufflevector(v, v, V_TURN_1));
+    return v[0];
 }
 
 /** The smallest lane; NaN if any lane is. */

@@ -4,10 +4,9 @@
 #include <string.h>
 
 /* Elements of a task, and rows of a strip of tiles. */
-enum { PIECE = 16384, STRIP = 64 };
-/* Rows and columns of a tile, whose rows are whole cache lines, and of what registers turn at once.
- */
-enum { TILE = 16, QUARTER = 8 };
+enum { PIECE = 16384, STRIP = 256 };
+/* Columns of a block (a cache line), its rows, and both of what registers turn at once. */
+enum { TILE = 16, BLOCK = 64, CORNER = 8 };
 
 typedef struct axis {
     int64_t extent, dst, src; /* strides in elements */
@@ -107,17 +106,17 @@ static void copy_row(const copy *c, char *dst, const char *src) {
             memcpy(dst + i * to, src + i * from, size);
 }
 
-/* An 8x8 quarter of a tile of four-byte elements, by three rounds of exchanges: of single elements,
+/* 8x8 elements of four bytes, by three rounds of exchanges: of single elements,
  * of pairs, of halves. */
-static void turn_quarter(float *dst, int64_t dst_stride, const float *src, int64_t src_stride) {
-    __m256 a[QUARTER], b[QUARTER];
-    for (int i = 0; i < QUARTER; i++)
+static void turn_corner(float *dst, int64_t dst_stride, const float *src, int64_t src_stride) {
+    __m256 a[CORNER], b[CORNER];
+    for (int i = 0; i < CORNER; i++)
         a[i] = _mm256_loadu_ps(src + i * src_stride);
-    for (int i = 0; i < QUARTER; i += 2) {
+    for (int i = 0; i < CORNER; i += 2) {
         b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
         b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
     }
-    for (int i = 0; i < QUARTER; i += 4)
+    for (int i = 0; i < CORNER; i += 4)
         for (int k = 0; k < 2; k++) {
             a[i + 2 * k] = _mm256_shuffle_ps(b[i + k], b[i + k + 2], 0x44);
             a[i + 2 * k + 1] = _mm256_shuffle_ps(b[i + k], b[i + k + 2], 0xee);
@@ -137,17 +136,16 @@ static void turn_rest(const copy *c, char *dst, const char *src, int64_t rows, i
             memcpy(dst + r * dst_row + k * size, src + k * src_column + r * size, c->size);
 }
 
-/* A tile: dst[r][k] = src[k][r] for `high` rows and `wide` columns, each at most TILE. */
-static void turn_tile(const copy *c, char *dst, const char *src, int64_t high, int64_t wide) {
+/* A block: dst[r][k] = src[k][r] for BLOCK rows and TILE columns of four bytes. The columns are
+ * copied together first: strides are often powers of two, and then lie in one set of the cache. */
+static void turn_block(const copy *c, char *dst, const char *src) {
     int64_t dst_row = c->axes[c->rank - 2].dst, src_column = c->axes[c->rank - 1].src;
-    if (high < TILE || wide < TILE || c->size != sizeof(float)) {
-        turn_rest(c, dst, src, high, wide);
-        return;
-    }
-    for (int64_t r = 0; r < TILE; r += QUARTER)
-        for (int64_t k = 0; k < TILE; k += QUARTER)
-            turn_quarter((float *)dst + r * dst_row + k, dst_row,
-                         (const float *)src + k * src_column + r, src_column);
+    float column[TILE][BLOCK];
+    for (int64_t k = 0; k < TILE; k++)
+        memcpy(column[k], src + k * src_column * (int64_t)sizeof(float), sizeof column[k]);
+    for (int64_t r = 0; r < BLOCK; r += CORNER)
+        for (int64_t k = 0; k < TILE; k += CORNER)
+            turn_corner((float *)dst + r * dst_row + k, dst_row, &column[k][r], BLOCK);
 }
 
 /* A strip: `rows` rows along the last axis but one, whole rows of the last. */
@@ -155,9 +153,15 @@ static void turn_strip(const copy *c, char *dst, const char *src, int64_t rows) 
     int64_t size = (int64_t)c->size, columns = c->axes[c->rank - 1].extent;
     int64_t dst_row = c->axes[c->rank - 2].dst, src_column = c->axes[c->rank - 1].src;
     for (int64_t k = 0; k < columns; k += TILE)
-        for (int64_t r = 0; r < rows; r += TILE)
-            turn_tile(c, dst + (r * dst_row + k) * size, src + (k * src_column + r) * size,
-                      smaller(TILE, rows - r), smaller(TILE, columns - k));
+        for (int64_t r = 0; r < rows; r += BLOCK) {
+            int64_t high = smaller(BLOCK, rows - r), wide = smaller(TILE, columns - k);
+            char *to = dst + (r * dst_row + k) * size;
+            const char *from = src + (k * src_column + r) * size;
+            if (high == BLOCK && wide == TILE && size == sizeof(float))
+                turn_block(c, to, from);
+            else
+                turn_rest(c, to, from, high, wide);
+        }
 }
 
 static void copy_task(const void *arg, int64_t index) {

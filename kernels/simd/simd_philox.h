@@ -13,17 +13,16 @@ enum { PHILOX_PIECE = 8192 };
 
 /** The low and high words of a times the constant b. */
 SIMD_INLINE void v_multiply_long(vu a, uint32_t b, vu *low, vu *high) {
+    *low = a * b;
 #if V_WIDTH == 16
     __m512i factor = _mm512_set1_epi32((int)b);
     __m512i even = _mm512_mul_epu32((__m512i)a, factor);
     __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64((__m512i)a, 32), factor);
-    *low = (vu)_mm512_mask_mov_epi32(even, 0xaaaa, _mm512_slli_epi64(odd, 32));
     *high = (vu)_mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xaaaa, odd);
 #else
     __m256i factor = _mm256_set1_epi32((int)b);
     __m256i even = _mm256_mul_epu32((__m256i)a, factor);
     __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64((__m256i)a, 32), factor);
-    *low = (vu)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
     *high = (vu)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
 #endif
 }
