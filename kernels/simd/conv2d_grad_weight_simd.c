@@ -29,6 +29,7 @@ typedef struct layout {
     const qn_conv2d_attrs *attrs;
     int64_t images, groups, channels, rows; /* channels and rows (output channels) of a group */
     int64_t out_h, out_w, taps;
+    bool in_place; /* g is read where it is, not packed */
     bool gathered; /* rows of b are gathered: channels times taps long */
     int64_t cols;  /* columns of b */
     int64_t pitch; /* floats from one row of b, or one staged pixel, to the next */
@@ -93,6 +94,8 @@ static layout plan(const qn_call *call) {
     l.cols = l.gathered ? l.channels * l.taps : l.channels;
     l.pitch = gemm_round_up(l.cols, V_WIDTH);
     l.width = source_extent(l.attrs, 1, l.out_w);
+    l.in_place = l.gathered && g->stride[3] == 1 && g->stride[2] == l.out_w &&
+                 g->stride[1] % 1024 != 0; /* rows must not fall into one set of L1 */
     layout_tasks(&l, call->threads);
     layout_bands(&l);
     const int64_t k = l.band_rows * l.out_w;
@@ -124,6 +127,11 @@ static size_t workspace(const qn_call *call) {
 static const float *group_source(const layout *l, int64_t image, int64_t group) {
     return (const float *)l->x->data + image * l->x->stride[0] +
            group * l->channels * l->x->stride[1];
+}
+
+/* First element of g in a group's first channel of an image. */
+static const float *group_gradient(const layout *l, int64_t image, int64_t group) {
+    return (const float *)l->g->data + image * l->g->stride[0] + group * l->rows * l->g->stride[1];
 }
 
 static void zero_run(float *dst, int64_t count) {
@@ -192,24 +200,22 @@ static void gather(const layout *l, const float *staged, int64_t rows, float *ds
 
 /* ---- products ---------------------------------------------------------------------------- */
 
-/* Packs one row panel of g for the band of `rows` output rows at `top`. */
-static void pack_gradient(const layout *l, int64_t image, int64_t channel, int64_t lanes,
-                          int64_t top, int64_t rows, float *dst) {
+/* Packs the row panel of g that starts at src, for a band of `rows` output rows. */
+static void pack_gradient(const layout *l, const float *src, int lanes, int64_t rows, float *dst) {
     const int64_t *stride = l->g->stride;
-    const float *src =
-        (const float *)l->g->data + image * stride[0] + channel * stride[1] + top * stride[2];
     if (stride[2] == l->out_w * stride[3]) {
-        gemm_pack(src, stride[1], stride[3], (int)lanes, rows * l->out_w, dst, lanes);
+        gemm_pack(src, stride[1], stride[3], lanes, rows * l->out_w, dst, lanes);
         return;
     }
     for (int64_t y = 0; y < rows; y++)
-        gemm_pack(src + y * stride[2], stride[1], stride[3], (int)lanes, l->out_w,
+        gemm_pack(src + y * stride[2], stride[1], stride[3], lanes, l->out_w,
                   dst + y * l->out_w * lanes, lanes);
 }
 
-/* Adds the products of one band to the sums of row panels [panel, end). */
-static void add_band(const layout *l, int64_t panel, int64_t end, int64_t k, const float *a,
-                     const float *b, float *sums) {
+/* Adds the products of one band to the sums of row panels [panel, end). Rows of a: g in its place
+ * or packed panels. */
+static void add_band(const layout *l, int64_t panel, int64_t end, int64_t k, const float *g,
+                     const float *packed, const float *b, float *sums) {
     const int64_t taps = l->gathered ? 1 : l->taps, kernel_w = l->attrs->kernel[1];
     for (int64_t col = 0; col < l->cols; col += GEMM_COLS)
         for (int64_t tap = 0; tap < taps; tap++) {
@@ -217,6 +223,7 @@ static void add_band(const layout *l, int64_t panel, int64_t end, int64_t k, con
             const int64_t x = tap % kernel_w * l->attrs->dilation[1];
             gemm_tile t = {.cols = gemm_min(GEMM_COLS, l->cols - col),
                            .k = k,
+                           .a_step = l->in_place ? l->g->stride[1] : 0,
                            .b = b + (y * l->width + x) * l->pitch + col,
                            .b_step = l->pitch,
                            .b_offset = l->gathered ? NULL : l->offset,
@@ -225,7 +232,7 @@ static void add_band(const layout *l, int64_t panel, int64_t end, int64_t k, con
             for (int64_t i = panel; i < end; i++) {
                 const int64_t row = gemm_row_start(l->rows, i);
                 t.rows = (int)(gemm_row_start(l->rows, i + 1) - row);
-                t.a = a + (i - panel) * l->a_panel;
+                t.a = l->in_place ? g + row * t.a_step : packed + (i - panel) * l->a_panel;
                 t.c = sums + row * t.c_step + tap * l->cols + col;
                 gemm_tile_run(&t);
             }
@@ -246,12 +253,13 @@ static void add_image(const layout *l, int64_t image, int64_t group, int64_t pan
         } else {
             stage_channels_last(l, source, top, staged);
         }
-        for (int64_t i = panel; i < end; i++) {
+        const float *g = group_gradient(l, image, group) + top * l->g->stride[2];
+        for (int64_t i = panel; i < end && !l->in_place; i++) {
             const int64_t row = gemm_row_start(l->rows, i);
-            pack_gradient(l, image, group * l->rows + row, gemm_row_start(l->rows, i + 1) - row,
-                          top, rows, a + (i - panel) * l->a_panel);
+            pack_gradient(l, g + row * l->g->stride[1], (int)(gemm_row_start(l->rows, i + 1) - row),
+                          rows, a + (i - panel) * l->a_panel);
         }
-        add_band(l, panel, end, rows * l->out_w, a, l->gathered ? rows_of_b : staged, sums);
+        add_band(l, panel, end, rows * l->out_w, g, a, l->gathered ? rows_of_b : staged, sums);
     }
 }
 

@@ -17,9 +17,14 @@ static const struct {
     int64_t band;    /* staged rows and results of a band */
     int64_t k;       /* terms of the sums between two visits of a tile */
     int64_t weights; /* packed weights of a block of output channels */
-    int64_t short_k; /* terms below which tiles had better store each output row themselves */
+    int64_t short_k; /* terms up to which tiles had better store each output row themselves;
+                        none by AVX2, whose stores of a part of a vector are slow */
     double threaded; /* multiplications below which threads do not pay */
-} block = {.band = 112 * 1024, .k = 2048, .weights = 112 * 1024, .short_k = 64, .threaded = 1e6};
+} block = {.band = 112 * 1024,
+           .k = 2048,
+           .weights = 112 * 1024,
+           .short_k = V_WIDTH == 16 ? 64 : 0,
+           .threaded = 1e6};
 
 /* Where things lie in the staged planes; all follows from the pass. */
 typedef struct layout {

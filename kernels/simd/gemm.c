@@ -18,7 +18,7 @@ SIMD_INLINE void store_last(float *c, vf x, int64_t part) {
 /* The kernel for one height and width. All but `t` are constants where this is inlined. */
 SIMD_INLINE void tile(int rows, int vecs, bool direct, bool indexed, const gemm_tile *t) {
     const int last = vecs - 1;
-    const float *a = t->a, *b = t->b;
+    const float *a = t->a, *b = t->b, *start = t->start;
     const int32_t *offset = t->b_offset;
     const int64_t a_step = t->a_step, b_step = t->b_step, c_step = t->c_step;
     const int64_t k = t->k, part = t->cols - last * V_WIDTH;
@@ -26,7 +26,7 @@ SIMD_INLINE void tile(int rows, int vecs, bool direct, bool indexed, const gemm_
     vf acc[GEMM_ROWS][2];
     GEMM_UNROLL
     for (int i = 0; i < rows; i++)
-        acc[i][0] = acc[i][last] = (vf){0};
+        acc[i][0] = acc[i][last] = start ? v_set(start[i]) : (vf){0};
     for (int64_t p = 0; p < k; p++) {
         const float *row = indexed ? b + offset[p] : b + p * b_step;
         const vf b0 = v_load(row), b1 = v_load(row + last * V_WIDTH);
@@ -166,6 +166,23 @@ void gemm_pack(const float *src, int64_t lane_step, int64_t k_step, int lanes, i
             for (int lane = 0; lane < lanes; lane++)
                 dst[lane] = src[lane * lane_step];
         }
+    }
+}
+
+void gemm_pack_panels(const float *src, int64_t k_step, int64_t cols, int64_t k, float *dst) {
+    const int64_t full = cols / GEMM_COLS, rest = cols % GEMM_COLS, pitch = gemm_pitch(rest);
+    for (int64_t p = 0; p < k; p++, src += k_step) {
+        const float *from = src;
+        float *to = dst + p * GEMM_COLS;
+        for (int64_t panel = 0; panel < full; panel++) {
+            v_store(to, v_load(from));
+            v_store(to + V_WIDTH, v_load(from + V_WIDTH));
+            from += GEMM_COLS;
+            to += GEMM_COLS * k;
+        }
+        to = dst + full * GEMM_COLS * k + p * pitch;
+        for (int64_t j = 0; j < rest; j += V_WIDTH)
+            v_store(to + j, v_load_part(from + j, gemm_min(V_WIDTH, rest - j)));
     }
 }
 

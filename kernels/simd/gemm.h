@@ -45,11 +45,13 @@ typedef struct gemm_tile {
     const int32_t *b_offset; /**< NULL, or where each row of b starts */
     float *c;                /**< row i at c + i * c_step */
     int64_t c_step;          /**< elements from one row of c to the next */
+    const float *start;      /**< NULL, or: where the sums of each row start, instead of at 0 */
     bool accumulate;         /**< add to c */
 } gemm_tile;
 
 #define gemm_tile_run SIMD_NAME(gemm_tile_run_)
 #define gemm_pack SIMD_NAME(gemm_pack_)
+#define gemm_pack_panels SIMD_NAME(gemm_pack_panels_)
 #define gemm_transpose SIMD_NAME(gemm_transpose_)
 
 /** Computes one tile. Rows of b are read in whole vectors: up to V_WIDTH - 1 floats behind the last
@@ -62,6 +64,11 @@ void gemm_tile_run(const gemm_tile *tile);
  * behind the last p there must be room for V_WIDTH floats. */
 void gemm_pack(const float *src, int64_t lane_step, int64_t k_step, int lanes, int64_t k,
                float *dst, int64_t pitch);
+
+/** Packs `cols` columns that lie side by side, element (p, j) at src[p * k_step + j], into panels
+ * of GEMM_COLS columns, one after the other. The pitch of a panel is gemm_pitch() of its columns.
+ */
+void gemm_pack_panels(const float *src, int64_t k_step, int64_t cols, int64_t k, float *dst);
 
 /** dst[j * dst_step + i] = src[i * src_step + j], or += if `accumulate`, for i < rows (at most
  * V_WIDTH) and j < cols. src is read in whole vectors. */
@@ -76,6 +83,9 @@ SIMD_INLINE int64_t gemm_row_start(int64_t rows, int64_t index) {
 }
 
 SIMD_INLINE int64_t gemm_min(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/** Floats from one row of a packed column panel to the next. */
+SIMD_INLINE int64_t gemm_pitch(int64_t cols) { return cols > V_WIDTH ? GEMM_COLS : V_WIDTH; }
 
 /** n rounded up to a multiple of `unit`. */
 SIMD_INLINE int64_t gemm_round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }

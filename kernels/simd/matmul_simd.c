@@ -18,10 +18,19 @@ static const struct {
     int64_t rows, cols, k; /* of C and of the sums, for one round of packing */
     int64_t chunk;         /* most column panels in a task */
     int64_t tasks;         /* chunks are made smaller until there are so many tasks */
-    int64_t direct;        /* most column panels for which packing A does not pay */
+    int64_t pack;          /* column panels that are packed together, row by row */
+    int64_t narrow;        /* columns up to which C is narrow: B fits L2 for longer sums, and to */
+    int64_t narrow_k;      /* pack A does not pay if it can be read in place */
     double threaded;       /* multiplications below which threads do not pay */
-} block = {
-    .rows = 2016, .cols = 1024, .k = 384, .chunk = 8, .tasks = 16, .direct = 4, .threaded = 1e6};
+} block = {.rows = 2016,
+           .cols = 1024,
+           .k = 384,
+           .chunk = 8,
+           .tasks = 16,
+           .pack = 4,
+           .narrow = 128,
+           .narrow_k = 1024,
+           .threaded = 1e6};
 
 /* What a multiplication of a vector costs is 1; what packing costs, a float. */
 static const struct {
@@ -70,14 +79,19 @@ static void pack_task(const void *arg, int64_t index) {
                   r->k, p->a_panels + index * a_panel_size(r->k), rows);
         return;
     }
-    const int64_t panel = index - r->row_panels, col = panel * GEMM_COLS;
-    const int64_t cols = gemm_min(GEMM_COLS, r->cols - col);
-    const int64_t pitch = cols > V_WIDTH ? GEMM_COLS : V_WIDTH;
+    const int64_t col = (index - r->row_panels) * block.pack * GEMM_COLS;
+    const int64_t cols = gemm_min(block.pack * GEMM_COLS, r->cols - col);
     const float *src = p->b + r->pc * p->b_row + (r->jc + col) * p->b_col;
-    float *dst = p->b_panels + panel * GEMM_COLS * r->k;
-    for (int64_t j = 0; j < cols; j += V_WIDTH)
+    float *dst = p->b_panels + col * r->k;
+    if (p->b_col == 1) {
+        gemm_pack_panels(src, p->b_row, cols, r->k, dst);
+        return;
+    }
+    for (int64_t j = 0; j < cols; j += V_WIDTH) {
+        const int64_t panel = j / GEMM_COLS * GEMM_COLS;
         gemm_pack(src + j * p->b_col, p->b_col, p->b_row, (int)gemm_min(V_WIDTH, cols - j), r->k,
-                  dst + j, pitch);
+                  dst + panel * r->k + j - panel, gemm_pitch(cols - panel));
+    }
 }
 
 /* ---- tiles ------------------------------------------------------------------------------- */
@@ -142,7 +156,7 @@ static void tile_task(const void *arg, int64_t index) {
     for (int64_t j = chunk * r->chunk; j < end; j++) {
         t.cols = gemm_min(GEMM_COLS, r->cols - j * GEMM_COLS);
         t.b = p->b_panels + j * GEMM_COLS * r->k;
-        t.b_step = t.cols > V_WIDTH ? GEMM_COLS : V_WIDTH;
+        t.b_step = gemm_pitch(t.cols);
         finished_tile(p, &t, r->ic + row, r->jc + j * GEMM_COLS, r->pc == 0, r->pc + r->k == p->k);
     }
 }
@@ -152,19 +166,21 @@ static void run_round(gemm_round *r, int threads) {
     r->col_panels = (r->cols + GEMM_COLS - 1) / GEMM_COLS;
     r->chunk = r->row_panels * r->col_panels / block.tasks;
     r->chunk = r->chunk < 1 ? 1 : gemm_min(r->chunk, block.chunk);
-    simd_parallel(threads, r->row_panels + (r->pack_b ? r->col_panels : 0), pack_task, r);
+    const int64_t packs = (r->col_panels + block.pack - 1) / block.pack;
+    simd_parallel(threads, r->row_panels + (r->pack_b ? packs : 0), pack_task, r);
     const int64_t chunks = (r->col_panels + r->chunk - 1) / r->chunk;
     simd_parallel(threads, chunks * r->row_panels, tile_task, r);
 }
 
-/* Length of the blocks of k: as even as they can be. */
-static int64_t block_length(int64_t k) {
-    const int64_t blocks = (k + block.k - 1) / block.k;
+/* Length of the blocks of k for a C of n columns: as even as they can be. */
+static int64_t block_length(int64_t n, int64_t k) {
+    const int64_t most = n <= block.narrow ? block.narrow_k : block.k;
+    const int64_t blocks = (k + most - 1) / most;
     return blocks > 1 ? gemm_round_up((k + blocks - 1) / blocks, V_WIDTH) : k;
 }
 
 static void multiply(const product *p, int threads) {
-    const int64_t kc = block_length(p->k);
+    const int64_t kc = block_length(p->n, p->k);
     gemm_round r = {.of = p};
     for (r.jc = 0; r.jc < p->n; r.jc += block.cols) {
         r.cols = gemm_min(block.cols, p->n - r.jc);
@@ -194,7 +210,7 @@ static double step_cost(int64_t m, int64_t n, int64_t a_row, int64_t b_col) {
 /* Whether A may be read in place: rows along k, few panels to read it for, and rows that do not all
  * fall into the same sets of L1. */
 static bool reads_direct(const product *p) {
-    return p->a_col == 1 && p->n <= block.direct * GEMM_COLS && p->a_row % 1024 != 0;
+    return p->a_col == 1 && p->n <= block.narrow && p->a_row % 1024 != 0;
 }
 
 /* The product of matrices number 0 of a call. */
@@ -213,7 +229,7 @@ static product plan(const qn_call *call) {
         p.bias_step = call->in[2].stride[0];
     }
     const double turned = step_cost(p.n, p.m, p.b_col, p.a_row) +
-                          cost.store * (double)(p.m * p.n) / (double)(block_length(p.k) + 1);
+                          cost.store * (double)(p.m * p.n) / (double)(block_length(p.m, p.k) + 1);
     p.transposed = turned < step_cost(p.m, p.n, p.a_row, p.b_col);
     if (p.transposed) {
         const product q = p;
@@ -231,12 +247,12 @@ static product plan(const qn_call *call) {
 /* Floats of packed A and of packed B. */
 static int64_t a_room(const product *p) {
     const int64_t rows = gemm_min(p->m, block.rows);
-    return p->direct ? 0 : gemm_row_panels(rows) * a_panel_size(block_length(p->k));
+    return p->direct ? 0 : gemm_row_panels(rows) * a_panel_size(block_length(p->n, p->k));
 }
 
 static int64_t product_room(const product *p) {
     const int64_t cols = gemm_round_up(gemm_min(p->n, block.cols), GEMM_COLS);
-    return gemm_round_up(a_room(p), 16) + gemm_round_up(cols * block_length(p->k), 16);
+    return gemm_round_up(a_room(p), 16) + gemm_round_up(cols * block_length(p->n, p->k), 16);
 }
 
 /* ---- the batch --------------------------------------------------------------------------- */
