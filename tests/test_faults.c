@@ -1,10 +1,12 @@
-/* test_faults.c: every allocation of a training step made to fail once.
+/* test_faults.c: every allocation of a training step, and around files, made to fail once.
  *
  * The linker sends the library's allocations to the wrappers below (tests/CMakeLists.txt). Leaks
  * are the sanitizer's business: under ./run tests this program runs with LeakSanitizer too. */
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "quern.h"
 
@@ -86,21 +88,70 @@ static qn_status train(void) {
     return status;
 }
 
-Test(faults, every_allocation_of_a_training_may_fail) {
-    cr_assert_eq(train(), QN_OK);
+#define CORPUS QUERN_SOURCE_DIR "/tests/fuzz/corpus/"
+
+static qn_status get_zeros(void *data, int64_t index, void *x, void *y) {
+    (void)data;
+    (void)index;
+    memset(x, 0, 16 * sizeof(float));
+    *(float *)y = 0;
+    return QN_OK;
+}
+
+/** Every reader and writer once, and a loader. */
+static qn_status use_files(void) {
+    static const char *const names[] = {"zero", "one", "two"};
+    char path[256];
+    const char *folder = getenv("TMPDIR");
+    snprintf(path, sizeof(path), "%.200s/quern-faults-%ld", folder ? folder : "/tmp",
+             (long)getpid());
+    qn_context *ctx = qn_context_new("cpu");
+    qn_idx_array array = {0};
+    qn_idx_read(ctx, CORPUS "fuzz_idx/labels.gz", &array);
+    free(array.data);
+    qn_dataset_desc desc = {.count = 5,
+                            .x_shape = QN_SHAPE(1, 4, 4),
+                            .classes = 3,
+                            .class_names = names,
+                            .get = get_zeros};
+    qn_dataset *part = qn_dataset_slice(qn_dataset_new(ctx, &desc), 1, 5);
+    qn_loader *loader = qn_loader_new(part, &(qn_loader_opts){.augment = {.shift = 1}});
+    qn_batch batch;
+    qn_loader_next(loader, &batch);
+    qn_image_read(ctx, CORPUS "fuzz_image/grey.png");
+    qn_image_resize(qn_image_read(ctx, CORPUS "fuzz_image/binary.pgm"), 4, 4);
+    qn_module *net = network(ctx);
+    qn_save(net, path);
+    qn_load(net, path);
+    qn_tensor_file *file = qn_tensor_file_open(ctx, path);
+    qn_tensor_file_read(file, "0.weight", qn_module_find(net, "0.weight"));
+    unlink(path);
+    qn_status status = qn_context_error(ctx, NULL);
+    cr_assert(status == QN_OK || status == QN_OUT_OF_MEMORY, "%s", qn_context_message(ctx));
+    qn_context_free(ctx);
+    return status;
+}
+
+/** Runs `work` again and again, with one allocation after the other failing. */
+static void fail_each_allocation(qn_status (*work)(void), long least) {
+    cr_assert_eq(work(), QN_OK);
     long n = 0;
     do {
         failed = false;
         calls_left = n++;
-        qn_status status = train();
+        qn_status status = work();
         calls_left = -1;
         if (failed)
             cr_assert_neq(status, QN_OK, "allocation %ld failed and nobody noticed", n);
         else
             cr_assert_eq(status, QN_OK);
     } while (failed);
-    cr_assert_gt(n, 100, "only %ld allocations seen: are the wrappers in place?", n);
+    cr_assert_gt(n, least, "only %ld allocations seen: are the wrappers in place?", n);
 }
+
+Test(faults, every_allocation_of_a_training_may_fail) { fail_each_allocation(train, 100); }
+
+Test(faults, every_allocation_around_files_may_fail) { fail_each_allocation(use_files, 50); }
 
 Test(faults, training_goes_on_after_memory_was_out) {
     long n = 0;

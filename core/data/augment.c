@@ -8,7 +8,7 @@
 /* Each channel is copied into a frame of background, so that no pixel needs a test: one row and
  * column before the image, and two after it, the second for the right-hand neighbour of the first.
  */
-enum { FRAME = 3 };
+enum { FRAME = 3, STRIP = 28 };
 
 bool qni_augment_active(const qn_augment *amounts) {
     return amounts->shift != 0 || amounts->rotate != 0 || amounts->scale != 0 ||
@@ -56,35 +56,61 @@ static affine draw_affine(const qn_augment *amounts, qni_draw draw, double heigh
 static void frame_image(const float *image, int64_t height, int64_t width, float background,
                         float *framed) {
     int64_t stride = width + FRAME;
-    for (int64_t i = 0; i < stride * (height + FRAME); i++) {
-        framed[i] = background;
-    }
-    for (int64_t y = 0; y < height; y++) {
-        memcpy(framed + (y + 1) * stride + 1, image + y * width, (size_t)width * sizeof *image);
+    for (int64_t y = -1; y < height + 2; y++, framed += stride) {
+        if (y >= 0 && y < height) {
+            memcpy(framed + 1, image + y * width, (size_t)width * sizeof *image);
+            framed[0] = framed[width + 1] = framed[width + 2] = background;
+            continue;
+        }
+        for (int64_t x = 0; x < stride; x++) {
+            framed[x] = background;
+        }
     }
 }
+
+/* Where the pixels of a strip of a row come from: the upper left of four neighbours, as an offset
+ * in the frame, and how far to the right of and below it. */
+typedef struct strip {
+    int offset[STRIP];
+    float right[STRIP], down[STRIP];
+} strip;
 
 static inline float clamp(float x, float high) {
     x = x > 0 ? x : 0;
     return x < high ? x : high;
 }
 
-/* Samples every output pixel of one channel. Coordinates are clamped to the frame, where all is
- * background. */
-static void sample(const float *framed, int64_t height, int64_t width, affine a, float *out) {
-    int stride = (int)width + FRAME;
+/* Coordinates are clamped to the frame, where all is background. The length is constant, and
+ * nothing depends on memory, so that the compiler uses vectors. */
+static void locate(affine a, int64_t x, int64_t y, int64_t height, int64_t width, strip *out) {
     float last_x = (float)(width + 1), last_y = (float)(height + 1);
-    for (int64_t y = 0; y < height; y++) {
-        float row_u = a.x_y * (float)y + a.x_0, row_v = a.y_y * (float)y + a.y_0;
-        for (int64_t x = 0; x < width; x++) {
-            float u = clamp(a.x_x * (float)x + row_u, last_x);
-            float v = clamp(a.y_x * (float)x + row_v, last_y);
-            int column = (int)u, row = (int)v;
-            float right = u - (float)column, down = v - (float)row;
-            const float *p = framed + (int64_t)row * stride + column;
-            float top = p[0] + right * (p[1] - p[0]);
-            float bottom = p[stride] + right * (p[stride + 1] - p[stride]);
-            *out++ = top + down * (bottom - top);
+    float u_0 = a.x_x * (float)x + a.x_y * (float)y + a.x_0;
+    float v_0 = a.y_x * (float)x + a.y_y * (float)y + a.y_0;
+    int stride = (int)(width + FRAME);
+    for (int i = 0; i < STRIP; i++) {
+        float u = clamp(u_0 + a.x_x * (float)i, last_x);
+        float v = clamp(v_0 + a.y_x * (float)i, last_y);
+        int column = (int)u, row = (int)v;
+        out->right[i] = u - (float)column;
+        out->down[i] = v - (float)row;
+        out->offset[i] = row * stride + column;
+    }
+}
+
+/* Samples every output pixel of one channel. */
+static void sample(const float *framed, int64_t height, int64_t width, affine a, float *out) {
+    int64_t stride = width + FRAME;
+    strip from;
+    for (int64_t y = 0; y < height; y++, out += width) {
+        for (int64_t x = 0; x < width; x += STRIP) {
+            locate(a, x, y, height, width, &from);
+            int64_t count = width - x < STRIP ? width - x : STRIP;
+            for (int64_t i = 0; i < count; i++) {
+                const float *p = framed + from.offset[i], *below = p + stride;
+                float top = p[0] + from.right[i] * (p[1] - p[0]);
+                float bottom = below[0] + from.right[i] * (below[1] - below[0]);
+                out[x + i] = top + from.down[i] * (bottom - top);
+            }
         }
     }
 }

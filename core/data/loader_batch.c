@@ -7,13 +7,13 @@
 #include "loader_batch.h"
 #include "philox.h"
 
-enum { DEFAULT_BATCH = 32, LARGEST_IMAGE = 1 << 24 };
+enum { DEFAULT_BATCH = 32, LARGEST_SIDE = 1 << 15 };
 
 /* ---- setting up ------------------------------------------------------------------------------ */
 
 /* What is wrong with the augmentation for samples of this description; NULL if nothing is. */
 static const char *find_fault(const qn_augment *amounts, const qn_dataset_desc *desc) {
-    if (!(amounts->shift >= 0 && amounts->shift < LARGEST_IMAGE)) {
+    if (!(amounts->shift >= 0 && amounts->shift < LARGEST_SIDE)) {
         return "the shift is not a positive number of pixels";
     }
     if (!(amounts->rotate >= 0 && amounts->rotate <= 360)) {
@@ -27,8 +27,8 @@ static const char *find_fault(const qn_augment *amounts, const qn_dataset_desc *
     }
     if (qni_augment_active(amounts) &&
         (desc->x_dtype != QN_F32 || desc->x_shape.rank != 3 ||
-         desc->x_shape.dim[1] > LARGEST_IMAGE || desc->x_shape.dim[2] > LARGEST_IMAGE)) {
-        return "the samples are not images f32 [c, h, w]";
+         desc->x_shape.dim[1] > LARGEST_SIDE || desc->x_shape.dim[2] > LARGEST_SIDE)) {
+        return "the samples are not images f32 [c, h, w] with sides up to 32768";
     }
     return NULL;
 }
