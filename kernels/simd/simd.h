@@ -213,7 +213,7 @@ SIMD_INLINE vi v_to_int(vf x) { return (vi)_mm256_cvtps_epi32((__m256)x); }
 SIMD_INLINE vf v_scale(vf x, vf n) {
     vi whole = v_to_int(n);
     vi half = whole >> 1;
-    return x * (vf)((half + 127) << 23) * (vf)((whole - half + 127) << 23);
+    return x * (vf)((vu)(half + 127) << 23) * (vf)((vu)(whole - half + 127) << 23);
 }
 
 SIMD_INLINE bool v_any(vi mask) { return _mm256_movemask_ps((__m256)mask) != 0; }

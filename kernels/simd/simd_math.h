@@ -24,7 +24,7 @@ SIMD_INLINE v_exp_parts v_exp_reduce(vf x) {
     return (v_exp_parts){n, v_fma(n, v_set(-V_LN2_LOW), r)};
 }
 
-/** e^x. Error below 1 ulp. */
+/** e^x. Error at most 1 ulp. */
 SIMD_INLINE vf v_exp(vf x) {
     x = v_min(v_set(89.0f), v_max(v_set(-104.0f), x));
     v_exp_parts e = v_exp_reduce(x);
@@ -44,7 +44,7 @@ SIMD_INLINE vf v_expm1(vf x) {
     p = v_fma(p, e.r, v_set(0.1666654318f));
     p = v_fma(p, e.r, v_set(0.4999999814f));
     p = v_fma(p * e.r, e.r, e.r);
-    vf power = (vf)((v_to_int(e.n) + 127) << 23);
+    vf power = (vf)((vu)(v_to_int(e.n) + 127) << 23);
     return v_fma(p, power, power - 1.0f);
 }
 
@@ -67,7 +67,7 @@ SIMD_INLINE vf v_log_parts(vf f, vf n) {
 SIMD_INLINE vf v_log(vf x) {
     vi tiny = x < 1.17549435e-38f;
     vf scaled = v_select(tiny, x * 8388608.0f, x);
-    vi bits = (vi)scaled - 0x3f3504f3; /* sqrt(1/2): the fraction then starts there */
+    vi bits = (vi)((vu)scaled - 0x3f3504f3u); /* sqrt(1/2): the fraction then starts there */
     vf n = __builtin_convertvector((bits >> 23) - (tiny & 23), vf);
     vf f = (vf)((bits & 0x007fffff) + 0x3f3504f3) - 1.0f;
     vf y = v_log_parts(f, n);
@@ -136,10 +136,10 @@ SIMD_INLINE void v_turn(vf u, vf *cosine, vf *sine) {
     c = v_fma(c, z, v_set(64.93931621f));
     c = v_fma(c, z, v_set(-19.73920865f));
     c = v_fma(c, z, v_set(1.0f));
-    vi turn = v_to_int(quarter);
+    vu turn = (vu)v_to_int(quarter);
     vi odd = (turn & 1) != 0;
-    *cosine = (vf)((vi)v_select(odd, s, c) ^ (((turn + 1) & 2) << 30));
-    *sine = (vf)((vi)v_select(odd, c, s) ^ ((turn & 2) << 30));
+    *cosine = (vf)((vu)v_select(odd, s, c) ^ (((turn + 1) & 2) << 30));
+    *sine = (vf)((vu)v_select(odd, c, s) ^ ((turn & 2) << 30));
 }
 
 #endif
