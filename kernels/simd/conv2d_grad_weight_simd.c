@@ -162,14 +162,15 @@ static void stage_channels_last(const layout *l, const float *source, int64_t to
 
 /* The same rows, channel by channel. */
 static void stage_planes(const layout *l, const float *source, int64_t top, float *dst) {
-    for (int64_t c = 0; c < l->channels; c++)
-        for (int64_t i = 0; i < l->staged_rows; i++, dst += l->width) {
-            const int64_t y = top * l->attrs->stride[0] - l->attrs->padding[0] + i;
-            const bool inside = y >= 0 && y < l->x->shape[2];
-            const float *row = source + c * l->x->stride[1] + y * l->x->stride[2];
-            conv_stage_row(inside ? row : NULL, l->x->stride[3], l->x->shape[3],
-                           -l->attrs->padding[1], 1, dst, l->width);
-        }
+    conv_window w = {
+        .source = source,
+        .extent = {l->x->shape[2], l->x->shape[3]},
+        .stride = {l->x->stride[2], l->x->stride[3]},
+        .first = {top * l->attrs->stride[0] - l->attrs->padding[0], -l->attrs->padding[1]},
+        .step = {1, 1},
+        .count = {l->staged_rows, l->width}};
+    for (int64_t c = 0; c < l->channels; c++, w.source += l->x->stride[1])
+        conv_stage(&w, dst + c * l->staged_rows * l->width);
 }
 
 /* One row of b: for each channel and kernel row the elements under the kernel's columns. What is

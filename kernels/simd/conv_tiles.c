@@ -178,41 +178,46 @@ static int64_t positions_below(int64_t bound, int64_t first, int64_t step, int64
     return bound <= first ? 0 : gemm_min(count, (bound - first + step - 1) / step);
 }
 
-void conv_stage_row(const float *row, int64_t stride, int64_t extent, int64_t first, int64_t step,
-                    float *dst, int64_t count) {
-    const int64_t begin = row ? positions_below(0, first, step, count) : count;
-    const int64_t end = row ? larger(begin, positions_below(extent, first, step, count)) : count;
-    zero_run(dst, begin);
-    if (stride * step == 1) {
-        copy_run(row + first + begin, dst + begin, end - begin, (vf){0});
-    } else {
-        for (int64_t i = begin; i < end; i++)
-            dst[i] = row[(first + i * step) * stride];
-    }
-    zero_run(dst + end, count - end);
-}
-
-/* Stages one phase of one channel for the band that starts at output row `top`. */
-static void stage_phase(const layout *l, const float *plane, int64_t top, int64_t v, int64_t u,
-                        float *dst) {
-    const conv_pass *pass = l->pass;
-    const conv_axis *y = &pass->axis[0], *x = &pass->axis[1];
-    for (int64_t i = 0; i < l->band_rows + l->reach[0]; i++) {
-        const int64_t at = l->lowest[0] + (top + i) * y->step + v;
-        const float *row = at >= 0 && at < y->in ? plane + at * pass->source_stride[2] : NULL;
-        conv_stage_row(row, pass->source_stride[3], x->in, l->lowest[1] + u, x->step,
-                       dst + i * l->pitch, l->pitch);
+void conv_stage(const conv_window *w, float *dst) {
+    const int64_t begin = positions_below(0, w->first[1], w->step[1], w->count[1]);
+    const int64_t bound = positions_below(w->extent[1], w->first[1], w->step[1], w->count[1]);
+    const int64_t end = larger(begin, bound), step = w->stride[1] * w->step[1];
+    for (int64_t i = 0; i < w->count[0]; i++, dst += w->count[1]) {
+        const int64_t y = w->first[0] + i * w->step[0];
+        if (y < 0 || y >= w->extent[0] || begin == end) {
+            zero_run(dst, w->count[1]);
+            continue;
+        }
+        const float *src =
+            w->source + y * w->stride[0] + (w->first[1] + begin * w->step[1]) * w->stride[1];
+        zero_run(dst, begin);
+        if (step == 1) {
+            copy_run(src, dst + begin, end - begin, (vf){0});
+        } else {
+            for (int64_t j = begin; j < end; j++, src += step)
+                dst[j] = *src;
+        }
+        zero_run(dst + end, w->count[1] - end);
     }
 }
 
+/* Stages what the band at output row `top` reads: every phase of every channel. */
 static void stage(const layout *l, int64_t image, int64_t group, int64_t top, float *dst) {
     const conv_pass *pass = l->pass;
-    const float *source = pass->source + image * pass->source_stride[0] +
-                          group * pass->channels * pass->source_stride[1];
-    for (int64_t c = 0; c < pass->channels; c++, source += pass->source_stride[1])
+    const conv_axis *y = &pass->axis[0], *x = &pass->axis[1];
+    conv_window w = {.source = pass->source + image * pass->source_stride[0] +
+                               group * pass->channels * pass->source_stride[1],
+                     .extent = {y->in, x->in},
+                     .stride = {pass->source_stride[2], pass->source_stride[3]},
+                     .step = {y->step, x->step},
+                     .count = {l->band_rows + l->reach[0], l->pitch}};
+    for (int64_t c = 0; c < pass->channels; c++, w.source += pass->source_stride[1])
         for (int64_t v = 0; v < l->phases[0]; v++)
-            for (int64_t u = 0; u < l->phases[1]; u++, dst += l->plane)
-                stage_phase(l, source, top, v, u, dst);
+            for (int64_t u = 0; u < l->phases[1]; u++, dst += l->plane) {
+                w.first[0] = l->lowest[0] + top * y->step + v;
+                w.first[1] = l->lowest[1] + u;
+                conv_stage(&w, dst);
+            }
     zero_run(dst, l->shared + GEMM_COLS);
 }
 

@@ -44,7 +44,7 @@ typedef struct conv_pass {
 
 #define conv_pass_workspace SIMD_NAME(conv_pass_workspace_)
 #define conv_pass_run SIMD_NAME(conv_pass_run_)
-#define conv_stage_row SIMD_NAME(conv_stage_row_)
+#define conv_stage SIMD_NAME(conv_stage_)
 
 /** Bytes of scratch that a pass needs on that many threads. */
 size_t conv_pass_workspace(const conv_pass *pass, int threads);
@@ -52,9 +52,16 @@ size_t conv_pass_workspace(const conv_pass *pass, int threads);
 /** Computes a pass. */
 void conv_pass_run(const conv_pass *pass, void *workspace, int threads);
 
-/** dst[i] = row[(first + i * step) * stride] for i < count, 0 where first + i * step is outside
- * [0, extent); all 0 where row is NULL. */
-void conv_stage_row(const float *row, int64_t stride, int64_t extent, int64_t first, int64_t step,
-                    float *dst, int64_t count);
+/** Copies a window of a plane, with zeros where the plane has no elements:
+ * dst[i * count[1] + j] = source[y * stride[0] + x * stride[1]], y = first[0] + i * step[0] and
+ * x = first[1] + j * step[1], or 0 where (y, x) is not inside extent. */
+typedef struct conv_window {
+    const float *source;
+    int64_t extent[2], stride[2]; /**< of the plane */
+    int64_t first[2], step[2];    /**< positions in the plane, which may be negative */
+    int64_t count[2];             /**< rows and columns of the window */
+} conv_window;
+
+void conv_stage(const conv_window *window, float *dst);
 
 #endif
