@@ -2,7 +2,7 @@
  *
  * The polynomials are minimax fits (Remez exchange in 50-digit arithmetic, weighted for the
  * relative error of the function), the argument reductions those of Cody and Waite (1980). Errors
- * below were measured over all floats of the range, in units of the last place. NaN gives NaN;
+ * below were measured on a dense sample of floats, in units of the last place. NaN gives NaN;
  * infinities and denormal numbers, given or resulting, are handled. */
 #ifndef QN_SIMD_MATH_H
 #define QN_SIMD_MATH_H
