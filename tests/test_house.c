@@ -100,11 +100,12 @@ static bool file_exists(const char *folder, const char *name) {
 
 /* The headers of ours that a folder may include besides those of its own. */
 static const char *const *headers_for(const char *path) {
-    static const char *const backend[] = {"quern_types.h", "quern_backend.h", NULL};
-    static const char *const base[] = {"internal.h", "quern.h", "quern_types.h", "quern_backend.h",
-                                       NULL};
+    static const char *const backend[] = {"quern_types.h", "quern_random.h", "quern_backend.h",
+                                          NULL};
+    static const char *const base[] = {"internal.h",     "quern.h",         "quern_types.h",
+                                       "quern_random.h", "quern_backend.h", NULL};
     static const char *const user[] = {"quern.h", NULL};
-    static const char *const bench[] = {"quern.h", "op_cases.def", NULL};
+    static const char *const bench[] = {"quern.h", "op_cases.def", "mnist_networks.h", NULL};
     if (starts_with(path, "kernels/") || starts_with(path, "backends/"))
         return backend;
     if (matches(path, "^core/([^/]*|ops/[^/]*)$"))
@@ -196,7 +197,7 @@ Test(house, every_room_has_a_readme) {
         folder_of(files[i], folder, sizeof folder);
         if (strcmp(folder, last) != 0 && is_code(files[i]) && !file_exists(folder, "README.md")) {
             FAULT("%s has code and no README.md", folder);
-            strcpy(last, folder);
+            snprintf(last, sizeof last, "%s", folder);
         }
     }
 }

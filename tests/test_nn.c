@@ -416,7 +416,7 @@ static void expect_spread(qn_status status, const qn_tensor *x, double deviation
     double square = 0, greatest = 0;
     for (int i = 0; i < COUNT; i++) {
         square += (double)values[i] * values[i];
-        greatest = fmax(greatest, fabs(values[i]));
+        greatest = fmax(greatest, fabs((double)values[i]));
     }
     cr_expect_float_eq(sqrt(square / COUNT) / deviation, 1, 0.05);
     cr_expect_leq(greatest, bound * 1.000001);

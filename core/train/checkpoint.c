@@ -26,6 +26,7 @@ typedef struct named {
 static void named_free(named *list) {
     free(list->tensors);
     free(list->names);
+    *list = (named){0};
 }
 
 static void named_add(named *list, const char *prefix, qn_named_tensor tensor) {
