@@ -92,7 +92,7 @@ static layout plan(const qn_call *call) {
     l.taps = dw->shape[2] * dw->shape[3];
     l.gathered = l.channels < V_WIDTH;
     l.cols = l.gathered ? l.channels * l.taps : l.channels;
-    l.pitch = gemm_round_up(l.cols, V_WIDTH);
+    l.pitch = l.gathered ? l.cols + V_WIDTH : gemm_round_up(l.cols, V_WIDTH);
     l.width = source_extent(l.attrs, 1, l.out_w);
     l.in_place = l.gathered && g->stride[3] == 1 && g->stride[2] == l.out_w &&
                  g->stride[1] % 1024 != 0; /* rows must not fall into one set of L1 */
@@ -173,30 +173,31 @@ static void stage_planes(const layout *l, const float *source, int64_t top, floa
         conv_stage(&w, dst + c * l->staged_rows * l->width);
 }
 
-/* One row of b: for each channel and kernel row the elements under the kernel's columns. What is
- * written behind the row's end belongs to the next row, which is written later. */
-static void gather_row(const layout *l, const float *window, float *dst) {
-    const int64_t kernel_h = l->attrs->kernel[0], kernel_w = l->attrs->kernel[1];
-    const int64_t step = l->attrs->dilation[1];
-    for (int64_t c = 0; c < l->channels; c++, window += l->staged_rows * l->width) {
-        const float *src = window;
-        for (int64_t i = 0; i < kernel_h; i++, src += l->attrs->dilation[0] * l->width) {
-            if (step == 1 && kernel_w <= V_WIDTH) {
-                v_store(dst, v_load(src));
-            } else {
-                for (int64_t j = 0; j < kernel_w; j++)
-                    dst[j] = src[j * step];
-            }
-            dst += kernel_w;
-        }
+/* The elements under one kernel row, for a row of outputs: `taps` floats for each, `step` apart. */
+static void gather_taps(const layout *l, const float *src, float *dst) {
+    const int64_t taps = l->attrs->kernel[1], step = l->attrs->dilation[1];
+    const int64_t stride = l->attrs->stride[1], pitch = l->pitch;
+    if (step == 1 && taps <= V_WIDTH) {
+        for (int64_t x = 0; x < l->out_w; x++)
+            v_store(dst + x * pitch, v_load(src + x * stride));
+        return;
     }
+    for (int64_t x = 0; x < l->out_w; x++)
+        for (int64_t j = 0; j < taps; j++)
+            dst[x * pitch + j] = src[x * stride + j * step];
 }
 
+/* Rows of b for a band: channels, kernel rows and kernel columns side by side. What a vector writes
+ * behind its taps belongs to the next kernel row, which is gathered later, or to the pitch. */
 static void gather(const layout *l, const float *staged, int64_t rows, float *dst) {
-    for (int64_t y = 0; y < rows; y++)
-        for (int64_t x = 0; x < l->out_w; x++, dst += l->pitch)
-            gather_row(l, staged + y * l->attrs->stride[0] * l->width + x * l->attrs->stride[1],
-                       dst);
+    const qn_conv2d_attrs *attrs = l->attrs;
+    for (int64_t c = 0; c < l->channels; c++)
+        for (int64_t i = 0; i < attrs->kernel[0]; i++, dst += attrs->kernel[1])
+            for (int64_t y = 0; y < rows; y++) {
+                const int64_t row =
+                    c * l->staged_rows + y * attrs->stride[0] + i * attrs->dilation[0];
+                gather_taps(l, staged + row * l->width, dst + y * l->out_w * l->pitch);
+            }
 }
 
 /* ---- products ---------------------------------------------------------------------------- */
