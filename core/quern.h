@@ -29,6 +29,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "quern_random.h"
 #include "quern_types.h"
 
 #ifdef __cplusplus

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "quern_random.h"
 #include "quern_types.h"
 
 /** Version of this interface. A backend built against another major version is refused. */

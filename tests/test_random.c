@@ -31,7 +31,7 @@ Test(random, philox_gives_the_published_answers) {
          {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        philox_block block = philox4x32_10(known[i].counter, known[i].key);
+        qn_random_block block = qn_philox(known[i].counter, known[i].key);
         cr_expect_arr_eq(block.word, known[i].answer, sizeof(known[i].answer), "vector %zu", i);
     }
 }
@@ -44,7 +44,7 @@ Test(random, elements_are_the_words_of_the_stream) {
     qn_tensor *x = qn_uniform(ctx, QN_F32, QN_SHAPE(2, 5), -1, 3);
     cr_assert_eq(qn_tensor_read(x, uniform, sizeof(uniform)), QN_OK);
     for (int i = 0; i < COUNT; i++) {
-        philox_block block = philox(start.key, start.counter + (uint64_t)i / 4);
+        qn_random_block block = philox(start.key, start.counter + (uint64_t)i / 4);
         double u = (block.word[i % 4] >> 8) / 16777216.0;
         cr_expect_float_eq(uniform[i], -1 + u * 4, 1e-6);
     }
@@ -59,7 +59,7 @@ Test(random, normal_numbers_come_in_pairs) {
     qn_tensor *x = qn_normal(ctx, QN_F64, QN_SHAPE(6), 10, 2);
     cr_assert_eq(qn_tensor_read(x, normal, sizeof(normal)), QN_OK);
     for (int i = 0; i < 6; i++) {
-        philox_block block = philox(start.key, start.counter + (uint64_t)i / 4);
+        qn_random_block block = philox(start.key, start.counter + (uint64_t)i / 4);
         const uint32_t *pair = &block.word[i % 4 / 2 * 2];
         double radius = sqrt(-2 * log(((pair[0] >> 8) + 1) / 16777216.0));
         double angle = 2 * M_PI * ((pair[1] >> 8) / 16777216.0);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "augment.h"
-#include "philox.h"
+#include "random_use.h"
 
 /* Each channel is copied into a frame of background, so that no pixel needs a test: one row and
  * column before the image, and two after it, the second for the right-hand neighbour of the first.
@@ -32,8 +32,8 @@ static double signed_unit(uint32_t word) { return (word >> 8) * 0x1p-23 - 1; }
 /* The change of one sample. The image is sheared, scaled, turned about its centre and shifted; this
  * is the inverse of that, since the source is looked up for each pixel of the output. */
 static affine draw_affine(const qn_augment *amounts, qni_draw draw, double height, double width) {
-    qni_random_block place = qni_philox(draw.seed, draw.index, draw.epoch, QNI_RANDOM_PLACE);
-    qni_random_block form = qni_philox(draw.seed, draw.index, draw.epoch, QNI_RANDOM_FORM);
+    qn_random_block place = qni_random_at(draw.seed, draw.index, draw.epoch, QNI_RANDOM_PLACE);
+    qn_random_block form = qni_random_at(draw.seed, draw.index, draw.epoch, QNI_RANDOM_FORM);
     const double radians = acos(-1.0) / 180;
     double shift_x = amounts->shift * signed_unit(place.word[0]);
     double shift_y = amounts->shift * signed_unit(place.word[1]);

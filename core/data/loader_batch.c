@@ -5,7 +5,7 @@
 
 #include "augment.h"
 #include "loader_batch.h"
-#include "philox.h"
+#include "random_use.h"
 
 enum { DEFAULT_BATCH = 32, LARGEST_SIDE = 1 << 15 };
 
@@ -122,7 +122,7 @@ static void make_order(qni_maker *maker, int64_t epoch) {
         order[i] = i;
     }
     for (int64_t i = count - 1; maker->opts.shuffle && i > 0; i--) {
-        qni_random_block block = qni_philox(maker->opts.seed, i, epoch, QNI_RANDOM_SHUFFLE);
+        qn_random_block block = qni_random_at(maker->opts.seed, i, epoch, QNI_RANDOM_SHUFFLE);
         uint64_t bits = (uint64_t)block.word[1] << 32 | block.word[0];
         int64_t j = (int64_t)(bits % (uint64_t)(i + 1));
         int64_t swapped = order[i];

@@ -5,7 +5,7 @@
 
 /** The map from x to y for the random numbers that start at block `counter` of stream `key`. */
 static void drop(const qn_view *x, const qn_view *y, double p, uint64_t key, uint64_t counter) {
-    philox_block block = {{0}};
+    qn_random_block block = {{0}};
     int64_t i = 0;
     for (ref_walk w = ref_start(1, &x); w.left > 0; ref_next(&w), i++) {
         if (i % PHILOX_WORDS == 0)

@@ -3,7 +3,7 @@
 #include "ref_philox.h"
 
 /* Four normal numbers from the four words of a block. */
-static void box_muller(philox_block block, double *z) {
+static void box_muller(qn_random_block block, double *z) {
     for (int i = 0; i < PHILOX_WORDS; i += 2) {
         double radius = sqrt(-2 * log(((block.word[i] >> 8) + 1) * 0x1p-24));
         double angle = 2 * M_PI * philox_uniform(block.word[i + 1]);

@@ -5,7 +5,7 @@
 static qn_status run(const qn_call *call) {
     const qn_range_attrs *range = call->attrs;
     uint64_t *state = call->in[0].data;
-    philox_block block = {{0}};
+    qn_random_block block = {{0}};
     int64_t i = 0;
     for (ref_walk w = ref_start(1, (const qn_view *[]){call->out}); w.left > 0; ref_next(&w), i++) {
         if (i % PHILOX_WORDS == 0)

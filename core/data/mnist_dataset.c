@@ -1,4 +1,4 @@
-/* mnist.c: folders with MNIST's file names, which KMNIST and Fashion-MNIST use as well. */
+/* mnist_dataset.c: folders with MNIST's file names, which KMNIST and Fashion-MNIST use as well. */
 #include "quern.h"
 
 #include <stdlib.h>
