@@ -61,7 +61,7 @@ static int train_model(const example_options *options, qn_context *ctx) {
     code = check_fit(&shape, &other, "test set");
     if (code != EXAMPLE_OK)
         return code;
-    qn_module *net = mnist_network(ctx, options->model, &shape);
+    qn_module *net = mnist_network(ctx, options->model, shape.height, shape.width, shape.classes);
     if (net && options->load)
         qn_load(net, options->load);
     code = example_status(ctx);

@@ -3,6 +3,7 @@
 #define MNIST_H
 
 #include "example.h"
+#include "mnist_networks.h"
 
 /* How qn_mnist_open() normalises; predict does the same with single images. */
 #define MNIST_MEAN 0.1307
@@ -27,9 +28,6 @@ extern const char *const mnist_models[];
 
 /** The recipe of a model, which must be one of mnist_models. */
 const mnist_recipe *mnist_recipe_of(const char *model);
-
-/** A network, or NULL with the error on the context. */
-qn_module *mnist_network(qn_context *ctx, const char *model, const mnist_shape *shape);
 
 /** The network in a file that `mnist train` saved. Returns the exit code. */
 int mnist_load(qn_context *ctx, const char *path, qn_module **module, mnist_shape *shape);
