@@ -28,7 +28,7 @@
 
 /** Loops over registers must vanish, or the registers become memory. */
 #ifdef __clang__
-#define GEMM_UNROLL _Pragma("unroll")
+#define GEMM_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define GEMM_UNROLL _Pragma("GCC unroll 32")
 #endif
