@@ -28,6 +28,8 @@ enum {
     KEY_REPORT,
     KEY_QUIET,
     KEY_JSON,
+    KEY_HELP,
+    KEY_VERSION,
     KEY_OWN,
     KEY_END = KEY_OWN + EXAMPLE_OWN
 };
@@ -51,6 +53,8 @@ static const example_option common[COMMON] = {
     {"report", "FILE", "write an HTML report", EXAMPLE_TRAIN},
     {"quiet", NULL, "no progress", ALL},
     {"json", NULL, "print results as JSON lines", EXAMPLE_EVALUATE | EXAMPLE_PREDICT},
+    {"help", NULL, "show this text", ALL},
+    {"version", NULL, "show the version", ALL},
 };
 
 /** A parse under way. */
@@ -167,10 +171,16 @@ static bool set_command(parse *p, const char *text) {
 
 static error_t on_key(int key, char *value, struct argp_state *state) {
     parse *p = state->input;
-    if (key == ARGP_KEY_INIT || (key >= KEY_DATA && key < KEY_END) || key == ARGP_KEY_ARG)
+    if ((key >= KEY_DATA && key < KEY_END) || key == ARGP_KEY_ARG)
         p->next = state->next;
     bool fine = true;
-    if (key >= KEY_DATA && key < KEY_END) {
+    if (key == KEY_HELP) {
+        state->flags &= ~(unsigned)ARGP_NO_ERRS; /* which would silence the help as well */
+        argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+    } else if (key == KEY_VERSION) {
+        printf("%s (Quern %s)\n", p->program->name, qn_version());
+        exit(EXAMPLE_OK);
+    } else if (key >= KEY_DATA && key < KEY_END) {
         p->used[key - KEY_DATA] = true;
         fine = set_option(p, key, value);
     } else if (key == ARGP_KEY_ARG && !p->options->command) {
@@ -216,9 +226,6 @@ static int check_command(const parse *p) {
 }
 
 int example_parse(const example_program *program, int argc, char **argv, example_options *out) {
-    static char version[64];
-    snprintf(version, sizeof version, "%s (Quern %s)", program->name, qn_version());
-    argp_program_version = version;
     char arguments[128];
     snprintf(arguments, sizeof arguments, "train\nevaluate\npredict %s", program->inputs);
     struct argp_option options[KEYS + 1];
@@ -227,8 +234,9 @@ int example_parse(const example_program *program, int argc, char **argv, example
         .options = options, .parser = on_key, .args_doc = arguments, .doc = program->summary};
     parse p = {.program = program, .options = out, .next = 1};
     /* argp's own messages take two lines; NO_ERRS leaves the words to us. */
-    if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER | ARGP_NO_ERRS, NULL, &p)) {
-        int at = p.next > 0 && p.next < argc ? p.next : argc - 1;
+    const unsigned flags = ARGP_IN_ORDER | ARGP_NO_ERRS | ARGP_NO_HELP;
+    if (argp_parse(&argp, argc, argv, flags, NULL, &p)) {
+        int at = p.next < argc ? p.next : argc - 1;
         return p.failed
                    ? EXAMPLE_BAD_INPUT
                    : example_error("'%s' is no option, or ambiguous, or its value is missing or "

@@ -26,11 +26,13 @@ int example_status(const qn_context *ctx) {
     return machine ? EXAMPLE_FAILED : EXAMPLE_BAD_INPUT;
 }
 
-qn_context *example_context(const example_options *options) {
-    qn_context *ctx = qn_context_new(options->device);
-    qn_context_set_threads(ctx, options->threads);
-    qn_context_seed(ctx, options->seed);
-    return ctx;
+int example_open(const example_options *options, qn_context **ctx) {
+    *ctx = qn_context_new(options->device);
+    qn_context_set_threads(*ctx, options->threads);
+    qn_context_seed(*ctx, options->seed);
+    int code = example_status(*ctx);
+    /* A device that is not there was asked for on the command line. */
+    return qn_context_error(*ctx, NULL) == QN_DEVICE_ERROR ? EXAMPLE_BAD_INPUT : code;
 }
 
 const char *example_data_folder(const example_options *options, char *out, size_t size) {

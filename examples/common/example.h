@@ -63,8 +63,9 @@ int example_error(const char *format, ...) QN_PRINTF(1, 2);
 /** Prints a context's error, if it has one, and returns the exit code for it. */
 int example_status(const qn_context *ctx);
 
-/** A context on the device, with the threads and the seed that the options name. */
-qn_context *example_context(const example_options *options);
+/** Opens a context on the device, with the threads and the seed that the options name. Returns the
+ * exit code; the context is to be freed either way. */
+int example_open(const example_options *options, qn_context **ctx);
 
 /** The folder of the data: --data, else $QUERN_DATA_DIR/NAME, else examples/NAME/data here or in
  * the source tree. Written to `out`, which is returned. */

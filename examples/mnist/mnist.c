@@ -88,8 +88,8 @@ static int evaluate_model(const example_options *options, qn_context *ctx) {
 }
 
 static int run(const example_options *options) {
-    qn_context *ctx = example_context(options);
-    int code = example_status(ctx);
+    qn_context *ctx;
+    int code = example_open(options, &ctx);
     if (code == EXAMPLE_OK && options->command == EXAMPLE_TRAIN)
         code = train_model(options, ctx);
     else if (code == EXAMPLE_OK && options->command == EXAMPLE_EVALUATE)

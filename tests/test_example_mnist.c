@@ -1,0 +1,308 @@
+/* test_example_mnist.c: the mnist program from outside: results, files, signals, bad input. */
+#include <ctype.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <png.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "scratch.h"
+
+TestSuite(example_mnist, .init = scratch_open, .fini = scratch_close, .timeout = 300);
+
+extern char **environ;
+
+/* ---- a small dataset of MNIST's layout ------------------------------------------------------ */
+
+enum { SIDE = 8, CLASSES = 3, TRAIN = 240, TEST = 60 };
+
+static void write_idx(const char *name, int rank, const int *shape, const unsigned char *data) {
+    unsigned char bytes[16 + TRAIN * SIDE * SIDE] = {0, 0, 8, (unsigned char)rank};
+    size_t size = 4, count = 1;
+    for (int i = 0; i < rank; i++) {
+        bytes[size + 2] = (unsigned char)(shape[i] >> 8);
+        bytes[size + 3] = (unsigned char)shape[i];
+        size += 4;
+        count *= (size_t)shape[i];
+    }
+    memcpy(bytes + size, data, count);
+    scratch_write(name, bytes, size + count);
+}
+
+/* An image of class c has a bright row 2 c + 1, and noise elsewhere. */
+static void make_image(int index, unsigned char *pixels) {
+    uint32_t noise = (uint32_t)index * 2654435761u + 7;
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        noise = noise * 1664525u + 1013904223u;
+        pixels[i] = i / SIDE == 2 * (index % CLASSES) + 1 ? 230 : (unsigned char)(noise >> 26);
+    }
+}
+
+static void write_split(const char *images, const char *labels, int count, int offset) {
+    unsigned char pixels[TRAIN * SIDE * SIDE], classes[TRAIN];
+    for (int i = 0; i < count; i++) {
+        make_image(i + offset, pixels + i * SIDE * SIDE);
+        classes[i] = (unsigned char)((i + offset) % CLASSES);
+    }
+    write_idx(images, 3, (int[]){count, SIDE, SIDE}, pixels);
+    write_idx(labels, 1, (int[]){count}, classes);
+}
+
+static void write_dataset(void) {
+    write_split("train-images-idx3-ubyte", "train-labels-idx1-ubyte", TRAIN, 0);
+    write_split("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", TEST, TRAIN);
+}
+
+/* ---- running the program -------------------------------------------------------------------- */
+
+/* Starts mnist in the folder, with stdout and stderr going to the files "out" and "err". The words
+ * are separated by blanks. */
+static pid_t start(const char *words) {
+    enum { MOST = 40 };
+    char copy[1024], *argv[MOST + 1] = {"mnist"}, *rest = NULL;
+    snprintf(copy, sizeof copy, "%s", words);
+    int argc = 1;
+    for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        cr_assert_lt(argc, MOST);
+        argv[argc++] = word;
+    }
+    const char *out = scratch_path("out"), *err = scratch_path("err");
+    cr_assert_eq(chdir(scratch_folder), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    const int flags = O_CREAT | O_WRONLY | O_TRUNC;
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out, flags, 0600);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err, flags, 0600);
+    pid_t child;
+    cr_assert_eq(posix_spawn(&child, QUERN_BIN_DIR "/mnist", &actions, NULL, argv, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    return child;
+}
+
+/* Exit code, or minus the signal that ended it. */
+static int wait_for(pid_t child) {
+    int status = 0;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void show_errors(void) {
+    size_t size;
+    char *err = scratch_read(scratch_path("err"), &size);
+    fputs(err, stderr);
+    free(err);
+}
+
+static void run(const char *words) {
+    int code = wait_for(start(words));
+    if (code != 0)
+        show_errors();
+    cr_assert_eq(code, 0, "mnist %s: exit code %d", words, code);
+}
+
+static void expect_in_file(const char *name, const char *words) {
+    size_t size;
+    char *text = scratch_read(scratch_path(name), &size);
+    cr_expect(strstr(text, words), "\"%s\" is not in %s: %.1000s", words, name, text);
+    free(text);
+}
+
+/* The program refuses: exit code 2, nothing on stdout, one line on stderr with these words. */
+static void expect_refused(const char *command, const char *words) {
+    cr_expect_eq(wait_for(start(command)), 2, "mnist %s", command);
+    size_t size;
+    char *text = scratch_read(scratch_path("err"), &size);
+    const char *newline = strchr(text, '\n');
+    cr_expect(newline && newline == text + size - 1, "mnist %s: not one line: %s", command, text);
+    cr_expect_eq(strncmp(text, "mnist: ", 7), 0, "mnist %s: %s", command, text);
+    cr_expect(strstr(text, words), "mnist %s: \"%s\" is not in %s", command, words, text);
+    free(text);
+    text = scratch_read(scratch_path("out"), &size);
+    cr_expect_eq(size, 0, "mnist %s: %s", command, text);
+    free(text);
+}
+
+/* ---- what it does --------------------------------------------------------------------------- */
+
+Test(example_mnist, trains_evaluates_and_predicts) {
+    write_dataset();
+    run("train --data . --model mlp --epochs 8 --batch-size 16 --log log --report page.html");
+    expect_in_file("out", "model: mnist.safetensors");
+    expect_in_file("err", "epoch 8/8  train loss ");
+    expect_in_file("page.html", "</html>");
+    expect_in_file("log", "\"event\": \"done\", \"test_accuracy\": 1.0");
+    run("evaluate --data .");
+    expect_in_file("out", "test accuracy 100.00 %");
+    run("evaluate --data . --json");
+    expect_in_file("out", "{\"event\": \"evaluate\", \"test_accuracy\": 1, ");
+    run("predict t10k-images-idx3-ubyte --json");
+    expect_in_file("out", "\"image\": \"t10k-images-idx3-ubyte[59]\", \"class\": 2, ");
+}
+
+/* The IDX image of class 1 again, twice as large as a PGM, and inverted as a PNG. */
+Test(example_mnist, predict_takes_png_and_pgm_of_any_size) {
+    unsigned char small[SIDE * SIDE], large[4 * SIDE * SIDE], inverse[SIDE * SIDE];
+    char pgm[32 + sizeof large];
+    write_dataset();
+    run("train --data . --model mlp --epochs 8 --batch-size 16 --quiet");
+    expect_in_file("out", "test accuracy 100.00 %");
+    make_image(1, small);
+    for (int i = 0; i < 4 * SIDE * SIDE; i++)
+        large[i] = small[i / (4 * SIDE) * SIDE + i % (2 * SIDE) / 2];
+    for (int i = 0; i < SIDE * SIDE; i++)
+        inverse[i] = (unsigned char)(255 - small[i]);
+    int head = snprintf(pgm, 32, "P5 %d %d 255\n", 2 * SIDE, 2 * SIDE);
+    memcpy(pgm + head, large, sizeof large);
+    scratch_write("one.pgm", pgm, (size_t)head + sizeof large);
+    png_image png = {
+        .version = PNG_IMAGE_VERSION, .width = SIDE, .height = SIDE, .format = PNG_FORMAT_GRAY};
+    cr_assert(png_image_write_to_file(&png, scratch_path("one.png"), 0, inverse, 0, NULL));
+    run("predict one.pgm");
+    expect_in_file("out", "one.pgm: 1\n");
+    run("predict --invert one.png");
+    expect_in_file("out", "one.png: 1\n    1  ");
+}
+
+Test(example_mnist, every_model_trains) {
+    write_dataset();
+    run("train --data . --model lenet --epochs 1 --threads 1 --save lenet");
+    run("train --data . --model cnn --epochs 1 --threads 2 --device cpu --save cnn --no-augment");
+    run("evaluate --data . --load cnn");
+    run("train --data . --model cnn --epochs 1 --lr 1e-9 --load cnn --save cnn2");
+}
+
+Test(example_mnist, help_and_version_are_no_errors) {
+    run("--help");
+    expect_in_file("out", "--batch-size=N");
+    run("--version");
+    expect_in_file("out", "mnist (Quern " /* and the version */);
+}
+
+/* ---- killed and interrupted ----------------------------------------------------------------- */
+
+#define LONG_RUN                                                                                   \
+    "train --data . --model lenet --epochs 3 --batch-size 8 --threads 1 --save model --log log "
+
+static void expect_same_model(const char *name) {
+    size_t a_size, b_size;
+    char *a = scratch_read(scratch_path("whole"), &a_size);
+    char *b = scratch_read(scratch_path(name), &b_size);
+    cr_expect(a_size == b_size && memcmp(a, b, a_size) == 0, "%s differs", name);
+    free(a);
+    free(b);
+}
+
+static void run_whole(void) {
+    write_dataset();
+    run(LONG_RUN);
+    cr_assert_eq(rename(scratch_path("model"), scratch_path("whole")), 0);
+    remove(scratch_path("model.checkpoint"));
+}
+
+/* The moments are anywhere in the run; where they fall depends on the machine's load. */
+Test(example_mnist, killed_ten_times_and_resumed_ends_with_the_same_bits) {
+    run_whole();
+    unsigned moment = 1;
+    for (int kills = 0; kills < 10; kills++) {
+        bool begun = access(scratch_path("model.checkpoint"), F_OK) == 0;
+        pid_t child = start(begun ? LONG_RUN "--resume model.checkpoint" : LONG_RUN);
+        moment = moment * 1664525u + 1013904223u;
+        usleep(20000 + (moment >> 8) % 250000);
+        kill(child, SIGKILL);
+        wait_for(child);
+    }
+    bool begun = access(scratch_path("model.checkpoint"), F_OK) == 0;
+    run(begun ? LONG_RUN "--resume model.checkpoint" : LONG_RUN);
+    expect_same_model("model");
+    size_t size, lines = 0;
+    char *log = scratch_read(scratch_path("log"), &size);
+    for (size_t i = 0; i < size; i++)
+        lines += log[i] == '\n';
+    cr_expect_eq(lines, 5, "%s", log);
+    free(log);
+}
+
+Test(example_mnist, ctrl_c_says_how_to_go_on) {
+    run_whole();
+    pid_t child = start(LONG_RUN);
+    while (access(scratch_path("model.checkpoint"), F_OK) != 0) /* training has begun */
+        usleep(1000);
+    kill(child, SIGINT);
+    cr_expect_eq(wait_for(child), 130);
+    expect_in_file("out", "--log log --resume model.checkpoint\n");
+    expect_in_file("err", "; the state is in 'model.checkpoint', to resume from\n");
+    run(LONG_RUN "--resume model.checkpoint");
+    expect_same_model("model");
+}
+
+/* ---- bad input ------------------------------------------------------------------------------ */
+
+Test(example_mnist, refuses_bad_options_in_one_line) {
+    expect_refused("", "no command");
+    expect_refused("fly", "no command 'fly'");
+    expect_refused("--bad train", "'--bad' is no option");
+    expect_refused("train --bad", "'--bad' is no option");
+    expect_refused("train --epochs", "'--epochs' is no option, or ambiguous, or its value");
+    expect_refused("train --l 3", "'--l' is no option, or ambiguous");
+    expect_refused("train --quiet=3", "'--quiet=3' is no option, or ambiguous, or its value");
+    expect_refused("train --epochs 0",
+                   "--epochs takes a whole number from 1 to 2147483647, not '0'");
+    expect_refused("train --epochs 3x", "not '3x'");
+    expect_refused("train --batch-size 99999999999999999999", "--batch-size takes");
+    expect_refused("train --lr nan", "--lr takes a number above 0, not 'nan'");
+    expect_refused("train --lr -1", "--lr takes");
+    expect_refused("train --seed -1", "--seed takes");
+    expect_refused("train --model big", "--model takes one of lenet, mlp, cnn, not 'big'");
+    expect_refused("train image.png", "train does not take 'image.png'");
+    expect_refused("evaluate --epochs 3", "evaluate does not take --epochs");
+    expect_refused("train --invert", "train does not take --invert");
+    expect_refused("predict", "predict needs IMAGE...");
+    expect_refused("train --device abacus", "abacus");
+}
+
+Test(example_mnist, refuses_bad_files_in_one_line) {
+    expect_refused("train --data nowhere", "nowhere");
+    write_dataset();
+    expect_refused("train --data . --save no/model", "cannot write 'no/model'");
+    expect_refused("train --data . --report no/page", "cannot write 'no/page'");
+    expect_refused("train --data . --log no/log", "no/log");
+    expect_refused("train --data . --resume nothing", "nothing");
+    expect_refused("train --data . --resume t10k-labels-idx1-ubyte", "t10k-labels-idx1-ubyte");
+    expect_refused("evaluate --data . --load nothing", "nothing");
+    expect_refused("evaluate --data . --load t10k-labels-idx1-ubyte", "t10k-labels-idx1-ubyte");
+    run("train --data . --model mlp --epochs 1 --quiet");
+    expect_refused("evaluate --data . --load mnist.checkpoint", "was not saved by 'mnist train'");
+    expect_refused("predict nothing.png", "nothing.png");
+    scratch_write("bad.png", "\x89PNG\r\n\x1a\n and no more", 20);
+    expect_refused("predict bad.png", "bad.png");
+    expect_refused("predict t10k-labels-idx1-ubyte", "holds no images");
+    write_idx("t10k-labels-idx1-ubyte", 1, (int[]){2}, (const unsigned char *)"\1\2");
+    expect_refused("train --data .", "t10k-");
+    write_split("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", TEST, 0);
+    write_idx("t10k-images-idx3-ubyte", 3, (int[]){TEST, 4, 16},
+              (const unsigned char[TEST * 64]){0});
+    expect_refused("train --data .", "test set: 4 x 16 images of 3 classes do not fit");
+    expect_refused("evaluate --data .", "4 x 16 images");
+}
+
+/* ---- lessons -------------------------------------------------------------------------------- */
+
+Test(example_mnist, every_lesson_runs) {
+    DIR *folder = opendir(QUERN_BIN_DIR "/lessons");
+    cr_assert_not_null(folder);
+    int lessons = 0;
+    cr_assert_eq(chdir(scratch_folder), 0);
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        if (!isdigit((unsigned char)entry->d_name[0]))
+            continue;
+        char command[512];
+        snprintf(command, sizeof command, "%s/lessons/%s > out 2> err", QUERN_BIN_DIR,
+                 entry->d_name);
+        cr_expect_eq(system(command), 0, "%s", entry->d_name);
+        lessons++;
+    }
+    closedir(folder);
+    cr_expect_eq(lessons, 6);
+}
