@@ -170,9 +170,10 @@ qn_status qni_infer_unary(qni_infer *call);   /**< one f32 or f64 input, output 
 qn_status qni_infer_binary(qni_infer *call);  /**< floating-point inputs of one dtype, broadcast */
 qn_status qni_infer_compare(qni_infer *call); /**< two inputs of one dtype, broadcast, output u8 */
 qn_status qni_infer_reduce(qni_infer *call);  /**< qn_reduce_attrs: reduced axes become 1 */
-qn_status qni_infer_extreme(qni_infer *call); /**< the same, an error when there is nothing to choose from */
-qn_status qni_infer_grad(qni_infer *call);    /**< (g, x) of one shape and dtype; output alike */
-qn_status qni_infer_axis(qni_infer *call);    /**< qn_axis_attrs: axis exists; output as input 0 */
+qn_status
+qni_infer_extreme(qni_infer *call); /**< the same, an error when there is nothing to choose from */
+qn_status qni_infer_grad(qni_infer *call); /**< (g, x) of one shape and dtype; output alike */
+qn_status qni_infer_axis(qni_infer *call); /**< qn_axis_attrs: axis exists; output as input 0 */
 /** Broadcast of two shapes; false if they do not fit. */
 bool qni_broadcast(qn_shape a, qn_shape b, qn_shape *out);
 /** Error "<op>: expects f32 or f64, got i64" unless input i is floating point. */

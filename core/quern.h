@@ -189,8 +189,10 @@ QN_API qn_tensor *qn_empty(qn_context *ctx, qn_dtype dtype, qn_shape shape);
 QN_API qn_tensor *qn_from_data(qn_context *ctx, qn_dtype dtype, qn_shape shape, const void *data);
 
 /** Random tensors: uniform on [low, high), normal with mean and standard deviation. dtype f32 or f64. */
-QN_API qn_tensor *qn_uniform(qn_context *ctx, qn_dtype dtype, qn_shape shape, double low, double high);
-QN_API qn_tensor *qn_normal(qn_context *ctx, qn_dtype dtype, qn_shape shape, double mean, double std);
+QN_API qn_tensor *qn_uniform(qn_context *ctx, qn_dtype dtype, qn_shape shape, double low,
+                             double high);
+QN_API qn_tensor *qn_normal(qn_context *ctx, qn_dtype dtype, qn_shape shape, double mean,
+                            double std);
 
 /** A parameter: zeros, owned by the context, with a gradient. */
 QN_API qn_tensor *qn_parameter(qn_context *ctx, qn_dtype dtype, qn_shape shape);
@@ -267,8 +269,10 @@ QN_API qn_tensor *qn_sub(qn_tensor *a, qn_tensor *b); /**< a - b */
 QN_API qn_tensor *qn_mul(qn_tensor *a, qn_tensor *b); /**< a * b */
 QN_API qn_tensor *qn_div(qn_tensor *a, qn_tensor *b); /**< a / b */
 QN_API qn_tensor *qn_pow(qn_tensor *a, qn_tensor *b); /**< a^b; the gradient of b needs a > 0 */
-QN_API qn_tensor *qn_maximum(qn_tensor *a, qn_tensor *b); /**< max; NaN wins; a tie halves the gradient */
-QN_API qn_tensor *qn_minimum(qn_tensor *a, qn_tensor *b); /**< min; NaN wins; a tie halves the gradient */
+/** Max; NaN wins; a tie halves the gradient. */
+QN_API qn_tensor *qn_maximum(qn_tensor *a, qn_tensor *b);
+/** Min; NaN wins; a tie halves the gradient. */
+QN_API qn_tensor *qn_minimum(qn_tensor *a, qn_tensor *b);
 QN_API qn_tensor *qn_affine(qn_tensor *x, double scale, double shift); /**< scale * x + shift */
 
 /* Comparisons give u8 (1 where true); any dtype, both sides alike; no gradient. */
@@ -281,16 +285,16 @@ QN_API qn_tensor *qn_greater_equal(qn_tensor *a, qn_tensor *b);
 /** condition (u8) ? a : b, broadcast. */
 QN_API qn_tensor *qn_where(qn_tensor *condition, qn_tensor *a, qn_tensor *b);
 
-QN_API qn_tensor *qn_neg(qn_tensor *x);   /**< -x */
-QN_API qn_tensor *qn_exp(qn_tensor *x);   /**< e^x */
-QN_API qn_tensor *qn_log(qn_tensor *x);   /**< natural logarithm */
-QN_API qn_tensor *qn_sqrt(qn_tensor *x);  /**< square root */
-QN_API qn_tensor *qn_rsqrt(qn_tensor *x); /**< 1 / sqrt(x) */
-QN_API qn_tensor *qn_abs(qn_tensor *x);   /**< |x|; gradient sign(x) */
-QN_API qn_tensor *qn_sign(qn_tensor *x);  /**< -1, 0 or 1; gradient 0 */
-QN_API qn_tensor *qn_tanh(qn_tensor *x);  /**< hyperbolic tangent */
-QN_API qn_tensor *qn_sigmoid(qn_tensor *x); /**< 1 / (1 + e^-x) */
-QN_API qn_tensor *qn_relu(qn_tensor *x);    /**< max(x, 0); gradient 0 at 0 */
+QN_API qn_tensor *qn_neg(qn_tensor *x);                      /**< -x */
+QN_API qn_tensor *qn_exp(qn_tensor *x);                      /**< e^x */
+QN_API qn_tensor *qn_log(qn_tensor *x);                      /**< natural logarithm */
+QN_API qn_tensor *qn_sqrt(qn_tensor *x);                     /**< square root */
+QN_API qn_tensor *qn_rsqrt(qn_tensor *x);                    /**< 1 / sqrt(x) */
+QN_API qn_tensor *qn_abs(qn_tensor *x);                      /**< |x|; gradient sign(x) */
+QN_API qn_tensor *qn_sign(qn_tensor *x);                     /**< -1, 0 or 1; gradient 0 */
+QN_API qn_tensor *qn_tanh(qn_tensor *x);                     /**< hyperbolic tangent */
+QN_API qn_tensor *qn_sigmoid(qn_tensor *x);                  /**< 1 / (1 + e^-x) */
+QN_API qn_tensor *qn_relu(qn_tensor *x);                     /**< max(x, 0); gradient 0 at 0 */
 QN_API qn_tensor *qn_leaky_relu(qn_tensor *x, double slope); /**< x > 0 ? x : slope * x */
 /** Gaussian error linear unit (Hendrycks and Gimpel 2016): x * Phi(x), with Phi the normal
  * distribution's, or its tanh form 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). */
@@ -305,8 +309,10 @@ QN_API qn_tensor *qn_cast(qn_tensor *x, qn_dtype dtype);
 /* Reductions over a set of axes; with keepdim the reduced axes stay with extent 1. */
 QN_API qn_tensor *qn_sum(qn_tensor *x, qn_axes axes, bool keepdim);
 QN_API qn_tensor *qn_mean(qn_tensor *x, qn_axes axes, bool keepdim);
-QN_API qn_tensor *qn_max(qn_tensor *x, qn_axes axes, bool keepdim); /**< NaN wins; ties share the gradient */
-QN_API qn_tensor *qn_min(qn_tensor *x, qn_axes axes, bool keepdim); /**< NaN wins; ties share the gradient */
+/** NaN wins; ties share the gradient. */
+QN_API qn_tensor *qn_max(qn_tensor *x, qn_axes axes, bool keepdim);
+/** NaN wins; ties share the gradient. */
+QN_API qn_tensor *qn_min(qn_tensor *x, qn_axes axes, bool keepdim);
 /** Variance: sum((x - mean)^2) / (n - correction). correction 1 is the unbiased estimate. */
 QN_API qn_tensor *qn_var(qn_tensor *x, qn_axes axes, int correction, bool keepdim);
 /** Index (i64) of the first greatest element along an axis, which is dropped. NaN counts as greatest. */
@@ -318,8 +324,9 @@ QN_API qn_tensor *qn_matmul(qn_tensor *a, qn_tensor *b);
 /** y = x W^T + b, fused: x [..., in], weight [out, in], bias [out] or NULL. */
 QN_API qn_tensor *qn_linear(qn_tensor *x, qn_tensor *weight, qn_tensor *bias);
 
-QN_API qn_tensor *qn_softmax(qn_tensor *x, int axis);     /**< e^x / sum(e^x) along an axis, stable */
-QN_API qn_tensor *qn_log_softmax(qn_tensor *x, int axis); /**< x - log(sum(e^x)) along an axis, stable */
+QN_API qn_tensor *qn_softmax(qn_tensor *x, int axis); /**< e^x / sum(e^x) along an axis, stable */
+/** x - log(sum(e^x)) along an axis, stable. */
+QN_API qn_tensor *qn_log_softmax(qn_tensor *x, int axis);
 
 typedef struct qn_cross_entropy_opts {
     double label_smoothing; /**< s: targets become (1 - s) one-hot + s / classes */
@@ -360,7 +367,8 @@ typedef struct qn_pool2d_opts {
     bool exclude_pad; /**< average: divide by the elements inside the input only */
 } qn_pool2d_opts;
 
-QN_API qn_tensor *qn_max_pool2d(qn_tensor *x, const qn_pool2d_opts *opts); /**< NaN wins; first of ties */
+/** NaN wins; first of ties. */
+QN_API qn_tensor *qn_max_pool2d(qn_tensor *x, const qn_pool2d_opts *opts);
 QN_API qn_tensor *qn_avg_pool2d(qn_tensor *x, const qn_pool2d_opts *opts);
 /** Averages [n, c, h, w] to [n, c, height, width]; output i covers floor(i h / height) up to
  * ceil((i + 1) h / height). */
@@ -415,8 +423,8 @@ QN_API qn_status qn_backward(qn_tensor *loss);
 /** grads[i] = d loss / d inputs[i], leaving the leaves' gradients alone. With create_graph the result
  * is itself on the tape, so that it can be differentiated again; the tape stays either way. An input
  * that loss does not depend on gets zeros. */
-QN_API qn_status qn_gradients(qn_tensor *loss, qn_tensor *const *inputs, int count, qn_tensor **grads,
-                              bool create_graph);
+QN_API qn_status qn_gradients(qn_tensor *loss, qn_tensor *const *inputs, int count,
+                              qn_tensor **grads, bool create_graph);
 
 /** Forgets x's gradient. */
 QN_API void qn_zero_grad(qn_tensor *x);
@@ -442,8 +450,8 @@ typedef qn_tensor *(*qn_forward_fn)(qn_module *self, qn_tensor *x);
 
 /** A module of your own. `kind` is what it is called when printed ("residual"). `data` is yours;
  * destroy(data) is called when the module goes (may be NULL), and at once on failure. */
-QN_API qn_module *qn_module_new(qn_context *ctx, const char *kind, qn_forward_fn forward, void *data,
-                                void (*destroy)(void *data));
+QN_API qn_module *qn_module_new(qn_context *ctx, const char *kind, qn_forward_fn forward,
+                                void *data, void (*destroy)(void *data));
 /** Frees a module, its children and its tensors. A child goes with its parent: alone it is not freed. */
 QN_API void qn_module_free(qn_module *module);
 
@@ -456,7 +464,8 @@ QN_API qn_context *qn_module_context(const qn_module *module);
 
 /** Adds a trained tensor ("weight"): one made by qn_parameter(), or any other f32 or f64 tensor, which is
  * kept and asked for its gradient. Returns it. */
-QN_API qn_tensor *qn_module_add_parameter(qn_module *module, const char *name, qn_tensor *parameter);
+QN_API qn_tensor *qn_module_add_parameter(qn_module *module, const char *name,
+                                          qn_tensor *parameter);
 /** Adds a tensor that is saved but not trained ("running_mean"), and keeps it. Returns it. */
 QN_API qn_tensor *qn_module_add_buffer(qn_module *module, const char *name, qn_tensor *buffer);
 /** Adds a child; its tensors are named "name.weight". Returns it. */
@@ -507,7 +516,8 @@ QN_API qn_status qn_module_print(const qn_module *module, FILE *stream);
 typedef struct qn_linear_opts {
     bool no_bias;
 } qn_linear_opts;
-QN_API qn_module *qn_nn_linear(qn_context *ctx, int64_t in, int64_t out, const qn_linear_opts *opts);
+QN_API qn_module *qn_nn_linear(qn_context *ctx, int64_t in, int64_t out,
+                               const qn_linear_opts *opts);
 /** qn_conv2d() with weight [out, in / groups, kernel, kernel] and bias [out]. */
 QN_API qn_module *qn_nn_conv2d(qn_context *ctx, int64_t in, int64_t out, int kernel,
                                const qn_conv2d_opts *opts);
@@ -515,7 +525,8 @@ QN_API qn_module *qn_nn_max_pool2d(qn_context *ctx, int kernel, const qn_pool2d_
 QN_API qn_module *qn_nn_avg_pool2d(qn_context *ctx, int kernel, const qn_pool2d_opts *opts);
 QN_API qn_module *qn_nn_adaptive_avg_pool2d(qn_context *ctx, int height, int width);
 /** qn_batch_norm() with weight 1, bias 0, and buffers running_mean, running_var. */
-QN_API qn_module *qn_nn_batch_norm(qn_context *ctx, int64_t channels, const qn_batch_norm_opts *opts);
+QN_API qn_module *qn_nn_batch_norm(qn_context *ctx, int64_t channels,
+                                   const qn_batch_norm_opts *opts);
 /** qn_layer_norm() over the trailing axes of `shape`; epsilon 0 means 1e-5. */
 QN_API qn_module *qn_nn_layer_norm(qn_context *ctx, qn_shape shape, double epsilon);
 QN_API qn_module *qn_nn_dropout(qn_context *ctx, double p);
@@ -529,7 +540,8 @@ QN_API qn_module *qn_nn_softmax(qn_context *ctx, int axis);
 /** Joins all axes but the first. */
 QN_API qn_module *qn_nn_flatten(qn_context *ctx);
 /** A module without parameters from a plain function. */
-QN_API qn_module *qn_nn_function(qn_context *ctx, const char *kind, qn_tensor *(*function)(qn_tensor *x));
+QN_API qn_module *qn_nn_function(qn_context *ctx, const char *kind,
+                                 qn_tensor *(*function)(qn_tensor *x));
 /** Runs its children, named "0", "1" and so on, one after the other. The list of modules ends with NULL.
  * NULL when one of them could not be made, which left its error on the context; those before it are
  * freed then. */
@@ -539,10 +551,14 @@ QN_API qn_module *qn_nn_append(qn_module *sequential, qn_module *child);
 
 /* Initialisers. fan_in is the product of all extents but the first, fan_out the first times those after
  * the second; gain is sqrt(2) for ReLU, 5/3 for tanh, 1 for linear. */
-QN_API qn_status qn_init_kaiming_uniform(qn_tensor *x, double gain); /**< +-gain sqrt(3 / fan_in) (He et al. 2015) */
-QN_API qn_status qn_init_kaiming_normal(qn_tensor *x, double gain);  /**< deviation gain / sqrt(fan_in) */
-QN_API qn_status qn_init_xavier_uniform(qn_tensor *x, double gain);  /**< +-gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010) */
-QN_API qn_status qn_init_xavier_normal(qn_tensor *x, double gain);   /**< deviation gain sqrt(2 / (fan_in + fan_out)) */
+/** +-gain sqrt(3 / fan_in) (He et al. 2015). */
+QN_API qn_status qn_init_kaiming_uniform(qn_tensor *x, double gain);
+/** Deviation gain / sqrt(fan_in). */
+QN_API qn_status qn_init_kaiming_normal(qn_tensor *x, double gain);
+/** +-gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010). */
+QN_API qn_status qn_init_xavier_uniform(qn_tensor *x, double gain);
+/** Deviation gain sqrt(2 / (fan_in + fan_out)). */
+QN_API qn_status qn_init_xavier_normal(qn_tensor *x, double gain);
 QN_API qn_status qn_init_normal(qn_tensor *x, double mean, double std);
 QN_API qn_status qn_init_uniform(qn_tensor *x, double low, double high);
 QN_API qn_status qn_init_constant(qn_tensor *x, double value);
@@ -573,10 +589,12 @@ typedef struct qn_optimizer_spec {
 } qn_optimizer_spec;
 
 QN_API qn_optimizer_spec qn_sgd(double lr, double momentum);
-QN_API qn_optimizer_spec qn_adam(double lr);                       /**< Kingma and Ba 2015; betas 0.9, 0.999, epsilon 1e-8 */
-QN_API qn_optimizer_spec qn_adamw(double lr, double weight_decay); /**< Loshchilov and Hutter 2019 */
-QN_API qn_optimizer_spec qn_rmsprop(double lr);                    /**< Hinton 2012; alpha 0.99, epsilon 1e-8 */
-QN_API qn_optimizer_spec qn_adadelta(double lr);                   /**< Zeiler 2012; rho 0.9, epsilon 1e-6 */
+/** Kingma and Ba 2015; betas 0.9, 0.999, epsilon 1e-8. */
+QN_API qn_optimizer_spec qn_adam(double lr);
+/** Loshchilov and Hutter 2019. */
+QN_API qn_optimizer_spec qn_adamw(double lr, double weight_decay);
+QN_API qn_optimizer_spec qn_rmsprop(double lr);  /**< Hinton 2012; alpha 0.99, epsilon 1e-8 */
+QN_API qn_optimizer_spec qn_adadelta(double lr); /**< Zeiler 2012; rho 0.9, epsilon 1e-6 */
 
 /** An optimizer over all parameters of a module, which it flattens and which must live as long. A setting
  * out of range is an error that names it. */
@@ -610,12 +628,14 @@ QN_API qn_status qn_adam_step(qn_tensor *p, qn_tensor *grad, qn_tensor *m, qn_te
                               qn_tensor *hyper, const qn_optimizer_spec *spec);
 /** s = alpha s + (1 - alpha) g'^2; d = g' / (sqrt(s) + epsilon); p -= lr d, or with a momentum buffer
  * b = momentum b + d; p -= lr b. */
-QN_API qn_status qn_rmsprop_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square, qn_tensor *buffer,
-                                 qn_tensor *hyper, const qn_optimizer_spec *spec);
+QN_API qn_status qn_rmsprop_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square,
+                                 qn_tensor *buffer, qn_tensor *hyper,
+                                 const qn_optimizer_spec *spec);
 /** s = rho s + (1 - rho) g'^2; d = sqrt(u + epsilon) / sqrt(s + epsilon) g'; u = rho u + (1 - rho) d^2;
  * p -= lr d. */
-QN_API qn_status qn_adadelta_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square, qn_tensor *delta,
-                                  qn_tensor *hyper, const qn_optimizer_spec *spec);
+QN_API qn_status qn_adadelta_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square,
+                                  qn_tensor *delta, qn_tensor *hyper,
+                                  const qn_optimizer_spec *spec);
 /** Sum of squares of all elements, as a scalar; f32 is summed in double precision. No gradient. */
 QN_API qn_tensor *qn_square_sum(qn_tensor *x);
 /** hyper[QN_HYPER_CLIP] = min(1, max_norm / (sqrt(square_sum) + 1e-6)). */
@@ -634,18 +654,19 @@ typedef enum qn_schedule_kind {
 /** How the learning rate moves, as a value. Times are in epochs and may be fractions. */
 typedef struct qn_schedule {
     qn_schedule_kind kind;
-    double warmup; /**< linear rise over this many epochs, before any kind: step t of n gets t / n */
-    double period; /**< step: epochs between drops */
-    double factor; /**< step, plateau: multiplier at a drop */
-    double final;  /**< cosine, one-cycle: last rate as a fraction of the optimizer's */
-    double start;  /**< one-cycle: first rate as a fraction of the optimizer's */
-    double rise;   /**< one-cycle: fraction of the run spent rising */
-    int patience;  /**< plateau: epochs without improvement that are borne; the next one drops */
+    double warmup;  /**< epochs of linear rise at first: step t of n gets t / n */
+    double period;  /**< step: epochs between drops */
+    double factor;  /**< step, plateau: multiplier at a drop */
+    double final;   /**< cosine, one-cycle: last rate as a fraction of the optimizer's */
+    double start;   /**< one-cycle: first rate as a fraction of the optimizer's */
+    double rise;    /**< one-cycle: fraction of the run spent rising */
+    int patience;   /**< plateau: epochs without improvement that are borne; the next one drops */
     double minimum; /**< plateau: lowest rate as a fraction of the optimizer's */
 } qn_schedule;
 
 QN_API qn_schedule qn_schedule_constant(void);
-QN_API qn_schedule qn_schedule_step(double period, double factor); /**< factor^floor(epoch / period) */
+/** factor^floor(epoch / period). */
+QN_API qn_schedule qn_schedule_step(double period, double factor);
 /** Loshchilov and Hutter 2017, without restarts: final + (1 - final) (1 + cos(pi t / T)) / 2 at step t
  * (from 0) of T. */
 QN_API qn_schedule qn_schedule_cosine(double final);
@@ -667,9 +688,9 @@ QN_API void qn_scheduler_metric(qn_scheduler *scheduler, double value);
 
 /** A scheduler's position, for checkpoints. */
 typedef struct qn_scheduler_state {
-    double best;   /**< plateau: best metric seen; infinity before the first */
-    double scale;  /**< plateau: product of drops so far */
-    int waited;    /**< plateau: epochs since the best */
+    double best;  /**< plateau: best metric seen; infinity before the first */
+    double scale; /**< plateau: product of drops so far */
+    int waited;   /**< plateau: epochs since the best */
 } qn_scheduler_state;
 QN_API qn_scheduler_state qn_scheduler_get(const qn_scheduler *scheduler);
 QN_API void qn_scheduler_set(qn_scheduler *scheduler, qn_scheduler_state state);
@@ -678,15 +699,15 @@ QN_API void qn_scheduler_set(qn_scheduler *scheduler, qn_scheduler_state state);
 
 /** A dataset of your own: what a sample is, and how to read one. */
 typedef struct qn_dataset_desc {
-    const char *name;   /**< for messages and reports */
-    int64_t count;      /**< number of samples */
-    qn_dtype x_dtype;   /**< of the input of one sample, as get() writes it */
+    const char *name; /**< for messages and reports */
+    int64_t count;    /**< number of samples */
+    qn_dtype x_dtype; /**< of the input of one sample, as get() writes it */
     qn_shape x_shape;
-    qn_dtype y_dtype;   /**< of the target of one sample */
+    qn_dtype y_dtype; /**< of the target of one sample */
     qn_shape y_shape;
-    int64_t classes;    /**< targets are class indices below this; 0: not a classification */
+    int64_t classes; /**< targets are class indices below this; 0: not a classification */
     const char *const *class_names; /**< NULL, or `classes` names */
-    float background;   /**< value of x where an augmentation looks outside the image */
+    float background;               /**< value of x where an augmentation looks outside the image */
     /** Writes sample `index`. Called from the loader's thread, for different samples one at a time;
      * must not touch the context. */
     qn_status (*get)(void *data, int64_t index, void *x, void *y);
@@ -708,7 +729,7 @@ QN_API qn_dataset *qn_dataset_slice(qn_dataset *dataset, int64_t start, int64_t 
  * (byte / 255 - mean) / std; labels [n] of bytes become i64. `classes` 0 means: the largest label + 1.
  * Files are kept in memory as bytes. */
 typedef struct qn_idx_opts {
-    float mean, std;  /**< std 0 means 1 */
+    float mean, std; /**< std 0 means 1 */
     int64_t classes;
     const char *const *class_names;
 } qn_idx_opts;
@@ -742,12 +763,12 @@ typedef struct qn_augment {
 } qn_augment;
 
 typedef struct qn_loader_opts {
-    int64_t batch_size;  /**< default 32 */
-    bool shuffle;        /**< another order each epoch, from seed and epoch alone */
+    int64_t batch_size; /**< default 32 */
+    bool shuffle;       /**< another order each epoch, from seed and epoch alone */
     uint64_t seed;
-    bool drop_last;      /**< leave out a last batch that is not full */
+    bool drop_last; /**< leave out a last batch that is not full */
     qn_augment augment;
-    bool no_prefetch;    /**< make each batch when asked, on the caller's thread */
+    bool no_prefetch; /**< make each batch when asked, on the caller's thread */
 } qn_loader_opts;
 
 /** One batch. The tensors belong to the step. */
@@ -813,8 +834,8 @@ typedef qn_tensor *(*qn_loss_fn)(qn_tensor *prediction, qn_tensor *target);
 
 /** Result of an evaluation. */
 typedef struct qn_metrics {
-    double loss;      /**< mean over samples */
-    double accuracy;  /**< fraction right; NaN where the dataset has no classes */
+    double loss;     /**< mean over samples */
+    double accuracy; /**< fraction right; NaN where the dataset has no classes */
     int64_t samples;
     double seconds;
 } qn_metrics;
@@ -841,21 +862,21 @@ typedef struct qn_fit_opts {
     qn_augment augment;          /**< of the training images */
     uint64_t seed;               /**< order of samples and augmentation */
     qn_dataset *validation;      /**< evaluated after each epoch */
-    bool progress;               /**< progress on stderr: a bar on a terminal, else a line an epoch */
-    const char *save;            /**< file for the model as it is at the end, with `settings` */
-    const char *save_best;       /**< file for the model with the best validation accuracy (or loss) */
-    const char *checkpoint;      /**< file for the whole state, written each epoch and on Ctrl-C */
-    int checkpoint_steps;        /**< > 0: and every so many steps */
-    const char *resume;          /**< checkpoint file to continue from, bit for bit */
-    const char *log;             /**< JSON-lines file, appended when resuming */
-    const char *report;          /**< HTML file, written at the end */
-    const char *title;           /**< of the report */
+    bool progress;          /**< progress on stderr: a bar on a terminal, else a line an epoch */
+    const char *save;       /**< file for the model as it is at the end, with `settings` */
+    const char *save_best;  /**< file for the model with the best validation accuracy (or loss) */
+    const char *checkpoint; /**< file for the whole state, written each epoch and on Ctrl-C */
+    int checkpoint_steps;   /**< > 0: and every so many steps */
+    const char *resume;     /**< checkpoint file to continue from, bit for bit */
+    const char *log;        /**< JSON-lines file, appended when resuming */
+    const char *report;     /**< HTML file, written at the end */
+    const char *title;      /**< of the report */
     const qn_metadata *settings; /**< shown in the report and the log's first line */
     int settings_count;
-    int early_stop;              /**< > 0: stop after so many epochs without a better validation loss */
-    bool handle_interrupt;       /**< Ctrl-C finishes the batch, saves, and ends qn_fit() */
-    const volatile int *stop;    /**< NULL, or: ends like Ctrl-C when it becomes non-zero */
-    qn_fit_result *result;       /**< NULL, or filled at the end */
+    int early_stop;        /**< > 0: stop after so many epochs without a better validation loss */
+    bool handle_interrupt; /**< Ctrl-C finishes the batch, saves, and ends qn_fit() */
+    const volatile int *stop; /**< NULL, or: ends like Ctrl-C when it becomes non-zero */
+    qn_fit_result *result;    /**< NULL, or filled at the end */
 } qn_fit_opts;
 
 /** Trains a module on a dataset. Ended by Ctrl-C or *stop it returns QN_INTERRUPTED, which is no failure

@@ -146,7 +146,8 @@ Test(core, print_shortens_long_axes) {
     cr_assert_eq(qn_tensor_print(numbers(QN_SHAPE(2, 2)), stream), QN_OK);
     cr_assert_eq(qn_tensor_print(numbers(QN_SHAPE(20)), stream), QN_OK);
     fclose(stream);
-    cr_assert_str_eq(text, "f32 [2, 2]\n[[0, 1],\n [2, 3]]\nf32 [20]\n[0, 1, 2, ..., 17, 18, 19]\n");
+    cr_assert_str_eq(text,
+                     "f32 [2, 2]\n[[0, 1],\n [2, 3]]\nf32 [20]\n[0, 1, 2, ..., 17, 18, 19]\n");
     free(text);
 }
 
