@@ -4,7 +4,7 @@
  *
  * where the division is exact. Positions y that leave the same remainder when y + padding is
  * divided by the stride use the same taps: they make one pass, in which g is read step by step. */
-#include "conv_tiles.h"
+#include "simd_conv_tiles.h"
 
 static int64_t common_divisor(int64_t a, int64_t b) {
     while (b != 0) {

@@ -4,14 +4,14 @@
  *
  * For each tap j this is a product whose sums run over outputs: a is g, packed, and b has a row an
  * output with a column a channel. With x staged channels last and zeros around it, such a row is a
- * run of memory and a tap is a shift, so b needs no packing (see gemm.h). Where channels are too
- * few to fill a vector, the rows are gathered instead, channels times taps long.
+ * run of memory and a tap is a shift, so b needs no packing (see simd_gemm.h). Where channels are
+ * too few to fill a vector, the rows are gathered instead, channels times taps long.
  *
  *     for parts of the batch, groups, blocks of o:   in parallel; a part has its own sums
  *       for images of the part, bands of outputs:    staged x and packed g in L2
  *         for taps, column tiles, row panels: one tile, added to the part's sums
  *     for rows of dw: sum of the parts, in order     in parallel */
-#include "conv_tiles.h"
+#include "simd_conv_tiles.h"
 
 static const struct {
     int64_t band;    /* floats of a band's staged x and packed g, for 1 MB of L2 */

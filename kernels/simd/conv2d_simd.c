@@ -1,6 +1,7 @@
-/* conv2d_simd.c: convolution in f32, any stride, padding, dilation and groups (see conv_tiles.h).
+/* conv2d_simd.c: convolution in f32, any stride, padding, dilation and groups (see
+ * simd_conv_tiles.h).
  */
-#include "conv_tiles.h"
+#include "simd_conv_tiles.h"
 
 /* y[t] = sum over j of w[j] x[t * stride + j * dilation - padding] */
 static conv_axis forward_axis(const qn_conv2d_attrs *attrs, int i, int64_t in, int64_t kernel,

@@ -1,4 +1,4 @@
-/* matmul_simd.c: f32 matrix products on the tiles of gemm.h.
+/* matmul_simd.c: f32 matrix products on the tiles of simd_gemm.h.
  *
  *     for columns of C in steps of block.cols:            jc
  *       for k in steps of block.k:                        pc
@@ -10,7 +10,7 @@
  *
  * All cuts follow from the shape, and k is never divided among threads, so the bits of the result
  * do not depend on their number. */
-#include "gemm.h"
+#include "simd_gemm.h"
 
 /* Block sizes: a row panel of A (GEMM_ROWS x k floats) fits L1, a chunk of B (chunk panels of k x
  * GEMM_COLS) half of a 1 MB L2. */

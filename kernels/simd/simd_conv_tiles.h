@@ -1,14 +1,14 @@
-/* conv_tiles.h: correlation of planes, the common part of conv2d and conv2d_grad_input.
+/* simd_conv_tiles.h: correlation of planes, the common part of conv2d and conv2d_grad_input.
  *
  * Both sum, over channels and taps, a weight times a source element whose position is affine in the
  * output's position. The source is copied once, with its zeros around it, into scratch memory where
- * each tap is a shift: then a row of gemm.h's matrix b, all outputs of a plane for one channel and
- * one tap, is a run of memory that needs no packing, and the table of offsets names these runs. A
- * stride splits a plane into phases (every second column, say), so that runs stay unbroken. */
+ * each tap is a shift: then a row of simd_gemm.h's matrix b, all outputs of a plane for one channel
+ * and one tap, is a run of memory that needs no packing, and the table of offsets names these runs.
+ * A stride splits a plane into phases (every second column, say), so that runs stay unbroken. */
 #ifndef QN_CONV_TILES_H
 #define QN_CONV_TILES_H
 
-#include "gemm.h"
+#include "simd_gemm.h"
 
 /** One spatial axis of a pass. Output t under tap j reads source position
  * shift_first + j * shift_step + t * step, or zero where the source has none. */

@@ -1,5 +1,5 @@
-/* gemm.c: the innermost kernels of products, and packing. See gemm.h for the scheme. */
-#include "gemm.h"
+/* simd_gemm.c: the innermost kernels of products, and packing. See simd_gemm.h for the scheme. */
+#include "simd_gemm.h"
 
 /* ---- tiles ------------------------------------------------------------------------------- */
 

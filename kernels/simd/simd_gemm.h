@@ -1,4 +1,4 @@
-/* gemm.h: the matrix-product core of this provider, shared by matmul and the convolutions.
+/* simd_gemm.h: the matrix-product core of this provider, shared by matmul and the convolutions.
  *
  * The scheme is that of Goto and van de Geijn (2008) as BLIS arranged it (Van Zee and van de Geijn
  * 2015): operands are packed into panels that the innermost kernel reads in order, and that kernel

@@ -1,4 +1,4 @@
-/* conv_tiles.c: see conv_tiles.h.
+/* simd_conv_tiles.c: see simd_conv_tiles.h.
  *
  *     for images, groups, bands of output rows:      in parallel
  *       stage the band's source rows
@@ -10,7 +10,7 @@
  *
  * A row of outputs is followed by the columns of zeros between two rows of the staged plane; what
  * is computed there is not stored. Left and right zeros share these columns. */
-#include "conv_tiles.h"
+#include "simd_conv_tiles.h"
 
 /* Block sizes, in floats where nothing else is said, for 1 MB of L2. */
 static const struct {
