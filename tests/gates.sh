@@ -193,7 +193,13 @@ gate() {
 }
 
 only=("$@")
-rm -f "$logs/counts"
+for name in "${only[@]}"; do
+    declare -F "gate_$name" > /dev/null || {
+        printf 'gates.sh: no gate "%s"\n' "$name" >&2
+        exit 2
+    }
+done
+rm -f "$logs"/*
 gate format "layout of the sources (clang-format)"
 gate spelling "spelling (codespell)"
 gate shell "shell scripts (shellcheck)"
