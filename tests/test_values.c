@@ -1,0 +1,162 @@
+/* test_values.c: operations and optimizers against values that PyTorch computed (values/).
+ *
+ * The reference provider in f64 is the oracle of all other tests: here it is held against something
+ * that is not ours, and so are the kernels that f32 gets. */
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "op_table.h"
+
+/** A tensor's dtype, shape and elements in row-major order. */
+typedef struct golden_tensor {
+    qn_dtype dtype; /**< f64 stands for any floating-point dtype */
+    qn_shape shape;
+    const double *values;
+} golden_tensor;
+
+/** Inputs and what they should give. */
+typedef struct golden {
+    const char *name;
+    bool each; /**< every output is compared relative to itself, else to the greatest one */
+    int inputs;
+    golden_tensor input[OP_MAX_INPUTS];
+    golden_tensor output;
+    const double *weights;             /**< gradients are those of sum(weights * output) */
+    const double *grad[OP_MAX_INPUTS]; /**< NULL: none compared */
+} golden;
+
+#include "values/values.inc"
+
+/* ---- calls that take more than an expression --------------------------------------------- */
+
+static const qn_batch_norm_opts batch_norm_opts = {.momentum = 0.25, .epsilon = 1e-3};
+
+/** Running mean and variance after a training call, joined. */
+static qn_tensor *running_statistics(qn_tensor **x) {
+    cr_assert_not_null(qn_batch_norm(x[0], NULL, NULL, x[1], x[2], true, &batch_norm_opts));
+    return qn_concat(x + 1, 2, 0);
+}
+
+static qn_tensor *no_forward(qn_module *self, qn_tensor *x) {
+    (void)self;
+    return x;
+}
+
+/** The parameter x[0] after each of three steps with gradients x[1], x[2] and x[3]: [3, ...]. */
+static qn_tensor *three_steps(qn_tensor **x, qn_optimizer_spec spec) {
+    qn_context *ctx = qn_tensor_context(x[0]);
+    qn_module *module = qn_module_new(ctx, "holder", no_forward, NULL, NULL);
+    qn_tensor *p = qn_module_add_parameter(module, "p", x[0]), *after[3];
+    qn_optimizer *optimizer = qn_optimizer_new(module, spec);
+    cr_assert_not_null(optimizer, "%s", qn_context_message(ctx));
+    for (int step = 0; step < 3; step++) {
+        cr_assert_eq(qn_backward(qn_sum(qn_mul(p, x[step + 1]), QN_ALL, false)), QN_OK);
+        cr_assert_eq(qn_optimizer_step(optimizer), QN_OK, "%s", qn_context_message(ctx));
+        after[step] = qn_affine(p, 1, 0);
+    }
+    return qn_stack(after, 3, 0);
+}
+
+typedef struct value_case {
+    const golden *golden;
+    qn_tensor *(*call)(qn_tensor **x);
+} value_case;
+
+#define VALUE_CASE(name, expression)                                                               \
+    static qn_tensor *call_##name(qn_tensor **x) { return expression; }
+#include "values/value_cases.def"
+#undef VALUE_CASE
+
+#define VALUE_CASE(name, expression) {&golden_##name, call_##name},
+static const value_case cases[] = {
+#include "values/value_cases.def"
+};
+#undef VALUE_CASE
+
+/* ---- comparison -------------------------------------------------------------------------- */
+
+static int64_t count_of(const golden_tensor *x) {
+    int64_t count = 1;
+    for (int axis = 0; axis < x->shape.rank; axis++)
+        count *= x->shape.dim[axis];
+    return count;
+}
+
+static void compare(const golden *expected, const char *what, const double *values, int64_t count,
+                    const qn_tensor *x, bool each, double relative) {
+    cr_assert_eq(qn_tensor_count(x), count, "%s, %s: %lld elements, expected %lld", expected->name,
+                 what, (long long)qn_tensor_count(x), (long long)count);
+    double *got = op_values(x), greatest = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (isfinite(values[i]))
+            greatest = fmax(greatest, fabs(values[i]));
+    for (int64_t i = 0; i < count; i++) {
+        /* The smallest normal f32 more: below it f32 has fewer digits. */
+        double scale = each ? fabs(values[i]) : greatest;
+        bool alike = isnan(values[i]) ? isnan(got[i])
+                                      : got[i] == values[i] ||
+                                            fabs(got[i] - values[i]) <= relative * scale + FLT_MIN;
+        cr_expect(alike, "%s, %s: element %lld is %.17g, expected %.17g", expected->name, what,
+                  (long long)i, got[i], values[i]);
+    }
+    free(got);
+}
+
+static qn_tensor *tensor(qn_context *ctx, qn_dtype dtype, const golden_tensor *x,
+                         const double *values) {
+    qn_tensor *made = qn_from_data(ctx, QN_F64, x->shape, values);
+    return qn_detach(qn_cast(made, x->dtype == QN_F64 ? dtype : x->dtype));
+}
+
+static void check_case(const value_case *row, const char *providers, qn_dtype dtype,
+                       double relative) {
+    const golden *expected = row->golden;
+    qn_context *ctx = op_context(providers, NULL);
+    qn_tensor *x[OP_MAX_INPUTS];
+    for (int i = 0; i < expected->inputs; i++) {
+        x[i] = tensor(ctx, dtype, &expected->input[i], expected->input[i].values);
+        if (expected->grad[i])
+            qn_require_grad(x[i]);
+    }
+    qn_tensor *y = row->call(x);
+    cr_assert_not_null(y, "%s: %s", expected->name, qn_context_message(ctx));
+    compare(expected, "output", expected->output.values, count_of(&expected->output), y,
+            expected->each, relative);
+    if (expected->weights) {
+        qn_tensor *weights = tensor(ctx, dtype, &expected->output, expected->weights);
+        cr_assert_eq(qn_backward(qn_sum(qn_mul(y, weights), QN_ALL, false)), QN_OK, "%s: %s",
+                     expected->name, qn_context_message(ctx));
+    }
+    for (int i = 0; i < expected->inputs; i++) {
+        char what[32];
+        snprintf(what, sizeof(what), "gradient of input %d", i);
+        if (expected->grad[i])
+            compare(expected, what, expected->grad[i], count_of(&expected->input[i]), qn_grad(x[i]),
+                    false, relative);
+    }
+    qn_context_free(ctx);
+}
+
+static void free_cases(struct criterion_test_params *list) { cr_free(list->params); }
+
+static struct criterion_test_params every_case(void) {
+    size_t count = sizeof(cases) / sizeof(cases[0]);
+    int *positions = cr_malloc(count * sizeof(*positions));
+    for (size_t i = 0; i < count; i++)
+        positions[i] = (int)i;
+    return cr_make_param_array(int, positions, count, free_cases);
+}
+
+ParameterizedTestParameters(values, reference_in_f64) { return every_case(); }
+ParameterizedTest(const int *position, values, reference_in_f64) {
+    check_case(&cases[*position], "ref", QN_F64, 1e-12);
+}
+
+ParameterizedTestParameters(values, best_kernels_in_f32) { return every_case(); }
+ParameterizedTest(const int *position, values, best_kernels_in_f32) {
+    check_case(&cases[*position], NULL, QN_F32, 1e-6);
+}
