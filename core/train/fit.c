@@ -228,24 +228,25 @@ static qn_status train(qni_fit *fit) {
     return status;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+/** The epochs' training speed of a rank, 0 for the lowest. */
+static double ranked_speed(const qni_fit *fit, int rank) {
+    for (int i = 0; i < fit->epoch_count; i++) {
+        const double speed = fit->epochs[i].samples_per_second;
+        int lower = 0, equal = 0;
+        for (int j = 0; j < fit->epoch_count; j++) {
+            lower += fit->epochs[j].samples_per_second < speed;
+            equal += fit->epochs[j].samples_per_second == speed;
+        }
+        if (lower <= rank && rank < lower + equal)
+            return speed;
+    }
+    return 0;
 }
 
 /** Median of the epochs' training speeds; 0 when none has ended. */
 static double median_speed(const qni_fit *fit) {
-    double *speeds = calloc((size_t)fit->epoch_count + 1, sizeof *speeds);
-    if (!speeds || fit->epoch_count == 0) {
-        free(speeds);
-        return 0;
-    }
-    for (int i = 0; i < fit->epoch_count; i++)
-        speeds[i] = fit->epochs[i].samples_per_second;
-    qsort(speeds, (size_t)fit->epoch_count, sizeof *speeds, compare_doubles);
-    double low = speeds[(fit->epoch_count - 1) / 2], high = speeds[fit->epoch_count / 2];
-    free(speeds);
-    return (low + high) / 2;
+    const int count = fit->epoch_count;
+    return (ranked_speed(fit, (count - 1) / 2) + ranked_speed(fit, count / 2)) / 2;
 }
 
 static qn_fit_result summary(const qni_fit *fit) {

@@ -25,11 +25,11 @@ static qn_status write_line(qni_fit *fit, json_t *line) {
     return QN_OK;
 }
 
-/** The caller's settings and those of the run, as one object of texts. */
+/** The caller's settings and those of the run, as one object of texts; NULL when memory is out. */
 static json_t *settings(const qni_fit *fit) {
     qni_pairs pairs = {0};
     qni_fit_settings(fit, &pairs);
-    json_t *object = json_object();
+    json_t *object = pairs.failed ? NULL : json_object();
     for (int i = 0; i < pairs.count; i++)
         json_object_set_new(object, pairs.items[i].key, json_string(pairs.items[i].value));
     for (int i = 0; i < fit->opts.settings_count; i++)

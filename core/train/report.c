@@ -164,11 +164,13 @@ static qn_status write_page(FILE *out, qni_fit *fit, const qn_fit_result *result
     qni_fit_settings(fit, &settings);
     qni_machine(fit->ctx, &machine);
     qn_status status = QN_OK;
+    if (settings.failed || machine.failed)
+        status = qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: no memory for its tables");
     qni_report_head(out, fit->opts.title ? fit->opts.title : "Training run");
     write_heading(out, fit, result);
     write_tiles(out, fit, result);
     qni_report_charts(out, fit);
-    if (found->confusion) {
+    if (!status && found->confusion) {
         qni_report_confusion(out, qn_dataset_info(fit->opts.validation), found);
         status = qni_report_mistakes(out, fit->opts.validation, found);
     }
