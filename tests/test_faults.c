@@ -132,6 +132,48 @@ static qn_status use_files(void) {
     return status;
 }
 
+static qn_status get_stripes(void *data, int64_t index, void *x, void *y) {
+    (void)data;
+    for (int i = 0; i < 36; i++)
+        ((float *)x)[i] = (float)((7 * index + 3 * i) % 11);
+    *(int64_t *)y = index % 5;
+    return QN_OK;
+}
+
+/** A run of qn_fit() with all its files, and one that resumes from it. */
+static qn_status fit(void) {
+    char path[4][256];
+    const char *folder = getenv("TMPDIR");
+    for (int i = 0; i < 4; i++)
+        snprintf(path[i], sizeof path[i], "%.200s/quern-fit-%ld-%d", folder ? folder : "/tmp",
+                 (long)getpid(), i);
+    qn_context *ctx = qn_context_new("cpu");
+    qn_context_set_threads(ctx, 1);
+    qn_dataset *set = qn_dataset_new(ctx, &(qn_dataset_desc){.name = "stripes",
+                                                             .count = 10,
+                                                             .x_shape = QN_SHAPE(1, 6, 6),
+                                                             .y_dtype = QN_I64,
+                                                             .classes = 5,
+                                                             .get = get_stripes});
+    qn_module *net = network(ctx);
+    qn_fit(net, set,
+           &(qn_fit_opts){.batch_size = 5,
+                          .validation = set,
+                          .checkpoint = path[0],
+                          .log = path[1],
+                          .report = path[2],
+                          .save = path[3]});
+    if (qn_context_error(ctx, NULL) == QN_OK)
+        qn_fit(net, set, &(qn_fit_opts){.batch_size = 5, .validation = set, .resume = path[0]});
+    qn_predict(net, set, 3);
+    for (int i = 0; i < 4; i++)
+        unlink(path[i]);
+    qn_status status = qn_context_error(ctx, NULL);
+    cr_assert(status == QN_OK || status == QN_OUT_OF_MEMORY, "%s", qn_context_message(ctx));
+    qn_context_free(ctx);
+    return ctx ? status : QN_OUT_OF_MEMORY;
+}
+
 /** Runs `work` again and again, with one allocation after the other failing. */
 static void fail_each_allocation(qn_status (*work)(void), long least) {
     cr_assert_eq(work(), QN_OK);
@@ -152,6 +194,8 @@ static void fail_each_allocation(qn_status (*work)(void), long least) {
 Test(faults, every_allocation_of_a_training_may_fail) { fail_each_allocation(train, 100); }
 
 Test(faults, every_allocation_around_files_may_fail) { fail_each_allocation(use_files, 50); }
+
+Test(faults, every_allocation_of_qn_fit_may_fail) { fail_each_allocation(fit, 100); }
 
 Test(faults, training_goes_on_after_memory_was_out) {
     long n = 0;
