@@ -9,9 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "op_table.h"
-
-enum { SEED = 20 };
+#include "op_outcome.h"
 
 /* The ways in which a call is served; each is compared with the oracle. */
 typedef struct way {
@@ -25,95 +23,18 @@ static const way ways[] = {
 };
 enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
 
-/** A row's output, or the gradient of one of its inputs, as doubles. */
-typedef struct result {
-    int64_t count;
-    double *values;
-} result;
-
-/** What a call gave: the output, and, if asked for, a gradient for each input that takes one. */
-typedef struct outcome {
-    result output;
-    result grad[OP_MAX_INPUTS];
-} outcome;
-
-static result take(const qn_tensor *x) { return (result){qn_tensor_count(x), op_values(x)}; }
-
-static void outcome_free(outcome *o) {
-    free(o->output.values);
-    for (int i = 0; i < OP_MAX_INPUTS; i++)
-        free(o->grad[i].values);
-}
-
-/** sum(weights * y), differentiable. */
-static qn_tensor *weighted(qn_tensor *y) {
-    return qn_sum(qn_mul(y, op_weights(qn_tensor_context(y), y)), QN_ALL, false);
-}
-
-static outcome run(qn_context *ctx, const op_case *row, const op_inputs *inputs, qn_dtype dtype,
-                   op_layout layout) {
-    qn_tensor *x[OP_MAX_INPUTS];
-    bool grad = row->checks != FORWARD;
-    op_tensors(ctx, inputs, dtype, layout, grad, x);
-    qn_context_seed(ctx, SEED);
-    qn_tensor *y = row->call(x);
-    cr_assert_not_null(y, "%s: %s", row->id, qn_context_message(ctx));
-    outcome o = {.output = take(y)};
-    if (grad) {
-        cr_assert_eq(qn_backward(weighted(y)), QN_OK, "%s: %s", row->id, qn_context_message(ctx));
-        for (int i = 0; i < inputs->count; i++)
-            if (inputs->input[i].differentiable) {
-                cr_assert_not_null(qn_grad(x[i]), "%s: no gradient for input %d", row->id, i);
-                o.grad[i] = take(qn_grad(x[i]));
-            }
-    }
-    qn_step_end(ctx);
-    return o;
-}
-
-static double largest(result r) {
-    double most = 1;
-    for (int64_t i = 0; i < r.count; i++)
-        if (isfinite(r.values[i]))
-            most = fmax(most, fabs(r.values[i]));
-    return most;
-}
-
-static bool alike(double a, double b, double tolerance) {
-    if (isnan(a) || isnan(b))
-        return isnan(a) && isnan(b);
-    return a == b || fabs(a - b) <= tolerance;
-}
-
-static void compare(const op_case *row, const char *what, result expected, result got,
+static void compare(const op_case *row, const char *what, op_result expected, op_result got,
                     double relative) {
-    cr_assert_eq(expected.count, got.count, "%s, %s: %lld elements, expected %lld", row->id, what,
-                 (long long)got.count, (long long)expected.count);
-    double tolerance = relative * largest(expected);
-    for (int64_t i = 0; i < expected.count; i++)
-        cr_assert(alike(expected.values[i], got.values[i], tolerance),
-                  "%s, %s: element %lld is %.9g, expected %.9g", row->id, what, (long long)i,
-                  got.values[i], expected.values[i]);
+    char difference[256];
+    cr_assert(op_results_alike(expected, got, relative, difference, sizeof(difference)),
+              "%s, %s: %s", row->id, what, difference);
 }
 
-static void compare_outcomes(const op_case *row, const char *what, const outcome *expected,
-                             const outcome *got, double relative) {
-    char text[128];
-    snprintf(text, sizeof(text), "%s, output", what);
-    compare(row, text, expected->output, got->output, relative);
-    for (int i = 0; i < OP_MAX_INPUTS; i++) {
-        if (!expected->grad[i].values)
-            continue;
-        snprintf(text, sizeof(text), "%s, gradient of input %d", what, i);
-        compare(row, text, expected->grad[i], got->grad[i], relative);
-    }
-}
-
-static outcome oracle(const op_case *row, const op_inputs *inputs) {
-    qn_context *ctx = op_context("ref", NULL);
-    outcome o = run(ctx, row, inputs, QN_F64, CONTIGUOUS);
-    qn_context_free(ctx);
-    return o;
+static void compare_outcomes(const op_case *row, const char *what, const op_outcome *expected,
+                             const op_outcome *got, double relative) {
+    char difference[256];
+    cr_assert(op_outcomes_alike(expected, got, relative, difference, sizeof(difference)),
+              "%s, %s: %s", row->id, what, difference);
 }
 
 static void free_rows(struct criterion_test_params *rows) { cr_free(rows->params); }
@@ -137,32 +58,32 @@ static struct criterion_test_params every_row(void) {
 
 EVERY_ROW(each_provider_gives_what_the_oracle_gives) {
     op_inputs inputs = op_inputs_make(row->small, 1);
-    outcome expected = oracle(row, &inputs);
+    op_outcome expected = op_oracle(row, &inputs);
     for (int w = 0; w < WAYS; w++) {
         qn_context *ctx = op_context(ways[w].providers, ways[w].isa);
-        outcome got = run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
+        op_outcome got = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
         compare_outcomes(row, ways[w].name, &expected, &got, 1e-5);
-        outcome_free(&got);
+        op_outcome_free(&got);
         qn_context_free(ctx);
     }
-    outcome_free(&expected);
+    op_outcome_free(&expected);
     op_inputs_free(&inputs);
 }
 
 EVERY_ROW(each_layout_gives_the_same) {
     op_inputs inputs = op_inputs_make(row->small, 2);
-    outcome expected = oracle(row, &inputs);
+    op_outcome expected = op_oracle(row, &inputs);
     for (int w = 0; w < WAYS; w++) {
         qn_context *ctx = op_context(ways[w].providers, ways[w].isa);
         for (op_layout layout = TRANSPOSED; layout <= GAPPED; layout++) {
-            outcome got = run(ctx, row, &inputs, QN_F32, layout);
+            op_outcome got = op_run(ctx, row, &inputs, QN_F32, layout);
             compare_outcomes(row, layout == GAPPED ? "gapped" : "transposed", &expected, &got,
                              1e-5);
-            outcome_free(&got);
+            op_outcome_free(&got);
         }
         qn_context_free(ctx);
     }
-    outcome_free(&expected);
+    op_outcome_free(&expected);
     op_inputs_free(&inputs);
 }
 
@@ -185,15 +106,15 @@ EVERY_ROW(nan_and_infinity_are_carried) {
     for (int s = 0; s < 3; s++) {
         op_inputs inputs = op_inputs_make(row->small, 3);
         if (plant(&inputs, special[s])) {
-            outcome expected = oracle(row, &inputs);
+            op_outcome expected = op_oracle(row, &inputs);
             for (int w = 0; w < WAYS; w++) {
                 qn_context *ctx = op_context(ways[w].providers, ways[w].isa);
-                outcome got = run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
+                op_outcome got = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
                 compare(row, ways[w].name, expected.output, got.output, 1e-5);
-                outcome_free(&got);
+                op_outcome_free(&got);
                 qn_context_free(ctx);
             }
-            outcome_free(&expected);
+            op_outcome_free(&expected);
         }
         op_inputs_free(&inputs);
     }
@@ -217,7 +138,7 @@ EVERY_ROW(empty_inputs_are_right_or_refused) {
         if (!y)
             cr_assert_str_not_empty(qn_context_message(ctx), "%s: refused without a word", row->id);
         else if (row->checks != FORWARD)
-            cr_assert_eq(qn_backward(weighted(y)), QN_OK, "%s: %s", row->id,
+            cr_assert_eq(qn_backward(op_weighted(y)), QN_OK, "%s: %s", row->id,
                          qn_context_message(ctx));
         qn_context_free(ctx);
     }
@@ -235,10 +156,10 @@ static qn_tensor *gradient_sum(const op_case *row, const op_inputs *inputs, qn_t
             wanted[count++] = x[i];
     qn_tensor *y = row->call(x);
     qn_context *ctx = qn_tensor_context(x[0]);
-    cr_assert_eq(qn_gradients(weighted(qn_mul(y, y)), wanted, count, grads, true), QN_OK, "%s: %s",
-                 row->id, qn_context_message(ctx));
+    cr_assert_eq(qn_gradients(op_weighted(qn_mul(y, y)), wanted, count, grads, true), QN_OK,
+                 "%s: %s", row->id, qn_context_message(ctx));
     for (int i = 0; i < count; i++) {
-        qn_tensor *part = weighted(grads[i]);
+        qn_tensor *part = op_weighted(grads[i]);
         total = total ? qn_add(total, part) : part;
     }
     return total;
@@ -246,7 +167,7 @@ static qn_tensor *gradient_sum(const op_case *row, const op_inputs *inputs, qn_t
 
 static qn_tensor *value_sum(const op_case *row, const op_inputs *inputs, qn_tensor **x) {
     (void)inputs;
-    return weighted(row->call(x));
+    return op_weighted(row->call(x));
 }
 
 typedef qn_tensor *(*scalar_of)(const op_case *row, const op_inputs *inputs, qn_tensor **x);
@@ -254,7 +175,7 @@ typedef qn_tensor *(*scalar_of)(const op_case *row, const op_inputs *inputs, qn_
 static double evaluate(qn_context *ctx, const op_case *row, const op_inputs *inputs, scalar_of f) {
     qn_tensor *x[OP_MAX_INPUTS];
     op_tensors(ctx, inputs, QN_F64, CONTIGUOUS, f == gradient_sum, x);
-    qn_context_seed(ctx, SEED);
+    qn_context_seed(ctx, OP_SEED);
     double value = qn_item(f(row, inputs, x));
     qn_step_end(ctx);
     return value;
@@ -266,12 +187,12 @@ static void check_derivative(const op_case *row, const op_inputs *inputs, scalar
     qn_context *ctx = op_context("ref", NULL);
     qn_tensor *x[OP_MAX_INPUTS];
     op_tensors(ctx, inputs, QN_F64, CONTIGUOUS, true, x);
-    qn_context_seed(ctx, SEED);
+    qn_context_seed(ctx, OP_SEED);
     cr_assert_eq(qn_backward(f(row, inputs, x)), QN_OK, "%s: %s", row->id, qn_context_message(ctx));
-    result grad[OP_MAX_INPUTS] = {0};
+    op_result grad[OP_MAX_INPUTS] = {0};
     for (int i = 0; i < inputs->count; i++)
         if (inputs->input[i].differentiable && qn_grad(x[i]))
-            grad[i] = take(qn_grad(x[i]));
+            grad[i] = op_take(qn_grad(x[i]));
     qn_step_end(ctx);
     for (int i = 0; i < inputs->count; i++) {
         const op_input *input = &inputs->input[i];
@@ -312,7 +233,7 @@ EVERY_ROW(second_derivative_matches_central_differences) {
 
 /* ---- the same bits ----------------------------------------------------------------------- */
 
-static void same_bits(const op_case *row, const char *what, result expected, result got) {
+static void same_bits(const op_case *row, const char *what, op_result expected, op_result got) {
     cr_assert_eq(expected.count, got.count);
     if (expected.count == 0)
         return;
@@ -326,16 +247,16 @@ EVERY_ROW(any_number_of_threads_gives_the_same_bits) {
     for (int set = 0; set < 2; set++) {
         qn_context *ctx = op_context("simd,openblas,ref", isa[set]);
         qn_context_set_threads(ctx, 1);
-        outcome one = run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
+        op_outcome one = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
         for (int threads = 1; threads <= 3; threads++) {
             qn_context_set_threads(ctx, threads);
-            outcome many = run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
+            op_outcome many = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
             same_bits(row, "output", one.output, many.output);
             for (int i = 0; i < OP_MAX_INPUTS; i++)
                 same_bits(row, "gradient", one.grad[i], many.grad[i]);
-            outcome_free(&many);
+            op_outcome_free(&many);
         }
-        outcome_free(&one);
+        op_outcome_free(&one);
         qn_context_free(ctx);
     }
     op_inputs_free(&inputs);
@@ -344,15 +265,15 @@ EVERY_ROW(any_number_of_threads_gives_the_same_bits) {
 EVERY_ROW(large_inputs_give_what_the_reference_gives) {
     op_inputs inputs = op_inputs_make(row->large, 8);
     qn_context *ctx = op_context("ref", NULL);
-    outcome expected = run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
+    op_outcome expected = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
     qn_context_free(ctx);
     for (int w = 1; w < WAYS; w++) {
         ctx = op_context(ways[w].providers, ways[w].isa);
-        outcome got = run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
+        op_outcome got = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
         compare_outcomes(row, ways[w].name, &expected, &got, 2e-5);
-        outcome_free(&got);
+        op_outcome_free(&got);
         qn_context_free(ctx);
     }
-    outcome_free(&expected);
+    op_outcome_free(&expected);
     op_inputs_free(&inputs);
 }
