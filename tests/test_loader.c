@@ -278,7 +278,7 @@ Test(loader, seek_out_of_range) {
 /* ---- failure and end ------------------------------------------------------------------------- */
 
 Test(loader, failed_sample_is_reported_by_next) {
-    int64_t failing = 23;
+    static int64_t failing = 23; /* the loader's thread reads it until the context is gone */
     qn_batch batch;
     for (int no_prefetch = 0; no_prefetch < 2; no_prefetch++) {
         qn_loader *loader = qn_loader_new(

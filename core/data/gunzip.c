@@ -115,42 +115,41 @@ static qn_status inflate_all(inflater *z) {
     }
 }
 
-/* Unpacks in one go; false when that does not work out, for whatever reason: zlib then says which.
- */
-static bool inflate_at_once(const qni_bytes *packed, qni_bytes *out) {
+/* Unpacks in one go into the room that there is; false when that does not work out: zlib then says why,
+ * or does it in pieces. */
+static bool inflate_at_once(inflater *z) {
 #if QUERN_LIBDEFLATE
-    size_t capacity = size_hint(packed), used = 0;
+    size_t used = 0, size = 0;
     struct libdeflate_decompressor *tool = libdeflate_alloc_decompressor();
-    uint8_t *data = malloc(capacity);
-    bool whole = tool && data &&
-                 libdeflate_gzip_decompress_ex(tool, packed->data, packed->size, data, capacity,
-                                               &used, &out->size) == LIBDEFLATE_SUCCESS &&
-                 used == packed->size;
-    if (tool)
-        libdeflate_free_decompressor(tool);
-    if (whole) {
-        out->data = data;
+    if (!tool)
+        return false;
+    enum libdeflate_result result = libdeflate_gzip_decompress_ex(
+        tool, z->packed->data, z->packed->size, z->out->data, z->capacity, &used, &size);
+    libdeflate_free_decompressor(tool);
+    if (result == LIBDEFLATE_SUCCESS && used == z->packed->size) {
+        z->out->size = size;
         return true;
     }
-    free(data);
-    *out = (qni_bytes){0};
 #else
-    (void)packed;
-    (void)out;
+    (void)z;
 #endif
     return false;
 }
 
+static qn_status inflate_in_pieces(inflater *z) {
+    if (inflateInit2(&z->stream, WINDOW_BITS) != Z_OK)
+        return qn_context_fail(z->ctx, QN_OUT_OF_MEMORY, "%s: no memory for zlib", z->path);
+    qn_status status = inflate_all(z);
+    inflateEnd(&z->stream);
+    return status;
+}
+
 qn_status qni_gunzip(qn_context *ctx, const char *path, const qni_bytes *packed, qni_bytes *out) {
     *out = (qni_bytes){0};
-    if (inflate_at_once(packed, out))
-        return QN_OK;
     inflater z = {.ctx = ctx, .path = path, .packed = packed, .out = out};
-    if (inflateInit2(&z.stream, WINDOW_BITS) != Z_OK) {
-        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for zlib", path);
-    }
-    qn_status status = inflate_all(&z);
-    inflateEnd(&z.stream);
+    qn_status status = grow(&z);
+    if (!status && !inflate_at_once(&z))
+        status = inflate_in_pieces(&z);
     if (status) {
         free(out->data);
         *out = (qni_bytes){0};
