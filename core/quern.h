@@ -203,6 +203,10 @@ QN_API qn_tensor *qn_keep(qn_tensor *x);
 /** Frees a tensor now (one that the tape needs is freed at the step's end). */
 QN_API void qn_tensor_free(qn_tensor *x);
 
+/** Gives a step tensor back before the step's end, if nobody else needs it: one that is kept, or that the
+ * tape may need, stays. */
+QN_API void qn_tensor_release(qn_tensor *x);
+
 QN_API qn_context *qn_tensor_context(const qn_tensor *x);
 QN_API qn_dtype qn_tensor_dtype(const qn_tensor *x);
 QN_API qn_shape qn_tensor_shape(const qn_tensor *x);
@@ -542,8 +546,8 @@ QN_API qn_module *qn_nn_flatten(qn_context *ctx);
 /** A module without parameters from a plain function. */
 QN_API qn_module *qn_nn_function(qn_context *ctx, const char *kind,
                                  qn_tensor *(*function)(qn_tensor *x));
-/** Runs its children, named "0", "1" and so on, one after the other. The list of modules ends with NULL.
- * NULL when one of them could not be made, which left its error on the context; those before it are
+/** Runs its children, named "0", "1" and so on, one after the other; off the tape, what lies between two of
+ * them is released (qn_tensor_release()) as soon as it was used. The list of modules ends with NULL. NULL when one of them could not be made, which left its error on the context; those before it are
  * freed then. */
 QN_API qn_module *qn_nn_sequential(qn_context *ctx, ...);
 /** Appends to a sequential. Returns it. */

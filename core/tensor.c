@@ -189,6 +189,11 @@ void qn_tensor_free(qn_tensor *x) {
         qni_tensor_destroy(x);
 }
 
+void qn_tensor_release(qn_tensor *x) {
+    if (x && !x->kept && !x->node && !x->taped)
+        qni_tensor_destroy(x);
+}
+
 /* ---- looking ----------------------------------------------------------------------------- */
 
 qn_context *qn_tensor_context(const qn_tensor *x) { return x ? x->ctx : NULL; }

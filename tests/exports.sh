@@ -2,7 +2,8 @@
 # exports.sh LIBRARY: the shared library exports what the public header declares and exports.list keeps.
 # exports.sh --update: writes exports.list anew from the header.
 set -euo pipefail
-library=$(realpath "${1:?usage: exports.sh LIBRARY | --update}")
+argument=${1:?usage: exports.sh LIBRARY | --update}
+library=$(realpath -- "$argument")
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 # Names of the functions that quern.h marks QN_API, which the preprocessor shows as an attribute.
@@ -12,7 +13,7 @@ declared() {
 }
 exported() { nm -D --defined-only "$1" | awk '{print $3}' | LC_ALL=C sort; }
 
-if [ "${1:-}" = --update ]; then
+if [ "$argument" = --update ]; then
     declared > exports.list
     exit
 fi

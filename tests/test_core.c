@@ -168,6 +168,20 @@ Test(core, step_tensors_go_and_kept_ones_stay) {
     cr_assert_eq(qn_memory_stats(ctx).in_use, empty);
 }
 
+Test(core, release_spares_what_is_needed) {
+    qn_tensor *kept = qn_keep(numbers(QN_SHAPE(8))), *leaf = qn_require_grad(numbers(QN_SHAPE(8)));
+    qn_tensor *taped = qn_exp(leaf), *plain = qn_exp(kept);
+    size_t before = qn_memory_stats(ctx).in_use;
+    qn_tensor_release(kept);
+    qn_tensor_release(leaf);
+    qn_tensor_release(taped);
+    qn_tensor_release(NULL);
+    cr_assert_eq(qn_memory_stats(ctx).in_use, before);
+    qn_tensor_release(plain);
+    cr_assert_lt(qn_memory_stats(ctx).in_use, before);
+    cr_assert_eq(qn_item(qn_max(kept, QN_ALL, false)), 7);
+}
+
 Test(core, a_view_keeps_the_memory_of_what_it_looks_at) {
     qn_tensor *row = qn_keep(qn_slice(numbers(QN_SHAPE(4, 5)), 0, 2, 3));
     qn_step_end(ctx);

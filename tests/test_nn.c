@@ -385,6 +385,18 @@ Test(nn, activations_are_their_operations) {
     }
 }
 
+Test(nn, off_the_tape_a_sequential_releases_what_lies_between) {
+    qn_module *net = qn_nn_sequential(ctx, qn_nn_relu(ctx), qn_nn_tanh(ctx), qn_nn_sigmoid(ctx),
+                                      qn_nn_flatten(ctx), qn_nn_relu(ctx), NULL);
+    qn_tensor *x = qn_zeros(ctx, QN_F32, QN_SHAPE(4, 1024, 4));
+    size_t before = qn_memory_stats(ctx).in_use, one = 4 * 1024 * 4 * sizeof(float);
+    qn_tensor *y = qn_forward(net, x);
+    cr_expect_eq(qn_item(qn_max(y, QN_ALL, false)), 0.5);
+    cr_expect_lt(qn_memory_stats(ctx).in_use, before + 2 * one);
+    qn_forward(net, qn_require_grad(x)); /* the tape needs them all but the view */
+    cr_expect_geq(qn_memory_stats(ctx).in_use, before + 5 * one);
+}
+
 Test(nn, a_module_of_ones_own_learns) {
     qn_module *net = qn_nn_sequential(ctx, new_scale(2), NULL);
     qn_tensor *x = floats(QN_SHAPE(1, 2), (float[]){2, 3});

@@ -5,10 +5,15 @@
 
 static const char *const KIND = "sequential";
 
-static qn_tensor *sequential_forward(qn_module *self, qn_tensor *x) {
+static qn_tensor *sequential_forward(qn_module *self, qn_tensor *input) {
     qn_module *child;
-    for (int i = 0; x && (child = qn_module_child(self, i)); i++)
-        x = qn_forward(child, x);
+    qn_tensor *x = input;
+    for (int i = 0; x && (child = qn_module_child(self, i)); i++) {
+        qn_tensor *y = qn_forward(child, x);
+        if (x != input && x != y)
+            qn_tensor_release(x);
+        x = y;
+    }
     return x;
 }
 
