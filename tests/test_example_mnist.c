@@ -201,6 +201,24 @@ static void run_whole(void) {
     remove(scratch_path("model.checkpoint"));
 }
 
+Test(example_mnist, any_number_of_threads_and_any_run_gives_the_same_bits) {
+    static const char *const models[] = {"lenet", "cnn"};
+    write_dataset();
+    for (int m = 0; m < 2; m++)
+        for (int threads = 1; threads <= 4; threads++) { /* the fourth run has one thread again */
+            char command[256];
+            snprintf(command, sizeof command,
+                     "train --data . --model %s --epochs 2 --batch-size 24 --seed 5 --threads %d "
+                     "--save model",
+                     models[m], threads == 4 ? 1 : threads);
+            run(command);
+            if (threads == 1)
+                cr_assert_eq(rename(scratch_path("model"), scratch_path("whole")), 0);
+            else
+                expect_same_model("model");
+        }
+}
+
 /* The moments are anywhere in the run; where they fall depends on the machine's load. */
 Test(example_mnist, killed_ten_times_and_resumed_ends_with_the_same_bits) {
     run_whole();
