@@ -862,7 +862,7 @@ typedef struct qn_fit_opts {
     qn_loss_fn loss;             /**< default qn_cross_entropy */
     int epochs;                  /**< default 1 */
     int64_t batch_size;          /**< default 64 */
-    int64_t eval_batch_size;     /**< default 4 times batch_size, at most 256 */
+    int64_t eval_batch_size;     /**< default batch_size, at least 64: memory is then used again */
     qn_augment augment;          /**< of the training images */
     uint64_t seed;               /**< order of samples and augmentation */
     qn_dataset *validation;      /**< evaluated after each epoch */

@@ -17,7 +17,7 @@ static void fill_defaults(qn_fit_opts *opts) {
     if (opts->batch_size <= 0)
         opts->batch_size = 64;
     if (opts->eval_batch_size <= 0)
-        opts->eval_batch_size = opts->batch_size > 64 ? 256 : 4 * opts->batch_size;
+        opts->eval_batch_size = opts->batch_size > 64 ? opts->batch_size : 64;
 }
 
 /** The first reason why a run cannot be, or QN_OK. */
