@@ -304,23 +304,3 @@ Test(example_mnist, refuses_bad_files_in_one_line) {
     expect_refused("train --data .", "test set: 4 x 16 images of 3 classes do not fit");
     expect_refused("evaluate --data .", "4 x 16 images");
 }
-
-/* ---- lessons -------------------------------------------------------------------------------- */
-
-Test(example_mnist, every_lesson_runs) {
-    DIR *folder = opendir(QUERN_BIN_DIR "/lessons");
-    cr_assert_not_null(folder);
-    int lessons = 0;
-    cr_assert_eq(chdir(scratch_folder), 0);
-    for (struct dirent *entry; (entry = readdir(folder));) {
-        if (!isdigit((unsigned char)entry->d_name[0]))
-            continue;
-        char command[512];
-        snprintf(command, sizeof command, "%s/lessons/%s > out 2> err", QUERN_BIN_DIR,
-                 entry->d_name);
-        cr_expect_eq(system(command), 0, "%s", entry->d_name);
-        lessons++;
-    }
-    closedir(folder);
-    cr_expect_eq(lessons, 6);
-}
