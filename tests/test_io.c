@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 TestSuite(io, .init = scratch_open, .fini = scratch_close);
 
@@ -152,6 +153,12 @@ Test(io, write_where_nothing_can_be) {
     cr_assert_eq(qn_tensors_write(ctx, scratch_folder, NULL, 0, NULL, 0), QN_IO_ERROR);
     cr_assert_not_null(strstr(qn_context_message(ctx), "cannot replace: Is a directory"));
     qn_context_clear_error(ctx);
+    const char *pipe = scratch_path("pipe");
+    cr_assert_eq(mkfifo(pipe, 0600), 0);
+    cr_assert_eq(qn_tensors_write(ctx, pipe, NULL, 0, NULL, 0), QN_IO_ERROR);
+    expect_file_error(QN_IO_ERROR, "pipe", ": cannot replace: not a regular file");
+    struct stat there;
+    cr_assert(stat(pipe, &there) == 0 && S_ISFIFO(there.st_mode), "the pipe was replaced");
     cr_assert_eq(qn_tensors_write(ctx, NULL, NULL, 0, NULL, 0), QN_INVALID_ARGUMENT);
 }
 

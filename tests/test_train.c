@@ -547,11 +547,15 @@ Test(train, a_resumed_log_tells_each_epoch_once) {
     json_decref(lines);
 }
 
-Test(train, a_log_that_cannot_be_written_is_an_error_at_the_start) {
+Test(train, a_file_that_cannot_be_written_is_an_error_at_the_start) {
     qn_fit_opts opts = small_opts();
     opts.log = scratch_path("no such folder/log");
     cr_expect_eq(fit(&opts), QN_IO_ERROR);
     expect_error(QN_IO_ERROR, "no such folder/log': No such file or directory");
+    opts = small_opts();
+    opts.save_best = scratch_folder;
+    cr_expect_eq(fit(&opts), QN_IO_ERROR);
+    expect_error(QN_IO_ERROR, "': not a regular file");
 }
 
 /* ---- report --------------------------------------------------------------------------------- */

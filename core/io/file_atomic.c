@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { NAMES_TO_TRY = 100, NAME_ROOM = 48 };
@@ -37,6 +38,12 @@ static int open_new(qni_atomic_file *file, size_t room) {
 
 qn_status qni_atomic_open(qn_context *ctx, const char *path, qni_atomic_file *file) {
     *file = (qni_atomic_file){.ctx = ctx, .path = path};
+    struct stat there;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) {
+        /* rename() would put a file in the place of a device or a pipe */
+        return qn_context_fail(ctx, QN_IO_ERROR, "%s: cannot replace: %s", path,
+                               S_ISDIR(there.st_mode) ? strerror(EISDIR) : "not a regular file");
+    }
     size_t room = strlen(path) + NAME_ROOM;
     file->temporary = malloc(room);
     if (!file->temporary) {

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "train.h"
 
@@ -58,8 +59,22 @@ static qn_status prepare(qni_fit *fit) {
     return qn_context_error(fit->ctx, NULL);
 }
 
+/** Finds out before the training that a file of its end could not take its place after it. */
+static qn_status check_outputs(const qni_fit *fit) {
+    const char *const paths[] = {fit->opts.save, fit->opts.save_best, fit->opts.report};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        struct stat there;
+        if (paths[i] && stat(paths[i], &there) == 0 && !S_ISREG(there.st_mode))
+            return qn_context_fail(fit->ctx, QN_IO_ERROR,
+                                   "fit: cannot replace '%s': not a regular file", paths[i]);
+    }
+    return QN_OK;
+}
+
 static qn_status begin(qni_fit *fit) {
-    qn_status status = prepare(fit);
+    qn_status status = check_outputs(fit);
+    if (!status)
+        status = prepare(fit);
     if (!status && fit->opts.resume)
         status = qni_checkpoint_load(fit);
     fit->first_epoch = fit->epoch_count;
