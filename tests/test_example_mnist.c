@@ -180,6 +180,34 @@ Test(example_mnist, help_and_version_are_no_errors) {
     expect_in_file("out", "mnist (Quern " /* and the version */);
 }
 
+/* Without a standard error, the log would be opened in its place. */
+Test(example_mnist, closed_standard_streams_leave_the_files_alone) {
+    write_dataset();
+    cr_assert_eq(chdir(scratch_folder), 0);
+    const char *command = QUERN_BIN_DIR "/mnist train --data . --model mlp --epochs 1 --log log";
+    char closed[512];
+    snprintf(closed, sizeof closed, "%s 2>&- > out", command);
+    cr_expect_eq(system(closed), 0);
+    size_t size;
+    char *log = scratch_read(scratch_path("log"), &size);
+    cr_expect_null(strstr(log, "epoch 1/1"), "%s", log);
+    cr_expect_not_null(strstr(log, "\"event\": \"done\""), "%s", log);
+    free(log);
+    snprintf(closed, sizeof closed, "%s <&- >&- 2> err", command);
+    cr_expect_eq(WEXITSTATUS(system(closed)), 2);
+    expect_in_file("err", "mnist: cannot write to standard output\n");
+}
+
+Test(example_mnist, data_is_looked_for_in_one_place_after_the_other) {
+    write_dataset();
+    run("train --data . --model mlp --epochs 1 --quiet --save model");
+    setenv("QUERN_DATA_DIR", scratch_folder, 1); /* has no folder "mnist" */
+    expect_refused("evaluate --load model", "examples/mnist/data: 28 x 28 images");
+    cr_assert_eq(symlink(".", scratch_path("mnist")), 0);
+    run("evaluate --load model");
+    unsetenv("QUERN_DATA_DIR");
+}
+
 /* ---- killed and interrupted ----------------------------------------------------------------- */
 
 #define LONG_RUN                                                                                   \
@@ -255,6 +283,16 @@ Test(example_mnist, ctrl_c_says_how_to_go_on) {
     expect_same_model("model");
 }
 
+Test(example_mnist, the_command_to_go_on_with_is_quoted_for_the_shell) {
+    write_dataset();
+    pid_t child = start(LONG_RUN "--checkpoint it's&done");
+    while (access(scratch_path("it's&done"), F_OK) != 0)
+        usleep(1000);
+    kill(child, SIGINT);
+    cr_expect_eq(wait_for(child), 130);
+    expect_in_file("out", "--checkpoint 'it'\\''s&done' --resume 'it'\\''s&done'\n");
+}
+
 /* ---- bad input ------------------------------------------------------------------------------ */
 
 Test(example_mnist, refuses_bad_options_in_one_line) {
@@ -286,6 +324,12 @@ Test(example_mnist, refuses_bad_files_in_one_line) {
     expect_refused("train --data . --save no/model", "cannot write 'no/model'");
     expect_refused("train --data . --report no/page", "cannot write 'no/page'");
     expect_refused("train --data . --log no/log", "no/log");
+    cr_assert_eq(mkfifo(scratch_path("pipe"), 0600), 0);
+    expect_refused("train --data . --save pipe", "'pipe': not a regular file");
+    expect_refused("train --data . --report pipe", "'pipe': not a regular file");
+    expect_refused("train --data . --checkpoint pipe", "pipe: cannot replace: not a regular file");
+    expect_refused("train --data . --save one --log one", "'one' cannot be two of model, ");
+    expect_refused("train --data . --report one --checkpoint one", "'one' cannot be two of");
     expect_refused("train --data . --resume nothing", "nothing");
     expect_refused("train --data . --resume t10k-labels-idx1-ubyte", "t10k-labels-idx1-ubyte");
     expect_refused("evaluate --data . --load nothing", "nothing");
@@ -296,6 +340,8 @@ Test(example_mnist, refuses_bad_files_in_one_line) {
     scratch_write("bad.png", "\x89PNG\r\n\x1a\n and no more", 20);
     expect_refused("predict bad.png", "bad.png");
     expect_refused("predict t10k-labels-idx1-ubyte", "holds no images");
+    write_idx("none", 3, (int[]){0, SIDE, SIDE}, (const unsigned char *)"");
+    expect_refused("predict none", "'none' holds no images: it is empty");
     write_idx("t10k-labels-idx1-ubyte", 1, (int[]){2}, (const unsigned char *)"\1\2");
     expect_refused("train --data .", "t10k-");
     write_split("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", TEST, 0);

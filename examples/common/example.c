@@ -1,6 +1,7 @@
 /* example.c: from the command line to the exit code. */
 #include "example_private.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -43,7 +44,8 @@ const char *example_data_folder(const example_options *options, char *out, size_
     }
     if (root && *root) {
         snprintf(out, size, "%s/%s", root, name);
-        return out;
+        if (access(out, R_OK) == 0)
+            return out;
     }
     snprintf(out, size, "examples/%s/data", name);
     if (access(out, R_OK) != 0)
@@ -51,8 +53,17 @@ const char *example_data_folder(const example_options *options, char *out, size_
     return out;
 }
 
+/** Where standard input, output or error is closed, a file of ours would be opened in its place and
+ * get what is printed; this fills the place with something that nothing can be printed to. */
+static void hold_standard_streams(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int example_main(const example_program *program, int argc, char **argv) {
     example_running = program;
+    hold_standard_streams();
     example_options options = {
         .seed = 1, .device = "auto", .model = program->models[0], .argc = argc, .argv = argv};
     options.inputs = calloc((size_t)argc + 1, sizeof *options.inputs);

@@ -67,8 +67,8 @@ int example_status(const qn_context *ctx);
  * exit code; the context is to be freed either way. */
 int example_open(const example_options *options, qn_context **ctx);
 
-/** The folder of the data: --data, else $QUERN_DATA_DIR/NAME, else examples/NAME/data here or in
- * the source tree. Written to `out`, which is returned. */
+/** The folder of the data: --data, else $QUERN_DATA_DIR/NAME if it is there, else examples/NAME/data
+ * here or in the source tree. Written to `out`, which is returned. */
 const char *example_data_folder(const example_options *options, char *out, size_t size);
 
 /** Trains with qn_fit(): the options' files, progress and Ctrl-C are added to `opts`. Prints the

@@ -32,13 +32,41 @@ static int check_output(const char *path) {
     return EXAMPLE_OK;
 }
 
+/** Files that would be written over each other. */
+static int check_distinct(const qn_fit_opts *opts) {
+    const char *const paths[] = {opts->save, opts->checkpoint, opts->log, opts->report};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        for (size_t j = 0; j < i; j++)
+            if (paths[i] && paths[j] && strcmp(paths[i], paths[j]) == 0)
+                return example_error("'%s' cannot be two of model, checkpoint, log and report",
+                                     paths[i]);
+    return EXAMPLE_OK;
+}
+
+/** Prints a word so that a shell reads it back as it is. */
+static void print_word(const char *word) {
+    if (*word && !strpbrk(word, " \t\n\"'\\$`&|;<>()*?[]{}#~!")) {
+        printf(" %s", word);
+        return;
+    }
+    fputs(" '", stdout);
+    for (; *word; word++)
+        if (*word == '\'')
+            fputs("'\\''", stdout);
+        else
+            putchar(*word);
+    putchar('\'');
+}
+
 /** The command that continues a run: the one it was started with, and --resume. */
 static void print_resume(const example_options *options, const char *checkpoint) {
     fputs("continue with:", stdout);
     for (int i = 0; i < options->argc; i++)
-        printf(" %s", options->argv[i]);
-    if (!options->resume)
-        printf(" --resume %s", checkpoint);
+        print_word(options->argv[i]);
+    if (!options->resume) {
+        fputs(" --resume", stdout);
+        print_word(checkpoint);
+    }
     putchar('\n');
 }
 
@@ -73,7 +101,9 @@ int example_fit(const example_options *options, qn_module *module, qn_dataset *t
     opts.progress = !options->quiet;
     opts.handle_interrupt = true;
     opts.result = &result;
-    int code = check_output(opts.save);
+    int code = check_distinct(&opts);
+    if (code == EXAMPLE_OK)
+        code = check_output(opts.save);
     if (code == EXAMPLE_OK)
         code = check_output(opts.report);
     if (code != EXAMPLE_OK)

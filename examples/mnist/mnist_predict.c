@@ -81,6 +81,8 @@ static int predict_idx(const predictor *p, const char *path) {
     if (array.dtype != QN_U8 || (rank != 2 && rank != 3))
         code = example_error("'%s' holds no images: bytes [n, h, w] are expected", path);
     const int64_t count = rank == 3 ? array.shape.dim[0] : 1;
+    if (code == EXAMPLE_OK && count == 0)
+        code = example_error("'%s' holds no images: it is empty", path);
     const int64_t height = array.shape.dim[rank > 1 ? rank - 2 : 0];
     const int64_t width = array.shape.dim[rank > 0 ? rank - 1 : 0];
     for (int64_t i = 0; i < count && code == EXAMPLE_OK; i++) {
