@@ -98,6 +98,8 @@ Test(data, idx_missing_file) {
     cr_assert_eq(qn_idx_read(ctx, scratch_folder, &array), QN_IO_ERROR);
     qn_context_clear_error(ctx);
     cr_assert_eq(qn_idx_read(ctx, NULL, &array), QN_INVALID_ARGUMENT);
+    qn_context_clear_error(ctx);
+    cr_assert_eq(qn_idx_read(ctx, scratch_path("none"), NULL), QN_INVALID_ARGUMENT);
 }
 
 Test(data, gzip_truncated_at_every_byte) {

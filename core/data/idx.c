@@ -162,6 +162,9 @@ static void convert(const qni_idx_header *header, const uint8_t *from, void *to)
 }
 
 qn_status qn_idx_read(qn_context *ctx, const char *path, qn_idx_array *out) {
+    if (!out) {
+        return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "idx_read: there is no array to fill");
+    }
     *out = (qn_idx_array){0};
     qni_bytes bytes;
     qni_idx_header header;

@@ -59,6 +59,19 @@ static qn_status prepare(qni_fit *fit) {
     return qn_context_error(fit->ctx, NULL);
 }
 
+/** The first reason why the options cannot be followed, or QN_OK. */
+static qn_status check_options(const qni_fit *fit) {
+    const qn_fit_opts *opts = &fit->opts;
+    if (!opts->validation && (opts->save_best || opts->early_stop > 0))
+        return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT, "fit: %s needs validation data",
+                               opts->save_best ? "save_best" : "early_stop");
+    for (int i = 0; i < opts->settings_count; i++)
+        if (!opts->settings || !opts->settings[i].key || !opts->settings[i].value)
+            return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT,
+                                   "fit: setting %d needs a key and a value, not NULL", i);
+    return QN_OK;
+}
+
 /** Finds out before the training that a file of its end could not take its place after it. */
 static qn_status check_outputs(const qni_fit *fit) {
     const char *const paths[] = {fit->opts.save, fit->opts.save_best, fit->opts.report};
@@ -72,7 +85,9 @@ static qn_status check_outputs(const qni_fit *fit) {
 }
 
 static qn_status begin(qni_fit *fit) {
-    qn_status status = check_outputs(fit);
+    qn_status status = check_options(fit);
+    if (!status)
+        status = check_outputs(fit);
     if (!status)
         status = prepare(fit);
     if (!status && fit->opts.resume)
