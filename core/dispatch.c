@@ -179,10 +179,24 @@ qn_tensor *qni_apply(const qni_op *op, qn_tensor *const *in, int n_in, const voi
     return qni_apply_all(op, in, n_in, attrs, out) == QN_OK ? out[0] : NULL;
 }
 
+/** Whether an axis repeats its elements: several results would be written to one place. */
+static bool repeats(const qn_view *view) {
+    bool found = false;
+    for (int axis = 0; axis < view->rank; axis++)
+        found = found || (view->stride[axis] == 0 && view->shape[axis] > 1);
+    return found && qn_view_count(view) > 0; /* empty ones have such strides too */
+}
+
 qn_tensor *qni_apply_to(const qni_op *op, qn_tensor *const *in, int n_in, const void *attrs,
                         qn_tensor *out) {
     if (!out)
         return qni_apply(op, in, n_in, attrs);
+    if (repeats(&out->view)) {
+        qn_context_fail(out->ctx, QN_INVALID_ARGUMENT,
+                        "%s: cannot write to %s, which repeats elements (qn_expand)", op->name,
+                        qni_text(out).s);
+        return NULL;
+    }
     if (n_in > 0 && !context_of(op, in, n_in))
         return NULL;
     qni_infer call;

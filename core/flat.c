@@ -88,6 +88,12 @@ qn_status qn_flatten_parameters(qn_tensor *const *parameters, int count, qn_tens
 qn_status qn_settle_gradients(qn_tensor *const *parameters, int count) {
     for (int i = 0; i < count; i++) {
         qn_tensor *p = parameters[i];
+        if (!p)
+            return QN_INVALID_ARGUMENT;
+        if (!p->leaf)
+            return qn_context_fail(p->ctx, QN_INVALID_ARGUMENT,
+                                   "settle_gradients: tensor %d %s is not a parameter", i,
+                                   qni_text(p).s);
         if (p->grad_set)
             continue;
         qn_tensor *grad = qni_leaf_grad(p);

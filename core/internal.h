@@ -50,6 +50,9 @@ typedef struct qni_list {
 /** Puts a tensor into another list of its context: the step's or the kept ones. False when memory
  * is out, and nothing has changed. */
 bool qni_tensor_move(qn_tensor *x, bool kept);
+/** Bytes of a row-major array; false and an error when an extent is negative, or the size, extents of
+ * 0 left out, is more than can be addressed. */
+bool qni_tensor_bytes(qn_context *ctx, qn_dtype dtype, qn_shape shape, size_t *bytes);
 /** A new tensor with memory of its own, contiguous, elements not set; belongs to the step. */
 qn_tensor *qni_tensor_new(qn_context *ctx, qn_dtype dtype, qn_shape shape);
 /** A new tensor that looks at x's memory through `view`. */
@@ -312,5 +315,9 @@ const qni_candidates *qni_registry_find(const qn_context *ctx, const qni_op *op)
 bool qni_log_wants(const char *topic);
 /** The context's random state tensor, made at first use; NULL and an error when memory is out. */
 qn_tensor *qni_random(qn_context *ctx);
+/** Fills x with random numbers by `op`, uniform or normal; and the same for a new tensor. */
+qn_status qni_fill_random(const qni_op *op, qn_tensor *x, const qn_range_attrs *attrs);
+qn_tensor *qni_new_random(const qni_op *op, qn_context *ctx, qn_dtype dtype, qn_shape shape,
+                          const qn_range_attrs *attrs);
 
 #endif

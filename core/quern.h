@@ -254,11 +254,12 @@ QN_API qn_tensor *qn_contiguous(qn_tensor *x);
 /** x cut from the tape: same elements, no gradient. */
 QN_API qn_tensor *qn_detach(qn_tensor *x);
 
-/* In place, not on the tape. */
+/* In place, not on the tape. What repeats elements (qn_expand) cannot be written to. */
 
 /** Sets every element. */
 QN_API qn_status qn_fill(qn_tensor *x, double value);
-/** Copies src's elements into dst; src is broadcast and converted to dst's dtype. */
+/** Copies src's elements into dst; src is broadcast and converted to dst's dtype, and may share memory
+ * with dst. */
 QN_API qn_status qn_copy(qn_tensor *dst, qn_tensor *src);
 /** Fills with random numbers, as qn_uniform() and qn_normal(). */
 QN_API qn_status qn_fill_uniform(qn_tensor *x, double low, double high);
@@ -712,8 +713,8 @@ typedef struct qn_dataset_desc {
     int64_t classes; /**< targets are class indices below this; 0: not a classification */
     const char *const *class_names; /**< NULL, or `classes` names */
     float background;               /**< value of x where an augmentation looks outside the image */
-    /** Writes sample `index`. Called from the loader's thread, for different samples one at a time;
-     * must not touch the context. */
+    /** Writes sample `index`. Called from the loader's thread, one sample at a time, and by each loader
+     * of the dataset (and of slices of it) on its own; must not touch the context. */
     qn_status (*get)(void *data, int64_t index, void *x, void *y);
     void *data;
     void (*destroy)(void *data);

@@ -17,6 +17,25 @@ qn_tensor *qni_random(qn_context *ctx) {
     return state;
 }
 
+qn_status qni_fill_random(const qni_op *op, qn_tensor *x, const qn_range_attrs *attrs) {
+    if (!x)
+        return QN_INVALID_ARGUMENT;
+    if (!qni_is_float(x->view.dtype))
+        return qn_context_fail(x->ctx, QN_DTYPE_MISMATCH, "%s: expects f32 or f64, got %s",
+                               op->name, qn_dtype_string(x->view.dtype));
+    qn_tensor *state = qni_random(x->ctx);
+    return qni_apply_to(op, &state, 1, attrs, x) ? QN_OK : x->ctx->status;
+}
+
+qn_tensor *qni_new_random(const qni_op *op, qn_context *ctx, qn_dtype dtype, qn_shape shape,
+                          const qn_range_attrs *attrs) {
+    qn_tensor *x = qni_tensor_new(ctx, dtype, shape);
+    if (!x || qni_fill_random(op, x, attrs) == QN_OK)
+        return x;
+    qni_tensor_destroy(x);
+    return NULL;
+}
+
 void qn_context_seed(qn_context *ctx, uint64_t seed) {
     qn_context_set_random(ctx, (qn_random_state){.key = seed});
 }

@@ -81,14 +81,13 @@ qn_shape qni_shape_of(const qn_view *view) {
     return shape;
 }
 
-/** Bytes of a row-major array; false and an error when the shape makes no sense. */
-static bool bytes_of(qn_context *ctx, qn_dtype dtype, qn_shape shape, size_t *bytes) {
+bool qni_tensor_bytes(qn_context *ctx, qn_dtype dtype, qn_shape shape, size_t *bytes) {
     if (shape.rank < 0 || shape.rank > QN_MAX_DIMS || (unsigned)dtype >= QN_DTYPE_COUNT) {
         qn_context_fail(ctx, QN_INVALID_ARGUMENT, "tensor: rank %d, dtype %d: no such tensor",
                         shape.rank, (int)dtype);
         return false;
     }
-    size_t total = qn_dtype_size(dtype);
+    int64_t total = (int64_t)qn_dtype_size(dtype);
     bool overflow = false, empty = false;
     for (int axis = 0; axis < shape.rank; axis++) {
         if (shape.dim[axis] < 0) {
@@ -96,21 +95,23 @@ static bool bytes_of(qn_context *ctx, qn_dtype dtype, qn_shape shape, size_t *by
                             qni_shape_text(shape).s);
             return false;
         }
-        empty = empty || shape.dim[axis] == 0;
-        overflow = __builtin_mul_overflow(total, (size_t)shape.dim[axis], &total) || overflow;
+        if (shape.dim[axis] == 0) /* the strides count the other axes all the same */
+            empty = true;
+        else
+            overflow = __builtin_mul_overflow(total, shape.dim[axis], &total) || overflow;
     }
-    if (overflow && !empty) {
+    if (overflow) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "tensor: %s is more than can be addressed",
                         qni_shape_text(shape).s);
         return false;
     }
-    *bytes = empty ? 0 : total;
+    *bytes = empty ? 0 : (size_t)total;
     return true;
 }
 
 qn_tensor *qni_tensor_new(qn_context *ctx, qn_dtype dtype, qn_shape shape) {
     size_t bytes = 0;
-    if (!ctx || !ctx->backend || !bytes_of(ctx, dtype, shape, &bytes))
+    if (!ctx || !ctx->backend || !qni_tensor_bytes(ctx, dtype, shape, &bytes))
         return NULL;
     qn_tensor *x = struct_take(ctx);
     if (!x)

@@ -132,6 +132,9 @@ Test(core, impossible_shapes_are_refused) {
     cr_assert_null(qn_zeros(ctx, QN_F32, QN_SHAPE(INT64_MAX / 2, 16)));
     cr_assert_eq(qn_context_error(ctx, NULL), QN_OUT_OF_MEMORY);
     qn_context_clear_error(ctx);
+    cr_assert_null(qn_zeros(ctx, QN_F32, QN_SHAPE(0, INT64_MAX / 2, 16)));
+    cr_assert_eq(qn_context_error(ctx, NULL), QN_OUT_OF_MEMORY);
+    qn_context_clear_error(ctx);
     cr_assert_null(qn_zeros(ctx, QN_F32, QN_SHAPE(INT64_MAX / 64)));
     cr_assert_eq(qn_context_error(ctx, NULL), QN_OUT_OF_MEMORY);
     qn_context_clear_error(ctx);
@@ -235,6 +238,18 @@ Test(core, gradients_add_up_until_forgotten) {
     }
     qn_zero_grad(w);
     cr_assert_null(qn_grad(w));
+}
+
+Test(core, only_parameters_are_settled) {
+    qn_tensor *plain = qn_zeros(ctx, QN_F32, QN_SHAPE(2));
+    cr_assert_eq(qn_settle_gradients(&plain, 1), QN_INVALID_ARGUMENT);
+    expect_error(QN_INVALID_ARGUMENT, "settle_gradients: tensor 0 [2] is not a parameter");
+    qn_context_clear_error(ctx);
+    qn_tensor *none = NULL;
+    cr_assert_eq(qn_settle_gradients(&none, 1), QN_INVALID_ARGUMENT);
+    qn_tensor *w = qn_parameter(ctx, QN_F32, QN_SHAPE(2));
+    cr_assert_eq(qn_settle_gradients(&w, 1), QN_OK);
+    cr_assert_eq(qn_item(qn_sum(qn_grad(w), QN_ALL, false)), 0);
 }
 
 Test(core, one_tensor_used_many_times_gathers_every_part) {

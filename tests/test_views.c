@@ -1,6 +1,7 @@
 /* test_views.c: views against a naive model, what they share, and gradients through them. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "quern.h"
@@ -204,6 +205,41 @@ Test(views, writing_through_a_view_changes_what_it_looks_at) {
     cr_expect_arr_eq(values, expected, sizeof(expected));
 }
 
+/* Large enough for several threads and for whole rows to be moved at once. */
+Test(views, a_copy_may_share_memory_with_its_source) {
+    enum { ROWS = 300, SIDE = 300 };
+    double *values = malloc(sizeof(double) * ROWS * SIDE);
+    for (int i = 0; i < ROWS * SIDE; i++)
+        values[i] = i;
+    qn_tensor *x = qn_from_data(ctx, QN_F64, QN_SHAPE(ROWS * SIDE), values);
+    qn_tensor *later = qn_slice(x, 0, 1, ROWS * SIDE), *early = qn_slice(x, 0, 0, ROWS * SIDE - 1);
+    cr_expect_eq(qn_copy(later, early), QN_OK);
+    cr_expect_eq(qn_tensor_read(x, values, sizeof(double) * ROWS * SIDE), QN_OK);
+    for (int i = 1; i < ROWS * SIDE; i++)
+        cr_assert_eq(values[i], i - 1);
+    qn_tensor *square = qn_reshape(x, QN_SHAPE(ROWS, SIDE));
+    cr_expect_eq(qn_copy(square, qn_transpose(square, 0, 1)), QN_OK);
+    double *turned = malloc(sizeof(double) * ROWS * SIDE);
+    cr_expect_eq(qn_tensor_read(x, turned, sizeof(double) * ROWS * SIDE), QN_OK);
+    for (int i = 0; i < ROWS * SIDE; i++)
+        cr_assert_eq(turned[i], values[i % SIDE * SIDE + i / SIDE]);
+    free(turned);
+    free(values);
+}
+
+Test(views, what_repeats_elements_is_not_written_to) {
+    qn_tensor *x = counting(QN_SHAPE(1, 4)), *wide = qn_expand(x, QN_SHAPE(3, 4));
+    cr_expect_eq(qn_copy(wide, counting(QN_SHAPE(3, 4))), QN_INVALID_ARGUMENT);
+    expect_error(NULL, QN_INVALID_ARGUMENT,
+                 "copy: cannot write to [3, 4], which repeats elements (qn_expand)");
+    cr_expect_eq(qn_fill_uniform(wide, 0, 1), QN_INVALID_ARGUMENT);
+    qn_context_clear_error(ctx);
+    double values[MOST];
+    const double expected[] = {0, 1, 2, 3};
+    read(x, values);
+    cr_expect_arr_eq(values, expected, sizeof(expected));
+}
+
 Test(views, empty_and_scalar) {
     qn_tensor *none = counting(QN_SHAPE(3, 0, 2));
     cr_expect_eq(qn_tensor_dim(qn_reshape(none, QN_SHAPE(0, 5)), 1), 5);
@@ -229,6 +265,13 @@ Test(views, what_does_not_fit_is_refused_in_words) {
                  "slice: no range 2 .. 5 on axis 1: [3, 4]");
     expect_error(qn_expand(x, QN_SHAPE(6, 4)), QN_SHAPE_MISMATCH,
                  "expand: only axes of extent 1 repeat: [3, 4] x [6, 4]");
+    qn_tensor *one = counting(QN_SHAPE(1));
+    expect_error(qn_expand(one, QN_SHAPE(-3)), QN_SHAPE_MISMATCH,
+                 "tensor: negative extent in [-3]");
+    expect_error(qn_expand(one, QN_SHAPE(-1, 1)), QN_SHAPE_MISMATCH,
+                 "tensor: negative extent in [-1, 1]");
+    expect_error(qn_expand(one, QN_SHAPE(INT64_MAX / 4, 16)), QN_OUT_OF_MEMORY,
+                 "tensor: [2305843009213693951, 16] is more than can be addressed");
     expect_error(qn_squeeze(x, 0), QN_SHAPE_MISMATCH, "squeeze: axis 0 is not of extent 1: [3, 4]");
     expect_error(qn_unsqueeze(x, 4), QN_INVALID_ARGUMENT,
                  "unsqueeze: no place for an axis 4: [3, 4]");

@@ -40,10 +40,28 @@ static qn_tensor *conform(qn_tensor *x, const qn_tensor *like) {
     return qn_expand(converted, shape);
 }
 
+/** Address behind the last element of a view that is not empty. */
+static uintptr_t end_of(const qn_view *view) {
+    int64_t last = 0;
+    for (int axis = 0; axis < view->rank; axis++)
+        last += (view->shape[axis] - 1) * view->stride[axis];
+    return (uintptr_t)view->data + (size_t)(last + 1) * qn_dtype_size(view->dtype);
+}
+
+/** Whether two views that are not empty may share elements. */
+static bool overlaps(const qn_view *a, const qn_view *b) {
+    return (uintptr_t)a->data < end_of(b) && (uintptr_t)b->data < end_of(a);
+}
+
 qn_status qn_copy(qn_tensor *dst, qn_tensor *src) {
     if (!dst || !src)
         return QN_INVALID_ARGUMENT;
     bool alike = src->view.dtype == dst->view.dtype && qn_view_same_shape(&src->view, &dst->view);
     qn_tensor *x = alike ? src : conform(src, dst);
+    /* Kernels read and write in any order: what would be overwritten before it is read is copied
+     * first, off the tape. */
+    if (x && qn_tensor_count(dst) > 0 && x->storage == dst->storage &&
+        overlaps(&x->view, &dst->view))
+        x = qni_unary(&qni_op_copy, qn_detach(x), NULL);
     return x && qni_apply_to(&qni_op_copy, &x, 1, NULL, dst) ? QN_OK : dst->ctx->status;
 }

@@ -33,6 +33,9 @@ qn_tensor *qn_expand(qn_tensor *x, qn_shape shape) {
                         qni_text(x).s, qni_shape_text(shape).s);
         return NULL;
     }
+    size_t bytes;
+    if (!qni_tensor_bytes(x->ctx, x->view.dtype, shape, &bytes))
+        return NULL;
     int added = shape.rank - x->view.rank;
     qn_view view = qni_view_of(x->view.dtype, shape);
     view.data = x->view.data;

@@ -93,6 +93,9 @@ qn_tensor *qn_reshape(qn_tensor *x, qn_shape shape) {
                         qni_text(x).s, qni_shape_text(asked).s);
         return NULL;
     }
+    size_t bytes;
+    if (!qni_tensor_bytes(x->ctx, x->view.dtype, shape, &bytes))
+        return NULL;
     qn_view view = qni_view_of(x->view.dtype, shape), compact = without_ones(&x->view);
     view.data = x->view.data;
     if (qn_view_count(&view) > 0 && !restride(&compact, &view))

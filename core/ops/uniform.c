@@ -13,20 +13,11 @@ const qni_op qni_op_uniform = {
 };
 
 qn_status qn_fill_uniform(qn_tensor *x, double low, double high) {
-    if (!x)
-        return QN_INVALID_ARGUMENT;
-    if (!qni_is_float(x->view.dtype))
-        return qn_context_fail(x->ctx, QN_DTYPE_MISMATCH, "uniform: expects f32 or f64, got %s",
-                               qn_dtype_string(x->view.dtype));
     qn_range_attrs attrs = {.low = low, .high = high};
-    qn_tensor *state = qni_random(x->ctx);
-    return qni_apply_to(&qni_op_uniform, &state, 1, &attrs, x) ? QN_OK : x->ctx->status;
+    return qni_fill_random(&qni_op_uniform, x, &attrs);
 }
 
 qn_tensor *qn_uniform(qn_context *ctx, qn_dtype dtype, qn_shape shape, double low, double high) {
-    qn_tensor *x = qni_tensor_new(ctx, dtype, shape);
-    if (!x || qn_fill_uniform(x, low, high) == QN_OK)
-        return x;
-    qni_tensor_destroy(x);
-    return NULL;
+    qn_range_attrs attrs = {.low = low, .high = high};
+    return qni_new_random(&qni_op_uniform, ctx, dtype, shape, &attrs);
 }
