@@ -292,6 +292,9 @@ qn_status qn_gradients(qn_tensor *loss, qn_tensor *const *inputs, int count, qn_
     qn_status status = check_loss("gradients", loss);
     if (status != QN_OK)
         return status;
+    if (!inputs || !grads)
+        return qn_context_fail(loss->ctx, QN_INVALID_ARGUMENT,
+                               "gradients: needs inputs and a place for their gradients");
     if (count < 1 || count > MOST_INPUTS)
         return qn_context_fail(loss->ctx, QN_INVALID_ARGUMENT,
                                "gradients: %d inputs, expected 1 to %d", count, MOST_INPUTS);

@@ -85,6 +85,8 @@ int qn_context_threads(const qn_context *ctx) { return ctx ? ctx->threads : 0; }
 qn_status qn_context_own(qn_context *ctx, void *object, void (*destroy)(void *object)) {
     if (!ctx)
         return QN_INVALID_ARGUMENT;
+    if (!destroy)
+        return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "own: destroy is NULL");
     if (ctx->owned_count == ctx->owned_capacity) {
         int capacity = ctx->owned_capacity ? 2 * ctx->owned_capacity : 16;
         qni_owned *owned = realloc(ctx->owned, (size_t)capacity * sizeof(*owned));

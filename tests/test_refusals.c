@@ -156,6 +156,21 @@ Test(refusals, no_derivative_is_said_so) {
     cr_assert_str_eq(qn_context_message(ctx), "square_sum: has no derivative");
 }
 
+Test(refusals, arrays_and_functions_that_are_null) {
+    const int64_t none[1] = {0};
+    qn_tensor *x = qn_require_grad(ONES(3)), *grad;
+    qn_tensor *loss = qn_sum(x, QN_ALL, false);
+    const char *message = "gradients: needs inputs and a place for their gradients";
+    cr_expect_eq(qn_gradients(loss, NULL, 1, &grad, false), QN_INVALID_ARGUMENT);
+    expect_refusal(NULL, QN_INVALID_ARGUMENT, message);
+    cr_expect_eq(qn_gradients(loss, &x, 1, NULL, false), QN_INVALID_ARGUMENT);
+    expect_refusal(NULL, QN_INVALID_ARGUMENT, message);
+    cr_expect_eq(qn_context_own(ctx, x, NULL), QN_INVALID_ARGUMENT);
+    expect_refusal(NULL, QN_INVALID_ARGUMENT, "own: destroy is NULL");
+    cr_expect_null(qn_pad(x, NULL, none, 0));
+    cr_expect_null(qn_pad(x, none, NULL, 0));
+}
+
 Test(refusals, optimizer_steps) {
     qn_tensor *p = ONES(2, 3), *hyper = qn_ones(ctx, QN_F32, QN_SHAPE(QN_HYPER_COUNT));
     const qn_optimizer_spec spec = qn_sgd(0.1, 0);

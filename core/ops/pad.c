@@ -41,7 +41,7 @@ const qni_op qni_op_pad = {
 };
 
 qn_tensor *qn_pad(qn_tensor *x, const int64_t *before, const int64_t *after, double value) {
-    if (!x)
+    if (!x || !before || !after)
         return NULL;
     qn_pad_attrs attrs = {.value = value};
     for (int axis = 0; axis < x->view.rank; axis++) {
