@@ -262,6 +262,20 @@ EVERY_ROW(any_number_of_threads_gives_the_same_bits) {
     op_inputs_free(&inputs);
 }
 
+Test(ops, a_convolution_may_have_no_channels_at_all) {
+    for (int w = 0; w < WAYS; w++) {
+        qn_context *ctx = op_context(ways[w].providers, ways[w].isa);
+        qn_tensor *x = qn_parameter(ctx, QN_F32, QN_SHAPE(2, 0, 4, 5));
+        qn_tensor *weight = qn_parameter(ctx, QN_F32, QN_SHAPE(0, 0, 3, 3));
+        qn_tensor *y = qn_conv2d(x, weight, NULL, NULL);
+        cr_expect_eq(qn_tensor_dim(y, 3), 3);
+        cr_expect_eq(qn_tensor_count(y), 0);
+        cr_expect_eq(qn_backward(qn_sum(y, QN_ALL, false)), QN_OK);
+        cr_expect_eq(qn_context_error(ctx, stderr), QN_OK);
+        qn_context_free(ctx);
+    }
+}
+
 EVERY_ROW(large_inputs_give_what_the_reference_gives) {
     op_inputs inputs = op_inputs_make(row->large, 8);
     qn_context *ctx = op_context("ref", NULL);

@@ -66,7 +66,7 @@ static void layout_bands(layout *l) {
     const conv_pass *pass = l->pass;
     const int64_t out = pass->axis[0].out;
     const int64_t staged = pass->channels * l->phases[0] * l->phases[1] * l->pitch;
-    const int64_t row = staged + pass->rows * l->pitch;
+    const int64_t row = larger(1, staged + pass->rows * l->pitch); /* no channels at all: 0 */
     const int64_t fit = larger(1, (block.band - staged * l->reach[0]) / row);
     l->bands = (out + fit - 1) / fit;
     l->band_rows = l->bands ? (out + l->bands - 1) / l->bands : 0;
