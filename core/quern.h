@@ -318,7 +318,8 @@ QN_API qn_tensor *qn_mean(qn_tensor *x, qn_axes axes, bool keepdim);
 QN_API qn_tensor *qn_max(qn_tensor *x, qn_axes axes, bool keepdim);
 /** NaN wins; ties share the gradient. */
 QN_API qn_tensor *qn_min(qn_tensor *x, qn_axes axes, bool keepdim);
-/** Variance: sum((x - mean)^2) / (n - correction). correction 1 is the unbiased estimate. */
+/** Variance: sum((x - mean)^2) / (n - correction), NaN unless n is above correction; 1 is the unbiased
+ * estimate. */
 QN_API qn_tensor *qn_var(qn_tensor *x, qn_axes axes, int correction, bool keepdim);
 /** Index (i64) of the first greatest element along an axis, which is dropped. NaN counts as greatest. */
 QN_API qn_tensor *qn_argmax(qn_tensor *x, int axis);
@@ -464,8 +465,9 @@ QN_API void *qn_module_data(const qn_module *module);
 QN_API const char *qn_module_kind(const qn_module *module);
 QN_API qn_context *qn_module_context(const qn_module *module);
 
-/* Adding hands over: what was added belongs to the module. Names are unique within it. On failure the
- * result is NULL, and what was to be added stays with the context. */
+/* Adding hands over: what was added belongs to the module, and may not be added to another: to use a
+ * tensor in two places, let one module's data point to the other's. Names are unique within a module. On
+ * failure the result is NULL, and what was to be added stays with the context. */
 
 /** Adds a trained tensor ("weight"): one made by qn_parameter(), or any other f32 or f64 tensor, which is
  * kept and asked for its gradient. Returns it. */

@@ -262,6 +262,19 @@ EVERY_ROW(any_number_of_threads_gives_the_same_bits) {
     op_inputs_free(&inputs);
 }
 
+Test(ops, a_variance_of_too_few_elements_is_nan_and_so_is_its_gradient) {
+    for (int w = 0; w < WAYS; w++) {
+        qn_context *ctx = op_context(ways[w].providers, ways[w].isa);
+        const float values[3] = {1, 2, 4};
+        qn_tensor *x = qn_require_grad(qn_from_data(ctx, QN_F32, QN_SHAPE(3), values));
+        qn_tensor *y = qn_var(x, QN_ALL, 4, false);
+        cr_expect(isnan(qn_item(y)));
+        cr_expect_eq(qn_backward(y), QN_OK);
+        cr_expect(isnan(qn_item(qn_slice(qn_grad(x), 0, 0, 1))));
+        qn_context_free(ctx);
+    }
+}
+
 Test(ops, a_convolution_may_have_no_channels_at_all) {
     for (int w = 0; w < WAYS; w++) {
         qn_context *ctx = op_context(ways[w].providers, ways[w].isa);

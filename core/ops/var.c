@@ -1,9 +1,11 @@
 /* var.c: the variance over a set of axes. */
+#include <math.h>
+
 #include "internal.h"
 
 extern const qni_op qni_op_mean;
 
-/* dx = 2 g (x - mean) / (n - correction). */
+/* dx = 2 g (x - mean) / (n - correction), NaN where the variance is. */
 static void var_backward(qni_backward *b) {
     const qn_reduce_attrs *attrs = b->attrs;
     qn_tensor *x = b->in[0];
@@ -11,7 +13,7 @@ static void var_backward(qni_backward *b) {
     int64_t n = groups ? qn_view_count(&x->view) / groups : 0;
     qn_reduce_attrs same_axes = {.axes = attrs->axes};
     qn_tensor *deviation = qn_sub(x, qni_unary(&qni_op_mean, x, &same_axes));
-    double scale = 2 / (double)(n - attrs->correction);
+    double scale = n > attrs->correction ? 2 / (double)(n - attrs->correction) : NAN;
     qni_give(b, 0, qn_mul(qn_affine(b->grad[0], scale, 0), deviation));
 }
 
