@@ -33,12 +33,13 @@ struct qn_tensor {
     qn_tensor *leaf_of;   /**< of a leaf's gradient: that leaf */
     bool grad_set;        /**< leaf: grad holds a gradient (else its contents mean nothing) */
     bool requires_grad;
-    bool leaf;   /**< asked for its gradient by qn_require_grad() */
-    bool kept;   /**< belongs to the context, not to the step */
-    bool taped;  /**< an input of a call on the tape */
-    bool wanted; /**< qn_gradients() was asked for its gradient */
-    int holds;   /**< how often a backward pass still needs it */
-    int index;   /**< position in the list of its owner */
+    bool leaf;         /**< asked for its gradient by qn_require_grad() */
+    const void *owner; /**< what frees it, if that was said (qn_tensor_claim) */
+    bool kept;         /**< belongs to the context, not to the step */
+    bool taped;        /**< an input of a call on the tape */
+    bool wanted;       /**< qn_gradients() was asked for its gradient */
+    int holds;         /**< how often a backward pass still needs it */
+    int index;         /**< position in the list of its owner */
 };
 
 /** An owner's tensors; a tensor knows its position, so that removal is quick. */

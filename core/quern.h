@@ -207,6 +207,10 @@ QN_API void qn_tensor_free(qn_tensor *x);
  * tape may need, stays. */
 QN_API void qn_tensor_release(qn_tensor *x);
 
+/** Marks who frees a tensor (modules do this for theirs). QN_INVALID_ARGUMENT when somebody does already;
+ * owner NULL takes the mark away. */
+QN_API qn_status qn_tensor_claim(qn_tensor *x, const void *owner);
+
 QN_API qn_context *qn_tensor_context(const qn_tensor *x);
 QN_API qn_dtype qn_tensor_dtype(const qn_tensor *x);
 QN_API qn_shape qn_tensor_shape(const qn_tensor *x);
@@ -869,19 +873,20 @@ typedef struct qn_fit_opts {
     qn_augment augment;          /**< of the training images */
     uint64_t seed;               /**< order of samples and augmentation */
     qn_dataset *validation;      /**< evaluated after each epoch */
-    bool progress;          /**< progress on stderr: a bar on a terminal, else a line an epoch */
-    const char *save;       /**< file for the model as it is at the end, with `settings` */
-    const char *save_best;  /**< file for the model with the best validation accuracy (or loss) */
-    const char *checkpoint; /**< file for the whole state, written each epoch and on Ctrl-C */
-    int checkpoint_steps;   /**< > 0: and every so many steps */
-    const char *resume;     /**< checkpoint file to continue from, bit for bit */
-    const char *log;        /**< JSON-lines file, appended when resuming */
-    const char *report;     /**< HTML file, written at the end */
-    const char *title;      /**< of the report */
+    bool progress;    /**< progress on stderr: a bar on a terminal, else a line an epoch */
+    const char *save; /**< file for the model as it is at the end, with `settings` */
+    const char *
+        save_best; /**< file for the model with the best validation accuracy (or loss); needs validation */
+    const char *checkpoint;      /**< file for the whole state, written each epoch and on Ctrl-C */
+    int checkpoint_steps;        /**< > 0: and every so many steps */
+    const char *resume;          /**< checkpoint file to continue from, bit for bit */
+    const char *log;             /**< JSON-lines file, appended when resuming */
+    const char *report;          /**< HTML file, written at the end */
+    const char *title;           /**< of the report */
     const qn_metadata *settings; /**< shown in the report and the log's first line */
     int settings_count;
-    int early_stop;        /**< > 0: stop after so many epochs without a better validation loss */
-    bool handle_interrupt; /**< Ctrl-C finishes the batch, saves, and ends qn_fit() */
+    int early_stop; /**< > 0: stop after so many epochs without a better validation loss; needs validation */
+    bool handle_interrupt;    /**< Ctrl-C finishes the batch, saves, and ends qn_fit() */
     const volatile int *stop; /**< NULL, or: ends like Ctrl-C when it becomes non-zero */
     qn_fit_result *result;    /**< NULL, or filled at the end */
 } qn_fit_opts;

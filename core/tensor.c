@@ -195,6 +195,19 @@ void qn_tensor_release(qn_tensor *x) {
         qni_tensor_destroy(x);
 }
 
+qn_status qn_tensor_claim(qn_tensor *x, const void *owner) {
+    if (!x)
+        return QN_INVALID_ARGUMENT;
+    if (owner && x->owner)
+        return qn_context_fail(
+            x->ctx, QN_INVALID_ARGUMENT,
+            "tensor %s belongs to a module already; others can use it, but not own "
+            "it as well",
+            qni_text(x).s);
+    x->owner = owner;
+    return QN_OK;
+}
+
 /* ---- looking ----------------------------------------------------------------------------- */
 
 qn_context *qn_tensor_context(const qn_tensor *x) { return x ? x->ctx : NULL; }

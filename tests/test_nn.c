@@ -153,6 +153,17 @@ Test(nn, bad_parts_are_refused_in_words) {
 
 /* ---- ownership --------------------------------------------------------------------------- */
 
+Test(nn, a_tensor_has_one_owner) {
+    qn_tensor *shared = qn_parameter(ctx, QN_F32, QN_SHAPE(3));
+    qn_module *first = qn_nn_sequential(ctx, NULL), *second = qn_nn_sequential(ctx, NULL);
+    cr_assert_eq(qn_module_add_parameter(first, "weight", shared), shared);
+    cr_expect_null(qn_module_add_parameter(second, "weight", shared));
+    expect_error(QN_INVALID_ARGUMENT, "tensor [3] belongs to a module already");
+    cr_expect_null(qn_module_add_buffer(first, "again", shared));
+    expect_error(QN_INVALID_ARGUMENT, "belongs to a module already");
+    cr_expect_eq(qn_module_tensor_count(second), 0);
+}
+
 Test(nn, a_module_may_be_freed_before_its_context) {
     qn_module *child = new_scale(4);
     size_t before = qn_memory_stats(ctx).in_use;

@@ -149,10 +149,12 @@ static qn_tensor *add_tensor(qn_module *module, const char *name, qn_tensor *ten
                         module->kind, name);
         return NULL;
     }
-    if (!qn_keep(tensor) || (trained && !qn_require_grad(tensor)))
+    if (!qn_keep(tensor) || (trained && !qn_require_grad(tensor)) ||
+        qn_tensor_claim(tensor, module) != QN_OK)
         return NULL;
     if (!publish(module, (qn_named_tensor){.name = name, .tensor = tensor, .trained = trained},
                  true)) {
+        qn_tensor_claim(tensor, NULL);
         out_of_memory(module);
         return NULL;
     }

@@ -202,7 +202,14 @@ static void check_settings(reader *r) {
 
 static void read_epochs(reader *r) {
     qni_fit *fit = r->fit;
-    fit->epoch_count = (int)read_integer(r, "epochs", (uint64_t)fit->opts.epochs);
+    int ended = (int)read_integer(r, "epochs", INT32_MAX);
+    if (!r->status && ended > fit->opts.epochs)
+        r->status = qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT,
+                                    "%s: %d epochs have ended there, this run is to have %d",
+                                    fit->opts.resume, ended, fit->opts.epochs);
+    if (r->status)
+        return;
+    fit->epoch_count = ended;
     for (int i = 0; i < fit->epoch_count && !r->status; i++) {
         char key[32];
         snprintf(key, sizeof key, "epoch.%d", i + 1);
