@@ -100,10 +100,11 @@ static void pack_task(const void *arg, int64_t index) {
 static void finish(const product *p, int64_t col, int64_t rows, int64_t cols, float *c) {
     for (int64_t j = 0; j < cols; j += V_WIDTH) {
         const int64_t part = gemm_min(V_WIDTH, cols - j);
-        const float *bias = p->bias + (col + j) * p->bias_step;
         vf shift = {0};
-        if (p->bias)
+        if (p->bias) {
+            const float *bias = p->bias + (col + j) * p->bias_step;
             shift = p->bias_step == 1 ? v_load_part(bias, part) : v_set(*bias);
+        }
         for (int64_t i = 0; i < rows; i++) {
             float *at = c + i * p->c_step + j;
             const vf x = (part == V_WIDTH ? v_load(at) : v_load_part(at, part)) + shift;
