@@ -4,30 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quern.h"
-
-static qn_context *ctx;
-
-static void open_context(void) {
-    ctx = qn_context_new("cpu");
-    cr_assert_eq(qn_context_error(ctx, stderr), QN_OK);
-}
-
-/* Tests that provoke an error clear it. */
-static void close_context(void) {
-    cr_expect_eq(qn_context_error(ctx, stderr), QN_OK);
-    qn_context_free(ctx);
-}
+#include "with_context.h"
 
 TestSuite(nn, .init = open_context, .fini = close_context);
-
-/* The context has this error in these words; it is cleared. */
-static void expect_error(qn_status status, const char *words) {
-    cr_expect_eq(qn_context_error(ctx, NULL), status);
-    cr_expect(strstr(qn_context_message(ctx), words), "\"%s\" is not in \"%s\"", words,
-              qn_context_message(ctx));
-    qn_context_clear_error(ctx);
-}
 
 static void read_floats(const qn_tensor *x, float *out, int64_t count) {
     cr_assert_eq(qn_tensor_count(x), count);

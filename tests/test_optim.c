@@ -5,31 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quern.h"
+#include "with_context.h"
 
 enum { SIZE = 3, STEPS = 5 };
 
-static qn_context *ctx;
-
-static void open_context(void) {
-    ctx = qn_context_new("cpu");
-    cr_assert_eq(qn_context_error(ctx, stderr), QN_OK);
-}
-
-/* Tests that provoke an error clear it. */
-static void close_context(void) {
-    cr_expect_eq(qn_context_error(ctx, stderr), QN_OK);
-    qn_context_free(ctx);
-}
-
 TestSuite(optim, .init = open_context, .fini = close_context);
-
-static void expect_error(qn_status status, const char *words) {
-    cr_expect_eq(qn_context_error(ctx, NULL), status);
-    cr_expect(strstr(qn_context_message(ctx), words), "\"%s\" is not in \"%s\"", words,
-              qn_context_message(ctx));
-    qn_context_clear_error(ctx);
-}
 
 /* ---- a problem whose gradient is known by hand ------------------------------------------- */
 
