@@ -40,8 +40,16 @@
 /** For small functions whose value is that they vanish into their caller. */
 #define SIMD_INLINE static inline __attribute__((always_inline))
 
-typedef float vf __attribute__((vector_size(4 * V_WIDTH)));    /**< floats */
-typedef int32_t vi __attribute__((vector_size(4 * V_WIDTH)));  /**< ints, and masks */
+typedef float vf __attribute__((vector_size(4 * V_WIDTH)));   /**< floats */
+typedef int32_t vi __attribute__((vector_size(4 * V_WIDTH))); /**< ints, and masks */
+
+/* Lanes of two vectors in another order: lane i is element index[i] of x followed by y. gcc before 12
+ * knows this by another name. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define V_SHUFFLE(x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
+#else
+#define V_SHUFFLE(x, y, ...) __builtin_shuffle(x, y, (vi){__VA_ARGS__})
+#endif
 typedef uint32_t vu __attribute__((vector_size(4 * V_WIDTH))); /**< unsigned ints */
 typedef double vd __attribute__((vector_size(4 * V_WIDTH)));   /**< half as many doubles */
 typedef uint8_t vb __attribute__((vector_size(V_WIDTH)));      /**< bytes, as many as floats */
@@ -311,11 +319,11 @@ SIMD_INLINE double v_sum_double(vd v) {
 /** The greatest lane; NaN if any lane is. */
 SIMD_INLINE float v_greatest(vf v) {
 #if V_WIDTH == 16
-    v = v_max_nan(v, __builtin_shufflevector(v, v, V_TURN_8));
+    v = v_max_nan(v, V_SHUFFLE(v, v, V_TURN_8));
 #endif
-    v = v_max_nan(v, __builtin_shufflevector(v, v, V_TURN_4));
-    v = v_max_nan(v, __builtin_shufflevector(v, v, V_TURN_2));
-    v = v_max_nan(v, __builtin_shufflevector(v, v, V_TURN_1));
+    v = v_max_nan(v, V_SHUFFLE(v, v, V_TURN_4));
+    v = v_max_nan(v, V_SHUFFLE(v, v, V_TURN_2));
+    v = v_max_nan(v, V_SHUFFLE(v, v, V_TURN_1));
     return v[0];
 }
 
