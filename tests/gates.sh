@@ -33,7 +33,7 @@ gate_clang() { build clang; }
 # ---- style ------------------------------------------------------------------------------------------
 
 gate_format() {
-    clang-format --version | grep -q 'version 14\.' || {
+    [[ $(clang-format --version) == *"version 14."* ]] || {
         echo "the tree is formatted as clang-format 14 does it, and that is not here"
         return $SKIP
     }
@@ -142,7 +142,8 @@ gate_install() { tests/install/install_check.sh build/release; }
 gate_baseline() {
     local object status=0
     for object in $(find build/release/CMakeFiles -name '*.o' | grep -vE 'quern_avx(2|512)\.dir'); do
-        ! objdump -d --no-show-raw-insn "$object" | grep -m1 -E '%[yz]mm|\sv[a-z0-9]+\s.*%xmm' || {
+        objdump -d --no-show-raw-insn "$object" > "$logs/object.txt" || return 1
+        ! grep -m1 -E '%[yz]mm|\sv[a-z0-9]+\s.*%xmm' "$logs/object.txt" || {
             echo "$object holds AVX instructions"
             status=1
         }

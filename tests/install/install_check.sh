@@ -5,14 +5,16 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=$(cd "$1" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'echo "install_check.sh: line $LINENO failed: $BASH_COMMAND"' ERR
 prefix=$work/prefix
 
 cmake --install "$build" --prefix "$prefix" > /dev/null
 find "$prefix" -type f | sed "s|$work/||" | sort
 
-# What runs must be linked with the library of this installation, or with none.
-links_shared() { ldd "$1" | grep -q "libquern.so.* $prefix/"; }
-links_static() { ! ldd "$1" | grep -q libquern; }
+# What runs must be linked with the library of this installation, or with none. (grep reads to the end:
+# with -q it may go before ldd has finished, whose broken pipe then counts as the failure.)
+links_shared() { ldd "$1" | grep "libquern.so.* $prefix/" > /dev/null; }
+links_static() { ! ldd "$1" | grep libquern > /dev/null; }
 
 cmake -S "$here" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix" > /dev/null
 cmake --build "$work/cmake" > /dev/null
