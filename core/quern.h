@@ -906,4 +906,7 @@ QN_API qn_tensor *qn_predict(qn_module *module, qn_dataset *dataset, int64_t bat
 }
 #endif
 
+/* Texts and time series: headers of their own, for length's sake. */
+#include "quern_text.h"
+
 #endif
