@@ -79,6 +79,8 @@ QN_API size_t qn_dtype_bytes(qn_dtype dtype);
 
 /** Opens a device: "cpu", "cuda", "cuda:1", or "auto" for the best there is.
  *
+ * Any kind but the CPU is a plug-in, libquern-<kind>.so, looked for in the (absolute) folders of
+ * QUERN_BACKEND_PATH, beside the library, and where that was installed.
  * Returns NULL only when memory is out. When the device cannot be had, the context is there with the
  * error on it, and every call on it does nothing. Free with qn_context_free(). */
 QN_API qn_context *qn_context_new(const char *device);
@@ -109,6 +111,14 @@ QN_API const char *qn_context_device(const qn_context *ctx);
 
 /** A line about the device: model, cores or memory, instruction set. */
 QN_API const char *qn_context_describe(const qn_context *ctx);
+
+/** Why "auto" passed over a device that a plug-in is there for, in a line ("cuda: no driver"); "" if it
+ * did not. */
+QN_API const char *qn_context_notice(const qn_context *ctx);
+
+/** Calls so far that ran on the host since the device has no kernel for them: right, but slow.
+ * QUERN_LOG=fallback names each. Always 0 on the CPU. */
+QN_API size_t qn_context_fallbacks(const qn_context *ctx);
 
 /** Sets the number of CPU threads (0: as many as the machine has for this process). Results do not
  * depend on it, to the bit. */
@@ -404,6 +414,23 @@ QN_API qn_tensor *qn_layer_norm(qn_tensor *x, int axes, qn_tensor *weight, qn_te
  * Not in training: x itself. */
 QN_API qn_tensor *qn_dropout(qn_tensor *x, double p, bool training);
 
+typedef struct qn_attention_opts {
+    qn_tensor *mask; /**< u8, broadcast to [n, heads, tq, tk]: 1 where a query may look; one that may
+                          look nowhere gives zeros */
+    bool causal;     /**< query i looks at keys j <= i + tk - tq */
+    double scale;    /**< default 1 / sqrt(d) */
+    double dropout;  /**< on the weights; 0 outside training */
+} qn_attention_opts;
+
+/** softmax(scale q k^T) v by head: q [n, tq, heads, d], k, v [n, tk, heads, d] -> [n, tq, heads, d]
+ * (Vaswani et al. 2017), in blocks with a running softmax: the scores [tq, tk] are never kept (Dao et
+ * al. 2022; Rabe and Staats 2021). */
+QN_API qn_tensor *qn_attention(qn_tensor *q, qn_tensor *k, qn_tensor *v,
+                               const qn_attention_opts *opts);
+/** The same for q, k and v in one tensor [n, t, 3, heads, d], as one projection gives them: the gradient
+ * then is one tensor as well. */
+QN_API qn_tensor *qn_attention_packed(qn_tensor *qkv, const qn_attention_opts *opts);
+
 /** Joins tensors along an axis; all other extents equal. */
 QN_API qn_tensor *qn_concat(qn_tensor *const *parts, int count, int axis);
 /** Joins tensors of one shape along a new axis. */
@@ -666,6 +693,7 @@ typedef enum qn_schedule_kind {
 typedef struct qn_schedule {
     qn_schedule_kind kind;
     double warmup;  /**< epochs of linear rise at first: step t of n gets t / n */
+    double delay;   /**< step: epochs before the first period begins */
     double period;  /**< step: epochs between drops */
     double factor;  /**< step, plateau: multiplier at a drop */
     double final;   /**< cosine, one-cycle: last rate as a fraction of the optimizer's */
@@ -676,7 +704,7 @@ typedef struct qn_schedule {
 } qn_schedule;
 
 QN_API qn_schedule qn_schedule_constant(void);
-/** factor^floor(epoch / period). */
+/** factor^floor(max(0, epoch - delay) / period), delay 0. */
 QN_API qn_schedule qn_schedule_step(double period, double factor);
 /** Loshchilov and Hutter 2017, without restarts: final + (1 - final) (1 + cos(pi t / T)) / 2 at step t
  * (from 0) of T. */
@@ -716,12 +744,19 @@ typedef struct qn_dataset_desc {
     qn_shape x_shape;
     qn_dtype y_dtype; /**< of the target of one sample */
     qn_shape y_shape;
-    int64_t classes; /**< targets are class indices below this; 0: not a classification */
+    int64_t classes; /**< i64 targets: class indices below this; f32 targets [classes]: several
+                      *   labels a sample, 0 or 1 each; 0: not a classification */
     const char *const *class_names; /**< NULL, or `classes` names */
     float background;               /**< value of x where an augmentation looks outside the image */
     /** Writes sample `index`. Called from the loader's thread, one sample at a time, and by each loader
      * of the dataset (and of slices of it) on its own; must not touch the context. */
     qn_status (*get)(void *data, int64_t index, void *x, void *y);
+    /** NULL, or for samples of varying length: how much of axis 0 of x sample `index` fills, up to all
+     * of x_shape; get() writes zeros in the rest. A batch is then as long as its longest sample. Called
+     * as get() is. */
+    int64_t (*length)(void *data, int64_t index);
+    /** NULL, or: writes sample `index` in words, at most `size` bytes with the end. For reports. */
+    void (*describe)(void *data, int64_t index, char *text, size_t size);
     void *data;
     void (*destroy)(void *data);
 } qn_dataset_desc;
@@ -780,11 +815,13 @@ typedef struct qn_loader_opts {
     bool drop_last; /**< leave out a last batch that is not full */
     qn_augment augment;
     bool no_prefetch; /**< make each batch when asked, on the caller's thread */
+    int64_t length_multiple; /**< samples of varying length: batches are padded to a multiple of this
+                              *   (default 1), so that shapes, and with them memory, come again */
 } qn_loader_opts;
 
 /** One batch. The tensors belong to the step. */
 typedef struct qn_batch {
-    qn_tensor *x;           /**< [size, sample shape] */
+    qn_tensor *x;           /**< [size, sample shape], or [size, length, ...] (qn_dataset_desc) */
     qn_tensor *y;           /**< [size, target shape] */
     int64_t size;           /**< samples in this batch */
     const int64_t *indices; /**< their positions in the dataset; valid until the next batch */

@@ -76,6 +76,9 @@ static const char *find_fault(const qn_dataset_desc *desc) {
     if (!has_elements(desc->x_shape) || !has_elements(desc->y_shape)) {
         return "an extent of the sample is not positive";
     }
+    if (desc->length && desc->x_shape.rank == 0) {
+        return "samples without an axis have no length";
+    }
     if (desc->classes < 0) {
         return "the number of classes is negative";
     }
@@ -164,6 +167,18 @@ static qn_status get_from_slice(void *data, int64_t index, void *x, void *y) {
     return desc->get(desc->data, part->start + index, x, y);
 }
 
+static int64_t length_in_slice(void *data, int64_t index) {
+    const slice *part = data;
+    const qn_dataset_desc *desc = &part->parent->desc;
+    return desc->length(desc->data, part->start + index);
+}
+
+static void describe_in_slice(void *data, int64_t index, char *text, size_t size) {
+    const slice *part = data;
+    const qn_dataset_desc *desc = &part->parent->desc;
+    desc->describe(desc->data, part->start + index, text, size);
+}
+
 qn_dataset *qn_dataset_slice(qn_dataset *dataset, int64_t start, int64_t end) {
     if (!dataset) {
         return NULL;
@@ -183,6 +198,8 @@ qn_dataset *qn_dataset_slice(qn_dataset *dataset, int64_t start, int64_t end) {
     *part = (slice){dataset, start};
     desc.count = end - start;
     desc.get = get_from_slice;
+    desc.length = desc.length ? length_in_slice : NULL;
+    desc.describe = desc.describe ? describe_in_slice : NULL;
     desc.data = part;
     desc.destroy = free;
     return qn_dataset_new(dataset->ctx, &desc);

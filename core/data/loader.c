@@ -204,7 +204,7 @@ bool qn_loader_next(qn_loader *loader, qn_batch *batch) {
                         (long long)slot->failed, qn_status_string(slot->status));
         return false;
     }
-    qn_tensor *x = batch_tensor(ctx, desc->x_dtype, desc->x_shape, slot->size, slot->x);
+    qn_tensor *x = batch_tensor(ctx, desc->x_dtype, slot->x_shape, slot->size, slot->x);
     qn_tensor *y = batch_tensor(ctx, desc->y_dtype, desc->y_shape, slot->size, slot->y);
     if (!x || !y) {
         return false;

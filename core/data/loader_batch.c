@@ -2,6 +2,7 @@
  *
  * What a batch holds depends on seed, epoch and position alone. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "augment.h"
 #include "loader_batch.h"
@@ -26,7 +27,7 @@ static const char *find_fault(const qn_augment *amounts, const qn_dataset_desc *
         return "the shear is not within 0 to 90 degrees";
     }
     if (qni_augment_active(amounts) &&
-        (desc->x_dtype != QN_F32 || desc->x_shape.rank != 3 ||
+        (desc->x_dtype != QN_F32 || desc->x_shape.rank != 3 || desc->length ||
          desc->x_shape.dim[1] > LARGEST_SIDE || desc->x_shape.dim[2] > LARGEST_SIDE)) {
         return "the samples are not images f32 [c, h, w] with sides up to 32768";
     }
@@ -79,6 +80,8 @@ qn_status qni_maker_open(qni_maker *maker, qn_dataset *dataset, const qn_loader_
         size = desc->count;
     }
     maker->opts.batch_size = size;
+    int64_t multiple = maker->opts.length_multiple, most = desc->length ? desc->x_shape.dim[0] : 1;
+    maker->opts.length_multiple = multiple < 1 ? 1 : multiple < most ? multiple : most;
     maker->batches = desc->count / size + (!maker->opts.drop_last && desc->count % size != 0);
     const char *fault = find_fault(&maker->opts.augment, desc);
     if (fault) {
@@ -132,6 +135,30 @@ static void make_order(qni_maker *maker, int64_t epoch) {
     maker->order_epoch = epoch;
 }
 
+/* Sets the shape of the samples in a batch: as long as the longest of them, rounded up. A length that
+ * cannot be is the sample's error. Returns the bytes from one sample's place to the next; get() writes
+ * all of x_shape there, and the sample that comes after it overwrites what is too much. */
+static size_t set_length(const qni_maker *maker, qni_slot *slot) {
+    const qn_dataset_desc *desc = maker->desc;
+    slot->x_shape = desc->x_shape;
+    if (!desc->length) {
+        return maker->x_bytes;
+    }
+    const int64_t most = desc->x_shape.dim[0], multiple = maker->opts.length_multiple;
+    int64_t longest = 1;
+    for (int64_t i = 0; i < slot->size && !slot->status; i++) {
+        int64_t length = desc->length(desc->data, slot->indices[i]);
+        if (length < 0 || length > most) {
+            slot->status = QN_SHAPE_MISMATCH;
+            slot->failed = slot->indices[i];
+        }
+        longest = length > longest ? length : longest;
+    }
+    int64_t rounded = (longest + multiple - 1) / multiple * multiple;
+    slot->x_shape.dim[0] = rounded < most ? rounded : most;
+    return maker->x_bytes / (size_t)most * (size_t)slot->x_shape.dim[0];
+}
+
 static qn_status make_sample(const qni_maker *maker, int64_t index, char *x, char *y) {
     const qn_dataset_desc *desc = maker->desc;
     if (!maker->augments) {
@@ -155,11 +182,11 @@ void qni_maker_next(qni_maker *maker, qni_slot *slot) {
     int64_t left = maker->desc->count - start;
     slot->size = left < maker->opts.batch_size ? left : maker->opts.batch_size;
     slot->status = QN_OK;
+    memcpy(slot->indices, maker->order + start, (size_t)slot->size * sizeof *slot->indices);
+    size_t x_bytes = set_length(maker, slot);
     for (int64_t i = 0; i < slot->size && !slot->status; i++) {
-        int64_t index = maker->order[start + i];
-        slot->indices[i] = index;
-        slot->failed = index;
-        slot->status = make_sample(maker, index, slot->x + (size_t)i * maker->x_bytes,
+        slot->failed = slot->indices[i];
+        slot->status = make_sample(maker, slot->indices[i], slot->x + (size_t)i * x_bytes,
                                    slot->y + (size_t)i * maker->y_bytes);
     }
     position->batch++;

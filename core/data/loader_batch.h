@@ -9,6 +9,7 @@ typedef struct qni_slot {
     char *x, *y;
     int64_t *indices;
     int64_t size;
+    qn_shape x_shape; /**< of each sample: the description's, or shorter along its first axis */
     qn_status status; /**< of reading sample `failed` */
     int64_t failed;
 } qni_slot;

@@ -12,7 +12,7 @@ struct qn_scheduler {
     qn_schedule schedule;
     double reference;        /* the optimizer's rate before any schedule */
     int64_t steps_per_epoch; /* all further counts are in steps */
-    int64_t warmup, period, total;
+    int64_t warmup, delay, period, total;
     qn_scheduler_state state;
 };
 
@@ -61,6 +61,7 @@ static double multiple(const qn_scheduler *scheduler, int64_t step) {
     const double total = fmax((double)(scheduler->total - scheduler->warmup), 1);
     switch (schedule->kind) {
     case QN_SCHEDULE_STEP:
+        step = step > scheduler->delay ? step - scheduler->delay : 0;
         return pow(schedule->factor, (double)(step / scheduler->period));
     case QN_SCHEDULE_COSINE:
         return cosine(1, schedule->final, (double)step / total);
@@ -87,6 +88,8 @@ static const char *schedule_fault(const qn_schedule *schedule) {
     case QN_SCHEDULE_STEP:
         if (!(isfinite(schedule->period) && schedule->period > 0))
             return "period must be above 0";
+        if (!(isfinite(schedule->delay) && schedule->delay >= 0))
+            return "delay must be at least 0";
         return fraction(schedule->factor) ? NULL : "factor must be in [0, 1]";
     case QN_SCHEDULE_COSINE:
         return fraction(schedule->final) ? NULL : "final must be in [0, 1]";
@@ -133,6 +136,7 @@ qn_scheduler *qn_scheduler_new(qn_optimizer *optimizer, qn_schedule schedule,
                                 .reference = qn_optimizer_lr(optimizer),
                                 .steps_per_epoch = steps_per_epoch,
                                 .warmup = in_steps(schedule.warmup, steps_per_epoch),
+                                .delay = in_steps(schedule.delay, steps_per_epoch),
                                 .period = period > 0 ? period : 1,
                                 .total = steps_per_epoch * epochs,
                                 .state = {.best = INFINITY, .scale = 1}};

@@ -68,6 +68,7 @@ static void add_schedule(const qn_schedule *schedule, int epochs, qni_pairs *out
     /* The other schedules do not look at the end, so such a run may be made longer. */
     qni_pairs_add_number(out, "schedule epochs", spans ? epochs : 0);
     qni_pairs_add_number(out, "warm-up epochs", schedule->warmup);
+    qni_pairs_add_number(out, "schedule delay", schedule->delay);
     qni_pairs_add_number(out, "schedule period", schedule->period);
     qni_pairs_add_number(out, "schedule factor", schedule->factor);
     qni_pairs_add_number(out, "schedule final", schedule->final);
