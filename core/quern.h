@@ -415,16 +415,15 @@ QN_API qn_tensor *qn_layer_norm(qn_tensor *x, int axes, qn_tensor *weight, qn_te
 QN_API qn_tensor *qn_dropout(qn_tensor *x, double p, bool training);
 
 typedef struct qn_attention_opts {
-    qn_tensor *mask; /**< u8, broadcast to [n, heads, tq, tk]: 1 where a query may look; one that may
-                          look nowhere gives zeros */
+    qn_tensor *mask; /**< u8, broadcast to [n, heads, tq, tk]: 1 where a query may look */
     bool causal;     /**< query i looks at keys j <= i + tk - tq */
     double scale;    /**< default 1 / sqrt(d) */
     double dropout;  /**< on the weights; 0 outside training */
 } qn_attention_opts;
 
 /** softmax(scale q k^T) v by head: q [n, tq, heads, d], k, v [n, tk, heads, d] -> [n, tq, heads, d]
- * (Vaswani et al. 2017), in blocks with a running softmax: the scores [tq, tk] are never kept (Dao et
- * al. 2022; Rabe and Staats 2021). */
+ * (Vaswani et al. 2017). A query that may look nowhere gives zeros. Computed in blocks with a running
+ * softmax: the scores [tq, tk] are never kept (Rabe and Staats 2021; Dao et al. 2022). */
 QN_API qn_tensor *qn_attention(qn_tensor *q, qn_tensor *k, qn_tensor *v,
                                const qn_attention_opts *opts);
 /** The same for q, k and v in one tensor [n, t, 3, heads, d], as one projection gives them: the gradient

@@ -60,6 +60,19 @@ static inline bool qn_view_is_contiguous(const qn_view *view) {
     return true;
 }
 
+/** Position `index` of an axis, which goes: [n, 3, d] at axis 1 -> [n, d]. */
+static inline qn_view qn_view_part(const qn_view *view, int axis, int64_t index) {
+    qn_view part = *view;
+    part.data =
+        (char *)view->data + index * view->stride[axis] * (int64_t)qn_dtype_size(view->dtype);
+    part.rank--;
+    for (int i = axis; i < part.rank; i++) {
+        part.shape[i] = view->shape[i + 1];
+        part.stride[i] = view->stride[i + 1];
+    }
+    return part;
+}
+
 /** Whether two views have the same rank and extents. */
 static inline bool qn_view_same_shape(const qn_view *a, const qn_view *b) {
     if (a->rank != b->rank)
@@ -229,6 +242,13 @@ typedef struct qn_norm_attrs {
 typedef struct qn_dropout_attrs {
     double probability;
 } qn_dropout_attrs;
+
+/** attention and its gradient. */
+typedef struct qn_attention_attrs {
+    double scale;
+    double dropout; /**< probability that a weight is dropped; 0: no random state is given */
+    int32_t causal; /**< 1: query i looks at keys j <= i + tk - tq */
+} qn_attention_attrs;
 
 /** pad: elements before and after each axis, filled with value. */
 typedef struct qn_pad_attrs {
