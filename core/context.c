@@ -10,6 +10,12 @@ const char *qn_version(void) {
     return STRING(QN_VERSION_MAJOR) "." STRING(QN_VERSION_MINOR) "." STRING(QN_VERSION_PATCH);
 }
 
+/** Threads for the kernels: the device's own choice, or, where it leaves that open, the host's. */
+static int default_threads(const qn_context *ctx) {
+    int threads = ctx->backend->default_threads(ctx->device);
+    return threads > 0 ? threads : ctx->host.backend->default_threads(ctx->host.device);
+}
+
 qn_context *qn_context_new(const char *device) {
     qn_context *ctx = calloc(1, sizeof(*ctx));
     if (!ctx)
@@ -17,7 +23,7 @@ qn_context *qn_context_new(const char *device) {
     ctx->grad_enabled = true;
     ctx->log_dispatch = qni_log_wants("dispatch");
     if (qni_registry_open(ctx, device ? device : "auto") == QN_OK)
-        ctx->threads = ctx->backend->default_threads(ctx->device);
+        ctx->threads = default_threads(ctx);
     return ctx;
 }
 
@@ -76,7 +82,7 @@ qn_status qn_context_set_threads(qn_context *ctx, int threads) {
     if (threads < 0 || threads > MOST_THREADS)
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "threads: %d, expected 0 to %d", threads,
                                MOST_THREADS);
-    ctx->threads = threads ? threads : ctx->backend->default_threads(ctx->device);
+    ctx->threads = threads ? threads : default_threads(ctx);
     return QN_OK;
 }
 

@@ -71,10 +71,10 @@ static void log_served(const qni_op *op, const char *provider, const qn_call *ca
                 i + 1 < call->n_out ? "" : "\n");
 }
 
-/** The first kernel in the device's order that accepts the call. */
-static const qn_kernel *choose(qn_context *ctx, const qni_op *op, const qn_call *call) {
-    const qni_candidates *candidates = qni_registry_find(ctx, op);
-    const char *reason = "no provider has this operation";
+const qn_kernel *qni_choose(const qn_context *ctx, const qni_candidates *table, const qni_op *op,
+                            const qn_call *call, const char **reason) {
+    const qni_candidates *candidates = qni_registry_find(table, op);
+    *reason = "no provider has this operation";
     for (int i = 0; candidates && i < candidates->count; i++) {
         const qn_kernel *kernel = candidates->kernel[i];
         const char *declined = kernel->declines ? kernel->declines(call) : NULL;
@@ -83,11 +83,10 @@ static const qn_kernel *choose(qn_context *ctx, const qni_op *op, const qn_call 
                 log_served(op, candidates->provider[i], call);
             return kernel;
         }
-        reason = declined;
+        *reason = declined;
         if (ctx->log_dispatch)
             log_declined(op->name, candidates->provider[i], declined);
     }
-    qn_context_fail(ctx, QN_UNSUPPORTED, "%s: no kernel on %s: %s", op->name, ctx->name, reason);
     return NULL;
 }
 
@@ -95,9 +94,13 @@ static qn_status run_kernel(qn_context *ctx, const qni_op *op, qn_call *call) {
     char reason[QN_REASON_SIZE];
     reason[0] = '\0';
     call->reason = reason;
-    const qn_kernel *kernel = choose(ctx, op, call);
+    const char *declined = NULL;
+    const qn_kernel *kernel = qni_choose(ctx, ctx->candidates, op, call, &declined);
+    if (!kernel && ctx->host.backend)
+        return qni_fallback(ctx, op, call, declined);
     if (!kernel)
-        return QN_UNSUPPORTED;
+        return qn_context_fail(ctx, QN_UNSUPPORTED, "%s: no kernel on %s: %s", op->name, ctx->name,
+                               declined);
     size_t workspace = kernel->workspace ? kernel->workspace(call) : 0;
     if (workspace > 0) {
         call->workspace = qni_workspace(ctx, workspace);

@@ -271,8 +271,8 @@ void *qni_arena_take(qni_arena *arena, size_t bytes);
 void qni_arena_reset(qni_arena *arena);
 void qni_arena_free(qni_arena *arena);
 
-/** Most providers that a backend may have. */
-enum { QNI_MAX_PROVIDERS = 8, QNI_MESSAGE_SIZE = 512 };
+/** Most providers that a backend may have; room for a message, and for the name of a kind of device. */
+enum { QNI_MAX_PROVIDERS = 8, QNI_MESSAGE_SIZE = 512, QNI_KIND_SIZE = 32 };
 
 /** The kernels that serve one operation on this context's device, in the order to ask. */
 typedef struct qni_candidates {
@@ -282,13 +282,30 @@ typedef struct qni_candidates {
     int count;
 } qni_candidates;
 
+/** A backend from a shared object, and the library's own copy of its struct (plugin.c). */
+typedef struct qni_plugin {
+    void *object; /**< as dlopen() gave it; NULL: none is loaded */
+    qn_backend backend;
+} qni_plugin;
+
+/** The CPU beside another device, for what that has no kernel for (fallback.c). */
+typedef struct qni_fallback_host {
+    const qn_backend *backend; /**< NULL on the CPU itself */
+    void *device;
+    qni_candidates *candidates;
+} qni_fallback_host;
+
 struct qn_context {
     const qn_backend *backend; /**< NULL when the device could not be opened */
     void *device;
     char name[48]; /**< "cpu", "cuda:0" */
     int threads;
     qni_candidates *candidates; /**< hash table by operation (registry.c) */
-    bool log_dispatch;          /**< QUERN_LOG names "dispatch" */
+    qni_plugin plugin;          /**< where the backend comes from, if not from the library */
+    qni_fallback_host host;
+    size_t fallbacks;              /**< calls that ran on the host */
+    char notice[QNI_MESSAGE_SIZE]; /**< why "auto" passed over a device */
+    bool log_dispatch;             /**< QUERN_LOG names "dispatch" */
 
     qn_status status; /**< first failure */
     char message[QNI_MESSAGE_SIZE];
@@ -310,8 +327,13 @@ struct qn_context {
 /** Opens a device by name and fills backend, device, name and candidates. */
 qn_status qni_registry_open(qn_context *ctx, const char *device);
 void qni_registry_close(qn_context *ctx);
-/** The kernels of an operation on this context's device; NULL when there are none. */
-const qni_candidates *qni_registry_find(const qn_context *ctx, const qni_op *op);
+/** The kernels of an operation in a device's table; NULL when there are none. */
+const qni_candidates *qni_registry_find(const qni_candidates *table, const qni_op *op);
+/** The first kernel of a device's table that accepts the call; NULL and the last one's reason (dispatch.c). */
+const qn_kernel *qni_choose(const qn_context *ctx, const qni_candidates *table, const qni_op *op,
+                            const qn_call *call, const char **reason);
+/** Runs a call for which the device has no kernel on the host; `why` it has none (fallback.c). */
+qn_status qni_fallback(qn_context *ctx, const qni_op *op, qn_call *call, const char *why);
 /** Whether QUERN_LOG, a list separated by commas, names `topic`. */
 bool qni_log_wants(const char *topic);
 /** The context's random state tensor, made at first use; NULL and an error when memory is out. */

@@ -81,6 +81,8 @@ QN_API size_t qn_dtype_bytes(qn_dtype dtype);
  *
  * Any kind but the CPU is a plug-in, libquern-<kind>.so, looked for in the (absolute) folders of
  * QUERN_BACKEND_PATH, beside the library, and where that was installed.
+ * Any kind but the CPU is a plug-in, libquern-<kind>.so, looked for in the (absolute) folders of
+ * QUERN_BACKEND_PATH, beside the library, and where that was installed.
  * Returns NULL only when memory is out. When the device cannot be had, the context is there with the
  * error on it, and every call on it does nothing. Free with qn_context_free(). */
 QN_API qn_context *qn_context_new(const char *device);
@@ -111,6 +113,14 @@ QN_API const char *qn_context_device(const qn_context *ctx);
 
 /** A line about the device: model, cores or memory, instruction set. */
 QN_API const char *qn_context_describe(const qn_context *ctx);
+
+/** Why "auto" passed over a device that a plug-in is there for, in a line ("cuda: no driver"); "" if it
+ * did not. */
+QN_API const char *qn_context_notice(const qn_context *ctx);
+
+/** Calls so far that ran on the host since the device has no kernel for them: right, but slow.
+ * QUERN_LOG=fallback names each. Always 0 on the CPU. */
+QN_API size_t qn_context_fallbacks(const qn_context *ctx);
 
 /** Why "auto" passed over a device that a plug-in is there for, in a line ("cuda: no driver"); "" if it
  * did not. */

@@ -157,11 +157,12 @@ typedef struct qn_backend {
     void *(*queue)(void *device);
     /** Whether the host may read and write device memory directly (true for the CPU). */
     bool host_addressable;
-    /** Threads that the device would use if not told otherwise. */
+    /** CPU threads that its kernels would use if not told otherwise; 0: as the CPU beside it. */
     int (*default_threads)(void *device);
 } qn_backend;
 
-/** The one symbol that a backend plug-in exports. NULL when it cannot work with this host. */
+/** The one symbol that a backend plug-in exports. The struct is constant and part of the plug-in; NULL
+ * when it cannot work with this host. */
 typedef const qn_backend *(*qn_backend_entry)(const qn_host *host);
 #define QN_BACKEND_ENTRY_NAME "qn_backend_entry_v1"
 

@@ -2,10 +2,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "plugin.h"
 
 /* The backend that is always there. */
 extern const qn_backend *qnb_cpu_entry(const qn_host *host);
+
+/** Most kinds of plug-in that "auto" looks at. */
+enum { MOST_KINDS = 16 };
 
 /** Whether a list separated by commas has this word. */
 static bool list_has(const char *list, const char *word) {
@@ -46,8 +49,8 @@ static qni_candidates *find_slot(qni_candidates *table, const qni_op *op) {
     return &table[slot];
 }
 
-const qni_candidates *qni_registry_find(const qn_context *ctx, const qni_op *op) {
-    const qni_candidates *found = find_slot(ctx->candidates, op);
+const qni_candidates *qni_registry_find(const qni_candidates *table, const qni_op *op) {
+    const qni_candidates *found = find_slot((qni_candidates *)table, op);
     return found->op ? found : NULL;
 }
 
@@ -64,25 +67,37 @@ static void add_kernel(qni_candidates *table, const qn_kernel *kernel, const cha
     }
 }
 
-/** Fills the table; QUERN_PROVIDERS (a list) leaves only the named providers, in the device's
- * order. */
-static qn_status collect_kernels(qn_context *ctx) {
-    const char *only = getenv("QUERN_PROVIDERS");
-    bool any = false;
-    ctx->candidates = calloc(TABLE_SIZE, sizeof(*ctx->candidates));
-    if (!ctx->candidates)
-        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory");
-    for (const qn_provider *p = ctx->backend->providers(ctx->device); p->name; p++) {
+/** A table of a device's kernels, or NULL with an error. QUERN_PROVIDERS (a list) leaves only the named
+ * providers, in the device's order. */
+static qni_candidates *collect_kernels(qn_context *ctx, const qn_backend *backend, void *device,
+                                       const char *only) {
+    const qn_provider *p = backend->providers(device);
+    qni_candidates *table = calloc(TABLE_SIZE, sizeof(*table));
+    bool any = false, fits = p != NULL;
+    if (!table) {
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory");
+        return NULL;
+    }
+    for (; fits && p->name; p++) {
         if (only && *only && !list_has(only, p->name))
             continue;
         any = true;
-        for (const qn_kernel *const *kernel = p->kernels; *kernel; kernel++)
-            add_kernel(ctx->candidates, *kernel, p->name);
+        for (const qn_kernel *const *kernel = p->kernels; *kernel && fits; kernel++) {
+            fits = (*kernel)->size >= sizeof(qn_kernel) && (*kernel)->op && (*kernel)->run;
+            if (fits)
+                add_kernel(table, *kernel, p->name);
+        }
     }
-    if (!any)
-        return qn_context_fail(ctx, QN_INVALID_ARGUMENT,
-                               "QUERN_PROVIDERS=%s: %s has no such provider", only, ctx->name);
-    return QN_OK;
+    if (fits && any)
+        return table;
+    if (!fits)
+        qn_context_fail(ctx, QN_DEVICE_ERROR, "device %s: its kernels are not of interface %d",
+                        backend->name, QN_BACKEND_ABI);
+    else
+        qn_context_fail(ctx, QN_INVALID_ARGUMENT, "QUERN_PROVIDERS=%s: %s has no such provider",
+                        only ? only : "", backend->name);
+    free(table);
+    return NULL;
 }
 
 /* ---- devices ----------------------------------------------------------------------------- */
@@ -105,34 +120,95 @@ static bool parse_device(const char *device, char *kind, size_t size, int *index
 
 static qn_status open_device(qn_context *ctx, const qn_backend *backend, int index) {
     char reason[QN_REASON_SIZE] = "";
-    if (backend->score(index, reason) <= 0)
-        return qn_context_fail(ctx, QN_DEVICE_ERROR, "device %s:%d: %s", backend->name, index,
-                               reason);
-    qn_status status = backend->open(index, &ctx->device, reason);
+    qn_status status = QN_DEVICE_ERROR;
+    if (backend->score(index, reason) > 0)
+        status = backend->open(index, &ctx->device, reason);
     if (status != QN_OK)
         return qn_context_fail(ctx, status, "device %s:%d: %s", backend->name, index, reason);
     ctx->backend = backend;
-    if (backend->host_addressable)
-        snprintf(ctx->name, sizeof(ctx->name), "%s", backend->name);
+    if (strcmp(backend->name, "cpu") == 0)
+        snprintf(ctx->name, sizeof(ctx->name), "cpu");
     else
-        snprintf(ctx->name, sizeof(ctx->name), "%s:%d", backend->name, index);
-    return QN_OK;
+        snprintf(ctx->name, sizeof(ctx->name), "%.32s:%d", backend->name, index);
+    ctx->candidates = collect_kernels(ctx, backend, ctx->device, getenv("QUERN_PROVIDERS"));
+    return ctx->candidates ? QN_OK : ctx->status;
+}
+
+/** Opens the CPU beside the device, for what that has no kernel for. */
+static qn_status open_fallback(qn_context *ctx) {
+    char reason[QN_REASON_SIZE] = "";
+    const qn_backend *cpu = qnb_cpu_entry(&host);
+    qn_status status = cpu->open(0, &ctx->host.device, reason);
+    if (status != QN_OK)
+        return qn_context_fail(ctx, status, "device cpu:0: %s", reason);
+    ctx->host.backend = cpu;
+    ctx->host.candidates = collect_kernels(ctx, cpu, ctx->host.device, NULL);
+    return ctx->host.candidates ? QN_OK : ctx->status;
+}
+
+static qn_status open_plugin(qn_context *ctx, const char *kind, int index) {
+    char message[QNI_MESSAGE_SIZE];
+    qn_status status = qni_plugin_load(kind, &host, &ctx->plugin, message, sizeof(message));
+    if (status != QN_OK)
+        return qn_context_fail(ctx, status, "device '%s': %s", kind, message);
+    status = open_device(ctx, &ctx->plugin.backend, index);
+    return status == QN_OK ? open_fallback(ctx) : status;
+}
+
+/** The kind whose device 0 has the best score above the CPU's; false when there is none. What was passed
+ * over is noted. */
+static bool best_kind(qn_context *ctx, int cpu_score, char *best) {
+    char kinds[MOST_KINDS + 1][QNI_KIND_SIZE];
+    int count = qni_plugin_list(kinds, MOST_KINDS), best_score = cpu_score;
+    for (int i = 0; i < count; i++) {
+        char message[QNI_MESSAGE_SIZE], reason[QN_REASON_SIZE] = "";
+        qni_plugin plugin;
+        if (qni_plugin_load(kinds[i], &host, &plugin, message, sizeof(message)) != QN_OK) {
+            snprintf(ctx->notice, sizeof(ctx->notice), "%s", message);
+            continue;
+        }
+        int score = plugin.backend.score(0, reason);
+        if (score <= 0)
+            snprintf(ctx->notice, sizeof(ctx->notice), "%s: %s", kinds[i], reason);
+        if (score > best_score) {
+            best_score = score;
+            snprintf(best, QNI_KIND_SIZE, "%s", kinds[i]);
+        }
+        qni_plugin_unload(&plugin);
+    }
+    return best_score > cpu_score;
+}
+
+/** Opens the best device there is; the CPU when the best one cannot be opened after all. */
+static qn_status open_best(qn_context *ctx, const qn_backend *cpu) {
+    char kind[QNI_KIND_SIZE], reason[QN_REASON_SIZE];
+    if (best_kind(ctx, cpu->score(0, reason), kind)) {
+        if (open_plugin(ctx, kind, 0) == QN_OK) {
+            ctx->notice[0] = '\0';
+            return QN_OK;
+        }
+        snprintf(ctx->notice, sizeof(ctx->notice), "%s", ctx->message);
+        qn_context_clear_error(ctx);
+        qni_registry_close(ctx);
+    }
+    return open_device(ctx, cpu, 0);
 }
 
 qn_status qni_registry_open(qn_context *ctx, const char *device) {
     const qn_backend *cpu = qnb_cpu_entry(&host);
-    char kind[32];
+    char kind[QNI_KIND_SIZE];
     int index = 0;
-    if (!parse_device(device, kind, sizeof(kind), &index))
+    if (!parse_device(device, kind, sizeof(kind), &index) || !qni_plugin_is_kind(kind))
         return qn_context_fail(
             ctx, QN_INVALID_ARGUMENT,
             "device '%s': expected auto, cpu, or a kind and a number like cuda:0", device);
-    if (strcmp(kind, "auto") != 0 && strcmp(kind, cpu->name) != 0)
-        return qn_context_fail(ctx, QN_DEVICE_ERROR, "device '%s': this build has only: cpu",
-                               device);
-    qn_status status = open_device(ctx, cpu, index);
-    if (status == QN_OK)
-        status = collect_kernels(ctx);
+    qn_status status = QN_OK;
+    if (strcmp(device, "auto") == 0)
+        status = open_best(ctx, cpu);
+    else if (strcmp(kind, cpu->name) == 0)
+        status = open_device(ctx, cpu, index);
+    else
+        status = open_plugin(ctx, kind, index);
     if (status != QN_OK)
         qni_registry_close(ctx);
     return status;
@@ -141,7 +217,14 @@ qn_status qni_registry_open(qn_context *ctx, const char *device) {
 void qni_registry_close(qn_context *ctx) {
     if (ctx->backend)
         ctx->backend->close(ctx->device);
+    if (ctx->host.backend)
+        ctx->host.backend->close(ctx->host.device);
     ctx->backend = NULL;
     free(ctx->candidates);
+    free(ctx->host.candidates);
     ctx->candidates = NULL;
+    ctx->host = (qni_fallback_host){0};
+    qni_plugin_unload(&ctx->plugin);
 }
+
+const char *qn_context_notice(const qn_context *ctx) { return ctx ? ctx->notice : ""; }
