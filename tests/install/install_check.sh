@@ -36,6 +36,14 @@ links_static "$work/pc_static"
 "$work/pc_shared"
 "$work/pc_static"
 
+# A backend compiled against the installed header alone.
+# shellcheck disable=SC2046
+cc -shared -fPIC -Wall -Wextra -Werror -o "$work/libquern-template.so" "$here/../../backends/template/template.c" \
+    $(pkg-config --cflags quern)
+for program in pc_shared pc_static; do
+    QUERN_BACKEND_PATH=$work "$work/$program" template:0
+done
+
 # The program of the README, as it stands there.
 awk '/^```c$/ { inside = 1; next } /^```$/ && inside { exit } inside' \
     "$here/../../README.md" > "$work/readme.c"
