@@ -218,6 +218,23 @@ qn_status qni_infer_optim_step(qni_infer *call);
 qn_status qni_apply_optim_step(const qni_op *op, qn_tensor *const *in, int n_in,
                                const qn_optimizer_spec *spec);
 
+/** Error unless input i, if it is there, is i64 [n] for the n samples of input 0 (recurrent.c). */
+qn_status qni_expect_lengths(qni_infer *call, int i);
+
+/** The input products of all steps of a recurrent layer, x W_ih^T + b_ih, by time: x [n, t, in] gives
+ * [t, n, gates hidden]. Checks all shapes, b_hh's too; biases may be NULL (recurrent.c). */
+qn_tensor *qni_recurrent_input(const char *op, int gates, qn_tensor *x, qn_tensor *w_ih,
+                               qn_tensor *w_hh, qn_tensor *b_ih, qn_tensor *b_hh);
+/** Checks what lstm and gru begin with, in[0] [t, n, gates hidden] and in[1] [gates hidden, hidden], the
+ * dtypes of all inputs, and the shape of in[lengths] (recurrent.c). */
+qn_status qni_infer_recurrent(qni_infer *call, int gates, int lengths);
+/** The state after the last step taken, of states [t, n, hidden]: `start` (NULL: zeros) if t is 0. */
+qn_tensor *qni_recurrent_last(qn_tensor *states, qn_tensor *start, bool reverse);
+/** Gives the gradient of w_hh, input i: the sum over steps of g^T times the states h before them, of which
+ * the first is `start` (NULL: zeros). g [t, n, rows], h [t, n, hidden]. */
+void qni_give_recurrent_weight(qni_backward *b, int i, qn_tensor *g, qn_tensor *h, qn_tensor *start,
+                               bool reverse);
+
 /* ---- gradients --------------------------------------------------------------------------- */
 
 /** One call on the tape. */

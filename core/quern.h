@@ -454,6 +454,43 @@ QN_API qn_tensor *qn_scatter_add(qn_tensor *x, int axis, qn_tensor *index, int64
 /** i64 [...] -> f32 [..., classes]. An index out of range is an error that names it. */
 QN_API qn_tensor *qn_one_hot(qn_tensor *index, int64_t classes);
 
+/* Sequences: batches [n, t, ...] padded to one length, with the length of each sample in `lengths`, i64 [n],
+ * 0 .. t (NULL: all t). A length out of range is an error that names it. */
+
+/** What a recurrent layer gives. */
+typedef struct qn_recurrent {
+    qn_tensor *y; /**< [n, t, hidden]: the state h after every step */
+    qn_tensor *h; /**< [n, hidden]: after the last step */
+    qn_tensor *c; /**< cell state alike, NULL for a GRU */
+} qn_recurrent;
+
+typedef struct qn_recurrent_opts {
+    qn_tensor *h0, *c0; /**< [n, hidden]: the state before the first step, default zeros */
+    qn_tensor *lengths; /**< past its length a sample's state stays as it is */
+    bool reverse;       /**< from the last step (of each sample) to the first */
+} qn_recurrent_opts;
+
+/** Long short-term memory (Hochreiter and Schmidhuber 1997; forget gates: Gers et al. 2000). x [n, t, in],
+ * w_ih [4 hidden, in], w_hh [4 hidden, hidden], b_ih and b_hh [4 hidden] or NULL, rows in the order
+ * i, f, g, o as in the field's libraries. For each step, with h and c before it:
+ *     i, f, o = sigmoid(W_ih x + b_ih + W_hh h + b_hh), g = tanh(the same with g's rows)
+ *     c' = f c + i g, h' = o tanh(c')
+ * All NULL on failure. */
+QN_API qn_recurrent qn_lstm(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *b_ih,
+                            qn_tensor *b_hh, const qn_recurrent_opts *opts);
+/** Gated recurrent units (Cho et al. 2014), alike with 3 hidden rows in the order r, z, n:
+ *     r, z = sigmoid(W_ih x + b_ih + W_hh h + b_hh), n = tanh(W_in x + b_in + r (W_hn h + b_hn))
+ *     h' = (1 - z) n + z h */
+QN_API qn_recurrent qn_gru(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *b_ih,
+                           qn_tensor *b_hh, const qn_recurrent_opts *opts);
+
+/** Mean over the steps of each sample: x [n, t, c] -> [n, c]; zeros where the length is 0. */
+QN_API qn_tensor *qn_sequence_mean(qn_tensor *x, qn_tensor *lengths);
+/** Maximum alike; NaN wins; the first of ties takes the gradient. */
+QN_API qn_tensor *qn_sequence_max(qn_tensor *x, qn_tensor *lengths);
+/** i64 [n, t] -> i64 [n]: one more than the last position that is not `padding`, 0 if there is none. */
+QN_API qn_tensor *qn_sequence_lengths(qn_tensor *index, int64_t padding);
+
 /* ======== 4. Gradients ======================================================================= */
 
 /** Asks for x's gradient: x becomes a leaf of the tape. Returns x. */

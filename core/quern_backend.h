@@ -268,6 +268,21 @@ typedef struct qn_scatter_attrs {
     int64_t extent;
 } qn_scatter_attrs;
 
+/** sequence_mean_grad, sequence_max_grad: steps of the input. */
+typedef struct qn_sequence_attrs {
+    int64_t steps;
+} qn_sequence_attrs;
+
+/** sequence_lengths: the index that stands for nothing. */
+typedef struct qn_sequence_lengths_attrs {
+    int64_t padding;
+} qn_sequence_lengths_attrs;
+
+/** lstm, gru and their gradients. */
+typedef struct qn_recurrent_attrs {
+    int32_t reverse; /**< 1: from the last step to the first */
+} qn_recurrent_attrs;
+
 /** sgd_step, adam_step, rmsprop_step, adadelta_step: what does not change from step to step. */
 typedef struct qn_optim_attrs {
     double weight_decay, momentum, dampening;

@@ -1,0 +1,99 @@
+/* gru.c: gated recurrent units, all steps in one operation. */
+#include "internal.h"
+
+extern const qni_op qni_op_gru;
+extern const qni_op qni_op_gru_grad;
+
+/* Inputs of gru and of gru_grad, by position. */
+enum { GX, W_HH, B_HH, H0, LENGTHS, INPUTS };
+enum { G_Y, GRAD_W_HH, GRAD_H0, STATES, GATES, GRAD_LENGTHS, GRAD_INPUTS };
+
+/* y [t, n, hidden], and [t, n, 4 hidden]: the gates r, z, n after their activations, and
+ * W_hn h + b_hn, which the derivative of r needs. */
+static qn_status gru_infer(qni_infer *call) {
+    qn_status status = qni_infer_recurrent(call, 3, LENGTHS);
+    if (status != QN_OK)
+        return status;
+    const qn_view *gx = &call->in[GX]->view;
+    const int64_t steps = gx->shape[0], n = gx->shape[1], hidden = call->in[W_HH]->view.shape[1];
+    if (call->in[B_HH])
+        status = qni_expect_shape(call, B_HH, QN_SHAPE(3 * hidden));
+    if (status == QN_OK && call->in[H0])
+        status = qni_expect_shape(call, H0, QN_SHAPE(n, hidden));
+    call->dtype[0] = call->dtype[1] = gx->dtype;
+    call->shape[0] = QN_SHAPE(steps, n, hidden);
+    call->shape[1] = QN_SHAPE(steps, n, 4 * hidden);
+    return status;
+}
+
+static void gru_backward(qni_backward *b) {
+    const qn_recurrent_attrs *attrs = b->attrs;
+    qn_tensor *in[GRAD_INPUTS] = {b->grad[0], b->in[W_HH], b->in[H0],
+                                  b->out[0],  b->out[1],   b->in[LENGTHS]};
+    qn_tensor *out[3];
+    if (qni_apply_all(&qni_op_gru_grad, in, GRAD_INPUTS, attrs, out) != QN_OK)
+        return;
+    qni_give_recurrent_weight(b, W_HH, out[1], b->out[0], b->in[H0], attrs->reverse);
+    if (b->in[B_HH] && b->needs[B_HH]) {
+        qn_shape shape = qni_shape_of(&b->in[B_HH]->view);
+        qni_give(b, B_HH, qni_sum_to(out[1], shape, qni_target(b, B_HH)));
+    }
+    qni_give(b, GX, out[0]);
+    if (b->in[H0])
+        qni_give(b, H0, out[2]);
+}
+
+const qni_op qni_op_gru = {
+    .name = "gru",
+    .inputs = INPUTS,
+    .outputs = 2,
+    .optional = 1u << B_HH | 1u << H0 | 1u << LENGTHS,
+    .attrs_size = sizeof(qn_recurrent_attrs),
+    .infer = gru_infer,
+    .backward = gru_backward,
+};
+
+qn_recurrent qn_gru(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *b_ih,
+                    qn_tensor *b_hh, const qn_recurrent_opts *opts) {
+    static const qn_recurrent_opts defaults = {0};
+    opts = opts ? opts : &defaults;
+    if (!x || !w_ih || !w_hh)
+        return (qn_recurrent){0};
+    if (opts->c0) {
+        qn_context_fail(x->ctx, QN_INVALID_ARGUMENT, "gru: has no cell state, c0 must be NULL");
+        return (qn_recurrent){0};
+    }
+    qn_tensor *in[INPUTS] = {qni_recurrent_input("gru", 3, x, w_ih, w_hh, b_ih, b_hh), w_hh, b_hh,
+                             opts->h0, opts->lengths};
+    const qn_recurrent_attrs attrs = {.reverse = opts->reverse};
+    qn_tensor *out[2];
+    if (qni_apply_all(&qni_op_gru, in, INPUTS, &attrs, out) != QN_OK)
+        return (qn_recurrent){0};
+    return (qn_recurrent){.y = qn_transpose(out[0], 0, 1),
+                          .h = qni_recurrent_last(out[0], opts->h0, opts->reverse)};
+}
+
+/* The gradients of gx [t, n, 3 hidden], of W_hh h + b_hh alike, and of h0 [n, hidden]. */
+static qn_status gru_grad_infer(qni_infer *call) {
+    const qn_view *states = &call->in[STATES]->view;
+    const int64_t steps = states->shape[0], n = states->shape[1], hidden = states->shape[2];
+    qn_status status = qni_expect_float(call, STATES);
+    if (status == QN_OK)
+        status = qni_expect_same_dtype(call, G_Y, STATES);
+    if (status == QN_OK)
+        status = qni_expect_shape(call, G_Y, qni_shape_of(states));
+    for (int i = 0; i < 3; i++)
+        call->dtype[i] = states->dtype;
+    call->shape[0] = call->shape[1] = QN_SHAPE(steps, n, 3 * hidden);
+    call->shape[2] = QN_SHAPE(n, hidden);
+    return status;
+}
+
+const qni_op qni_op_gru_grad = {
+    .name = "gru_grad",
+    .inputs = GRAD_INPUTS,
+    .outputs = 3,
+    .optional = 1u << GRAD_H0 | 1u << GRAD_LENGTHS,
+    .attrs_size = sizeof(qn_recurrent_attrs),
+    .infer = gru_grad_infer,
+};

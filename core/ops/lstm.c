@@ -1,0 +1,99 @@
+/* lstm.c: long short-term memory, all steps in one operation. */
+#include "internal.h"
+
+extern const qni_op qni_op_lstm;
+extern const qni_op qni_op_lstm_grad;
+
+/* Inputs of lstm and of lstm_grad, by position. */
+enum { GX, W_HH, H0, C0, LENGTHS, INPUTS };
+enum { G_Y, G_C, GRAD_W_HH, GRAD_C0, CELLS, GATES, GRAD_LENGTHS, GRAD_INPUTS };
+
+/* y and c [t, n, hidden], and the gates after their activations [t, n, 4 hidden]. */
+static qn_status lstm_infer(qni_infer *call) {
+    qn_status status = qni_infer_recurrent(call, 4, LENGTHS);
+    if (status != QN_OK)
+        return status;
+    const qn_view *gx = &call->in[GX]->view;
+    const int64_t steps = gx->shape[0], n = gx->shape[1], hidden = call->in[W_HH]->view.shape[1];
+    for (int i = H0; i <= C0 && status == QN_OK; i++)
+        if (call->in[i])
+            status = qni_expect_shape(call, i, QN_SHAPE(n, hidden));
+    for (int i = 0; i < 3; i++)
+        call->dtype[i] = gx->dtype;
+    call->shape[0] = call->shape[1] = QN_SHAPE(steps, n, hidden);
+    call->shape[2] = QN_SHAPE(steps, n, 4 * hidden);
+    return status;
+}
+
+static void lstm_backward(qni_backward *b) {
+    const qn_recurrent_attrs *attrs = b->attrs;
+    qn_tensor *in[GRAD_INPUTS] = {b->grad[0], b->grad[1], b->in[W_HH],   b->in[C0],
+                                  b->out[1],  b->out[2],  b->in[LENGTHS]};
+    qn_tensor *out[3];
+    if (qni_apply_all(&qni_op_lstm_grad, in, GRAD_INPUTS, attrs, out) != QN_OK)
+        return;
+    qni_give_recurrent_weight(b, W_HH, out[0], b->out[0], b->in[H0], attrs->reverse);
+    qni_give(b, GX, out[0]);
+    if (b->in[H0])
+        qni_give(b, H0, out[1]);
+    if (b->in[C0])
+        qni_give(b, C0, out[2]);
+}
+
+const qni_op qni_op_lstm = {
+    .name = "lstm",
+    .inputs = INPUTS,
+    .outputs = 3,
+    .optional = 1u << H0 | 1u << C0 | 1u << LENGTHS,
+    .attrs_size = sizeof(qn_recurrent_attrs),
+    .infer = lstm_infer,
+    .backward = lstm_backward,
+};
+
+qn_recurrent qn_lstm(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *b_ih,
+                     qn_tensor *b_hh, const qn_recurrent_opts *opts) {
+    static const qn_recurrent_opts defaults = {0};
+    opts = opts ? opts : &defaults;
+    if (!x || !w_ih || !w_hh)
+        return (qn_recurrent){0};
+    /* Both biases are added to the same sums. */
+    qn_tensor *bias = b_ih && b_hh ? qn_add(b_ih, b_hh) : b_ih ? b_ih : b_hh;
+    if (!bias && (b_ih || b_hh))
+        return (qn_recurrent){0};
+    qn_tensor *in[INPUTS] = {qni_recurrent_input("lstm", 4, x, w_ih, w_hh, bias, b_hh), w_hh,
+                             opts->h0, opts->c0, opts->lengths};
+    const qn_recurrent_attrs attrs = {.reverse = opts->reverse};
+    qn_tensor *out[3];
+    if (qni_apply_all(&qni_op_lstm, in, INPUTS, &attrs, out) != QN_OK)
+        return (qn_recurrent){0};
+    return (qn_recurrent){.y = qn_transpose(out[0], 0, 1),
+                          .h = qni_recurrent_last(out[0], opts->h0, opts->reverse),
+                          .c = qni_recurrent_last(out[1], opts->c0, opts->reverse)};
+}
+
+/* The gradients of gx [t, n, 4 hidden], h0 and c0 [n, hidden]. */
+static qn_status lstm_grad_infer(qni_infer *call) {
+    const qn_view *cells = &call->in[CELLS]->view;
+    const int64_t steps = cells->shape[0], n = cells->shape[1], hidden = cells->shape[2];
+    qn_status status = qni_expect_float(call, CELLS);
+    for (int i = G_Y; i <= G_C && status == QN_OK; i++)
+        if (call->in[i]) {
+            status = qni_expect_same_dtype(call, i, CELLS);
+            if (status == QN_OK)
+                status = qni_expect_shape(call, i, qni_shape_of(cells));
+        }
+    for (int i = 0; i < 3; i++)
+        call->dtype[i] = cells->dtype;
+    call->shape[0] = QN_SHAPE(steps, n, 4 * hidden);
+    call->shape[1] = call->shape[2] = QN_SHAPE(n, hidden);
+    return status;
+}
+
+const qni_op qni_op_lstm_grad = {
+    .name = "lstm_grad",
+    .inputs = GRAD_INPUTS,
+    .outputs = 3,
+    .optional = 1u << G_Y | 1u << G_C | 1u << GRAD_C0 | 1u << GRAD_LENGTHS,
+    .attrs_size = sizeof(qn_recurrent_attrs),
+    .infer = lstm_grad_infer,
+};

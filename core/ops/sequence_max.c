@@ -1,0 +1,70 @@
+/* sequence_max.c: the maximum over time, each sample over its own length. */
+#include "internal.h"
+
+extern const qni_op qni_op_sequence_max_grad;
+
+/* y [n, c], and the step of each maximum [n, c]: the number of steps where there is none. */
+static qn_status sequence_max_infer(qni_infer *call) {
+    const qn_view *x = &call->in[0]->view;
+    qn_status status = qni_expect_float(call, 0);
+    if (status == QN_OK)
+        status = qni_expect_rank(call, 0, 3);
+    if (status == QN_OK)
+        status = qni_expect_lengths(call, 1);
+    call->dtype[0] = x->dtype;
+    call->dtype[1] = QN_I64;
+    call->shape[0] = call->shape[1] = QN_SHAPE(x->shape[0], x->shape[2]);
+    return status;
+}
+
+static void sequence_max_backward(qni_backward *b) {
+    qn_sequence_attrs attrs = {.steps = b->in[0]->view.shape[1]};
+    if (b->needs[0])
+        qni_give(b, 0, qni_binary(&qni_op_sequence_max_grad, b->grad[0], b->out[1], &attrs));
+}
+
+const qni_op qni_op_sequence_max = {
+    .name = "sequence_max",
+    .inputs = 2,
+    .outputs = 2,
+    .optional = 1u << 1,
+    .infer = sequence_max_infer,
+    .backward = sequence_max_backward,
+};
+
+qn_tensor *qn_sequence_max(qn_tensor *x, qn_tensor *lengths) {
+    return qni_binary(&qni_op_sequence_max, x, lengths, NULL);
+}
+
+static qn_status sequence_max_grad_infer(qni_infer *call) {
+    const qn_view *g = &call->in[0]->view;
+    const qn_sequence_attrs *attrs = call->attrs;
+    qn_status status = qni_expect_float(call, 0);
+    if (status == QN_OK)
+        status = qni_expect_rank(call, 0, 2);
+    if (status == QN_OK)
+        status = qni_expect_dtype(call, 1, QN_I64);
+    if (status == QN_OK)
+        status = qni_expect_shape(call, 1, qni_shape_of(g));
+    call->dtype[0] = g->dtype;
+    call->shape[0] = QN_SHAPE(g->shape[0], attrs->steps, g->shape[1]);
+    return status;
+}
+
+/* Linear in g: its transpose picks the elements at the maxima. The step that stands for "none" is
+ * there in the padded u, and is zero. */
+static void sequence_max_grad_backward(qni_backward *b) {
+    if (!b->needs[0])
+        return;
+    qn_tensor *u = qn_pad(b->grad[0], (int64_t[]){0, 0, 0}, (int64_t[]){0, 1, 0}, 0);
+    qni_give(b, 0, qn_squeeze(qn_gather(u, 1, qn_unsqueeze(b->in[1], 1)), 1));
+}
+
+const qni_op qni_op_sequence_max_grad = {
+    .name = "sequence_max_grad",
+    .inputs = 2,
+    .outputs = 1,
+    .attrs_size = sizeof(qn_sequence_attrs),
+    .infer = sequence_max_grad_infer,
+    .backward = sequence_max_grad_backward,
+};
