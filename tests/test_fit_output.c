@@ -107,9 +107,18 @@ static void expect_keys(const json_t *object, const char *const *keys) {
 static const char *const epoch_keys[] = {
     "event",   "epoch", "train_loss", "test_loss", "test_accuracy", "samples_per_second",
     "seconds", NULL};
-static const char *const done_keys[] = {
-    "event",       "test_accuracy", "epochs", "seconds", "samples_per_second",
-    "peak_rss_mb", "parameters",    "device", "threads", NULL};
+static const char *const done_keys[] = {"event",
+                                        "test_accuracy",
+                                        "test_loss",
+                                        "epochs",
+                                        "best_epoch",
+                                        "seconds",
+                                        "samples_per_second",
+                                        "peak_rss_mb",
+                                        "parameters",
+                                        "device",
+                                        "threads",
+                                        NULL};
 
 static const char *event(const json_t *lines, size_t line) {
     return json_string_value(json_object_get(json_array_get(lines, line), "event"));

@@ -1,6 +1,6 @@
 /* checkpoint.c: the whole state of a run in one safetensors file.
  *
- * Tensors: "model.<name>" and "optimizer.<name>". Metadata: the settings that decide the course,
+ * Tensors: "model.<name>", "optimizer.<name>" and, where the best model is kept, "best.<name>". Metadata: the settings that decide the course,
  * the position, the random state, the loss so far and what is remembered of each epoch. Numbers
  * that must come back to the bit are hexadecimal floats. */
 #include <errno.h>
@@ -36,29 +36,33 @@ static void named_add(named *list, const char *prefix, qn_named_tensor tensor) {
     list->tensors[list->count++] = tensor;
 }
 
-/** All tensors of a module and, unless NULL, an optimizer. */
-static qn_status named_collect(const qn_module *module, const qn_optimizer *optimizer,
-                               named *list) {
+/** The model's tensors under their own names or, of the whole state, all with prefixes. */
+static qn_status named_collect(const qni_fit *fit, bool whole, named *list) {
+    const qn_module *module = fit->module;
     int model = qn_module_tensor_count(module);
-    int own = optimizer ? qn_optimizer_tensor_count(optimizer) : 0;
-    size_t count = (size_t)(model + own);
+    int own = whole ? qn_optimizer_tensor_count(fit->optimizer) : 0;
+    int best = whole && fit->best ? model : 0;
+    size_t count = (size_t)model + (size_t)own + (size_t)best;
     *list = (named){.tensors = calloc(count + 1, sizeof *list->tensors),
                     .names = calloc(count + 1, sizeof *list->names)};
     if (!list->tensors || !list->names) {
         named_free(list);
-        return qn_context_fail(qn_module_context(module), QN_OUT_OF_MEMORY,
+        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY,
                                "fit: no memory for the names of %zu tensors", count);
     }
     for (int i = 0; i < model; i++)
-        named_add(list, optimizer ? "model." : "", qn_module_tensor(module, i));
+        named_add(list, whole ? "model." : "", qn_module_tensor(module, i));
     for (int i = 0; i < own; i++)
-        named_add(list, "optimizer.", qn_optimizer_tensor(optimizer, i));
+        named_add(list, "optimizer.", qn_optimizer_tensor(fit->optimizer, i));
+    for (int i = 0; i < best; i++)
+        named_add(list, "best.",
+                  (qn_named_tensor){qn_module_tensor(module, i).name, fit->best[i], false});
     return QN_OK;
 }
 
 qn_status qni_model_save(const qni_fit *fit, const char *path) {
     named list;
-    qn_status status = named_collect(fit->module, NULL, &list);
+    qn_status status = named_collect(fit, false, &list);
     if (status)
         return status;
     status = qn_tensors_write(fit->ctx, path, list.tensors, list.count, fit->opts.settings,
@@ -121,7 +125,7 @@ static qn_status write_file(qni_fit *fit, const named *list, const qni_pairs *pa
 
 qn_status qni_checkpoint_save(qni_fit *fit) {
     named list;
-    qn_status status = named_collect(fit->module, fit->optimizer, &list);
+    qn_status status = named_collect(fit, true, &list);
     if (status)
         return status;
     qni_pairs pairs = {0};
@@ -252,7 +256,7 @@ static void read_state(reader *r) {
 static void read_tensors(reader *r) {
     named list;
     if (!r->status)
-        r->status = named_collect(r->fit->module, r->fit->optimizer, &list);
+        r->status = named_collect(r->fit, true, &list);
     if (r->status)
         return;
     if (qn_tensor_file_count(r->file) != list.count)

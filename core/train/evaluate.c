@@ -33,7 +33,9 @@ qn_status qni_each_batch(qn_module *module, qn_dataset *dataset, int64_t batch_s
     qn_context *ctx = qn_module_context(module);
     if (batch_size <= 0)
         batch_size = DEFAULT_BATCH;
-    qn_loader *loader = qn_loader_new(dataset, &(qn_loader_opts){.batch_size = batch_size});
+    qn_loader *loader =
+        qn_loader_new(dataset, &(qn_loader_opts){.batch_size = batch_size,
+                                                 .length_multiple = QNI_LENGTH_MULTIPLE});
     if (!loader)
         return qn_context_error(ctx, NULL);
     bool training = qn_module_is_training(module);
@@ -59,6 +61,11 @@ static qn_context *common_context(qn_module *module, qn_dataset *dataset, const 
         return NULL;
     }
     return ctx;
+}
+
+bool qni_has_classes(const qn_dataset *dataset) {
+    const qn_dataset_desc *info = qn_dataset_info(dataset);
+    return info->classes > 0 && info->y_dtype == QN_I64;
 }
 
 /* ---- loss and accuracy --------------------------------------------------------------------- */
@@ -91,7 +98,7 @@ qn_metrics qn_evaluate(qn_module *module, qn_dataset *dataset, qn_loss_fn loss,
         return metrics;
     double started = qni_now();
     evaluation sums = {.loss = loss ? loss : qn_cross_entropy,
-                       .classes = qn_dataset_info(dataset)->classes > 0,
+                       .classes = qni_has_classes(dataset),
                        .loss_sum = qn_keep(qn_zeros(ctx, QN_F64, QN_SCALAR)),
                        .right = qn_keep(qn_zeros(ctx, QN_F64, QN_SCALAR))};
     if (sums.loss_sum && sums.right &&

@@ -22,7 +22,7 @@ static void fill_defaults(qn_fit_opts *opts) {
 }
 
 /** The first reason why a run cannot be, or QN_OK. */
-static qn_status check(const qn_module *module, const qn_dataset *train, const qn_dataset *test) {
+static qn_status check(const qn_module *module, const qn_dataset *train, const qn_fit_opts *opts) {
     qn_context *ctx = module ? qn_module_context(module) : train ? qn_dataset_context(train) : NULL;
     if (!ctx)
         return QN_INVALID_ARGUMENT;
@@ -30,7 +30,8 @@ static qn_status check(const qn_module *module, const qn_dataset *train, const q
     if (status)
         return status;
     if (!module || !train || qn_dataset_context(train) != ctx ||
-        (test && qn_dataset_context(test) != ctx))
+        (opts->validation && qn_dataset_context(opts->validation) != ctx) ||
+        (opts->test && qn_dataset_context(opts->test) != ctx))
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT,
                                "fit: needs a module and datasets of one context");
     if (qn_dataset_info(train)->count == 0)
@@ -43,10 +44,12 @@ static qn_status check(const qn_module *module, const qn_dataset *train, const q
 static qn_status prepare(qni_fit *fit) {
     const qn_fit_opts *opts = &fit->opts;
     fit->optimizer = qn_optimizer_new(fit->module, opts->optimizer);
-    fit->loader = qn_loader_new(fit->train, &(qn_loader_opts){.batch_size = opts->batch_size,
-                                                              .shuffle = true,
-                                                              .seed = opts->seed,
-                                                              .augment = opts->augment});
+    fit->loader =
+        qn_loader_new(fit->train, &(qn_loader_opts){.batch_size = opts->batch_size,
+                                                    .shuffle = true,
+                                                    .seed = opts->seed,
+                                                    .augment = opts->augment,
+                                                    .length_multiple = QNI_LENGTH_MULTIPLE});
     if (!fit->optimizer || !fit->loader)
         return qn_context_error(fit->ctx, NULL);
     fit->batches = qn_loader_batches(fit->loader);
@@ -56,15 +59,20 @@ static qn_status prepare(qni_fit *fit) {
     if (!fit->epochs)
         return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: no memory for %d epochs",
                                opts->epochs);
-    return qn_context_error(fit->ctx, NULL);
+    qn_status status = qn_context_error(fit->ctx, NULL);
+    return !status && opts->restore_best ? qni_best_open(fit) : status;
 }
 
 /** The first reason why the options cannot be followed, or QN_OK. */
 static qn_status check_options(const qni_fit *fit) {
     const qn_fit_opts *opts = &fit->opts;
-    if (!opts->validation && (opts->save_best || opts->early_stop > 0))
+    const char *needs = opts->save_best        ? "save_best"
+                        : opts->restore_best   ? "restore_best"
+                        : opts->early_stop > 0 ? "early_stop"
+                                               : NULL;
+    if (!opts->validation && needs)
         return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT, "fit: %s needs validation data",
-                               opts->save_best ? "save_best" : "early_stop");
+                               needs);
     for (int i = 0; i < opts->settings_count; i++)
         if (!opts->settings || !opts->settings[i].key || !opts->settings[i].value)
             return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT,
@@ -108,6 +116,8 @@ static void release(qni_fit *fit) {
     qn_scheduler_free(fit->scheduler);
     qn_optimizer_free(fit->optimizer);
     qn_tensor_free(fit->loss_sum);
+    qni_best_close(fit);
+    qni_report_close(fit);
     free(fit->epochs);
     if (fit->log)
         fclose(fit->log);
@@ -184,19 +194,6 @@ static qn_status train_batches(qni_fit *fit) {
 
 /* ---- an epoch ------------------------------------------------------------------------------ */
 
-/** Position of the best of the epochs so far: by accuracy where that is known, else by loss. */
-static int best_epoch(const qni_fit *fit) {
-    int best = 0;
-    for (int i = 1; i < fit->epoch_count; i++) {
-        const qni_epoch *a = &fit->epochs[i], *b = &fit->epochs[best];
-        bool better = isnan(a->test_accuracy) ? a->test_loss < b->test_loss
-                                              : a->test_accuracy > b->test_accuracy;
-        if (better)
-            best = i;
-    }
-    return best;
-}
-
 /** Whether the validation loss has not improved for opts.early_stop epochs. */
 static bool stalled(const qni_fit *fit) {
     int best = 0;
@@ -209,8 +206,11 @@ static bool stalled(const qni_fit *fit) {
 /** Everything that is told and saved of an epoch that has ended. */
 static qn_status tell_epoch(qni_fit *fit) {
     qn_status status = QN_OK;
-    if (fit->opts.save_best && best_epoch(fit) == fit->epoch_count - 1)
+    bool best = qni_best_epoch(fit) == fit->epoch_count - 1;
+    if (best && fit->opts.save_best)
         status = qni_model_save(fit, fit->opts.save_best);
+    if (!status && best && fit->best)
+        status = qni_best_keep(fit);
     if (!status)
         status = qni_log_epoch(fit, fit->epoch_count);
     if (!status && fit->opts.checkpoint)
@@ -279,40 +279,75 @@ static double median_speed(const qni_fit *fit) {
     return (ranked_speed(fit, (count - 1) / 2) + ranked_speed(fit, count / 2)) / 2;
 }
 
+/** What an epoch found out about the validation set. */
+static qn_metrics validated(const qni_fit *fit, int epoch) {
+    qn_metrics metrics = {.loss = NAN, .accuracy = NAN};
+    if (!fit->opts.validation)
+        return metrics;
+    const qni_epoch *record = &fit->epochs[epoch];
+    return (qn_metrics){.loss = record->test_loss,
+                        .accuracy = record->test_accuracy,
+                        .samples = qn_dataset_info(fit->opts.validation)->count};
+}
+
 static qn_fit_result summary(const qni_fit *fit) {
+    const qn_metrics unknown = {.loss = NAN, .accuracy = NAN};
     qn_fit_result result = {.epochs = fit->epoch_count,
                             .train_loss = NAN,
-                            .validation = {.loss = NAN, .accuracy = NAN},
+                            .validation = unknown,
+                            .test = unknown,
                             .best_accuracy = NAN,
                             .seconds = fit->earlier + qni_now() - fit->started,
                             .samples_per_second = median_speed(fit),
                             .interrupted = fit->interrupted};
     if (fit->epoch_count == 0)
         return result;
-    const qni_epoch *last = &fit->epochs[fit->epoch_count - 1];
-    result.train_loss = last->train_loss;
-    result.best_epoch = best_epoch(fit) + 1;
-    result.best_accuracy = fit->epochs[result.best_epoch - 1].test_accuracy;
-    if (fit->opts.validation)
-        result.validation = (qn_metrics){.loss = last->test_loss,
-                                         .accuracy = last->test_accuracy,
-                                         .samples = qn_dataset_info(fit->opts.validation)->count};
+    const int last = fit->epoch_count - 1, best = qni_best_epoch(fit);
+    result.train_loss = fit->epochs[last].train_loss;
+    result.best_epoch = best + 1;
+    result.best_accuracy = fit->epochs[best].test_accuracy;
+    result.validation = validated(fit, fit->best && !fit->interrupted ? best : last);
+    if (!fit->opts.test)
+        result.test = result.validation;
     return result;
 }
 
-/** Saves the model and ends log and report; `status` is what the training came to. */
+/** What comes after the last epoch: the best model, the test set, the program's own measures. */
+static qn_status finish(qni_fit *fit, qn_fit_result *result) {
+    const qn_fit_opts *opts = &fit->opts;
+    qn_status status = fit->best ? qni_best_restore(fit) : QN_OK;
+    if (!status && opts->save)
+        status = qni_model_save(fit, opts->save);
+    if (!status && opts->test) {
+        result->test = qn_evaluate(fit->module, opts->test, opts->loss, opts->eval_batch_size);
+        status = qn_context_error(fit->ctx, NULL);
+    }
+    if (opts->result)
+        *opts->result = *result;
+    if (!status)
+        status = qni_report_open(fit);
+    if (!status && opts->finish)
+        status = opts->finish(fit->report, opts->finish_data);
+    if (status)
+        return qn_context_fail(fit->ctx, status, "fit: the end failed: %s",
+                               qn_status_string(status));
+    return opts->report ? qni_report_write(fit, result) : QN_OK;
+}
+
+/** Ends a run with its files; `status` is what the training came to. */
 static qn_status end(qni_fit *fit, qn_status status) {
     qn_fit_result result = summary(fit);
-    if (!status && fit->interrupted)
-        qni_progress_interrupted(fit);
-    if (!status && fit->opts.save)
-        status = qni_model_save(fit, fit->opts.save);
-    if (!status && fit->opts.report && !fit->interrupted)
-        status = qni_report_write(fit, &result);
-    if (!status)
-        status = qni_log_end(fit, &result);
     if (fit->opts.result)
         *fit->opts.result = result;
+    if (!status && fit->interrupted) {
+        qni_progress_interrupted(fit);
+        if (fit->opts.save)
+            status = qni_model_save(fit, fit->opts.save);
+    } else if (!status) {
+        status = finish(fit, &result);
+    }
+    if (!status)
+        status = qni_log_end(fit, &result);
     return status ? status : fit->interrupted ? QN_INTERRUPTED : QN_OK;
 }
 
@@ -320,7 +355,7 @@ qn_status qn_fit(qn_module *module, qn_dataset *train_set, const qn_fit_opts *op
     qni_fit fit = {.module = module, .train = train_set};
     if (opts)
         fit.opts = *opts;
-    qn_status status = check(module, train_set, fit.opts.validation);
+    qn_status status = check(module, train_set, &fit.opts);
     if (status)
         return status;
     fit.ctx = qn_module_context(module);

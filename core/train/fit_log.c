@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "train.h"
+#include "report.h"
 
 /** A number; null where it is not known. */
 static json_t *number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
@@ -39,16 +39,22 @@ static json_t *settings(const qni_fit *fit) {
     return object;
 }
 
+/** Samples of a dataset, 0 without one. */
+static json_int_t samples(const qn_dataset *dataset) {
+    return dataset ? (json_int_t)qn_dataset_info(dataset)->count : 0;
+}
+
 static qn_status log_start(qni_fit *fit) {
-    const qn_dataset *test = fit->opts.validation;
+    const qn_dataset *validation = fit->opts.validation;
+    const qn_dataset *test = fit->opts.test ? fit->opts.test : validation;
     return write_line(
-        fit, json_pack("{s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:i, s:o}", "event", "start",
-                       "version", qn_version(), "device", qn_context_device(fit->ctx), "threads",
-                       qn_context_threads(fit->ctx), "epochs", fit->opts.epochs, "parameters",
-                       (json_int_t)qn_module_parameter_count(fit->module), "train_samples",
-                       (json_int_t)qn_dataset_info(fit->train)->count, "test_samples",
-                       (json_int_t)(test ? qn_dataset_info(test)->count : 0), "resumed_epochs",
-                       fit->first_epoch, "settings", settings(fit)));
+        fit,
+        json_pack("{s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:i, s:o}", "event", "start",
+                  "version", qn_version(), "device", qn_context_device(fit->ctx), "threads",
+                  qn_context_threads(fit->ctx), "epochs", fit->opts.epochs, "parameters",
+                  (json_int_t)qn_module_parameter_count(fit->module), "train_samples",
+                  samples(fit->train), "validation_samples", samples(validation), "test_samples",
+                  samples(test), "resumed_epochs", fit->first_epoch, "settings", settings(fit)));
 }
 
 qn_status qni_log_begin(qni_fit *fit) {
@@ -76,17 +82,30 @@ qn_status qni_log_epoch(qni_fit *fit, int epoch) {
                                      number(record->seconds)));
 }
 
+/** The last line of a run that ended; NULL when memory is out. */
+static json_t *done_line(const qni_fit *fit, const qn_fit_result *result) {
+    json_t *line = json_pack(
+        "{s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:I, s:s, s:i}", "event", "done", "test_accuracy",
+        number(result->test.accuracy), "test_loss", number(result->test.loss), "epochs",
+        result->epochs, "best_epoch", result->best_epoch, "seconds", number(result->seconds),
+        "samples_per_second", number(result->samples_per_second), "peak_rss_mb",
+        number(qni_peak_rss_mb()), "parameters", (json_int_t)qn_module_parameter_count(fit->module),
+        "device", qn_context_device(fit->ctx), "threads", qn_context_threads(fit->ctx));
+    const qn_report *own = fit->report;
+    bool failed = !line;
+    for (int i = 0; i < own->number_count && !failed; i++)
+        failed = json_object_set_new(line, own->numbers[i].key, number(own->numbers[i].value));
+    if (!failed)
+        return line;
+    json_decref(line);
+    return NULL;
+}
+
 qn_status qni_log_end(qni_fit *fit, const qn_fit_result *result) {
     if (!fit->log)
         return QN_OK;
     if (result->interrupted)
         return write_line(fit, json_pack("{s:s, s:i, s:I}", "event", "interrupted", "epoch",
                                          fit->epoch_count + 1, "batch", (json_int_t)fit->batch));
-    return write_line(
-        fit, json_pack("{s:s, s:o, s:i, s:o, s:o, s:o, s:I, s:s, s:i}", "event", "done",
-                       "test_accuracy", number(result->validation.accuracy), "epochs",
-                       result->epochs, "seconds", number(result->seconds), "samples_per_second",
-                       number(result->samples_per_second), "peak_rss_mb", number(qni_peak_rss_mb()),
-                       "parameters", (json_int_t)qn_module_parameter_count(fit->module), "device",
-                       qn_context_device(fit->ctx), "threads", qn_context_threads(fit->ctx)));
+    return write_line(fit, done_line(fit, result));
 }

@@ -105,14 +105,15 @@ void qni_progress_epoch(qni_fit *fit) {
     if (!p->active)
         return;
     const qni_epoch *epoch = &fit->epochs[fit->epoch_count - 1];
+    const char *name = qni_validation_name(fit);
     char seconds[24];
     qni_progress_clear(fit);
     fprintf(stderr, "epoch %d/%d  train loss %.4f", fit->epoch_count, fit->opts.epochs,
             epoch->train_loss);
     if (isfinite(epoch->test_loss))
-        fprintf(stderr, "  test loss %.4f", epoch->test_loss);
+        fprintf(stderr, "  %s loss %.4f", name, epoch->test_loss);
     if (isfinite(epoch->test_accuracy))
-        fprintf(stderr, "  test accuracy %s%.2f %%%s", p->colour ? BOLD : "",
+        fprintf(stderr, "  %s accuracy %s%.2f %%%s", name, p->colour ? BOLD : "",
                 100 * epoch->test_accuracy, p->colour ? PLAIN : "");
     fprintf(stderr, "  %.0f samples/s  %s\n", epoch->samples_per_second,
             qni_clock_text(epoch->seconds, seconds));

@@ -36,23 +36,42 @@ void qni_html_class(FILE *out, const qn_dataset_desc *info, int64_t class_index)
         fprintf(out, "%lld", (long long)class_index);
 }
 
+const char *qni_validation_name(const qni_fit *fit) {
+    return fit->opts.test ? "validation" : "test";
+}
+
 /* ---- what stands at the top ---------------------------------------------------------------- */
 
 static void write_tile(FILE *out, const char *value, const char *label) {
     fprintf(out, "<div class=\"tile\"><b>%s</b><span>%s</span></div>\n", value, label);
 }
 
+/** One tile for each number of the program, under its key with spaces. */
+static void write_own_tiles(FILE *out, const qn_report *own) {
+    for (int i = 0; i < own->number_count; i++) {
+        if (!isfinite(own->numbers[i].value))
+            continue;
+        char value[32], label[sizeof own->numbers[i].key];
+        snprintf(value, sizeof value, "%.5g", own->numbers[i].value);
+        snprintf(label, sizeof label, "%s", own->numbers[i].key);
+        for (char *c = label; *c; c++)
+            *c = *c == '_' ? ' ' : *c;
+        write_tile(out, value, label);
+    }
+}
+
 static void write_tiles(FILE *out, const qni_fit *fit, const qn_fit_result *result) {
     char text[32];
     fputs("<section class=\"tiles\">\n", out);
-    if (isfinite(result->validation.accuracy)) {
-        snprintf(text, sizeof text, "%.2f&#8239;%%", 100 * result->validation.accuracy);
+    if (isfinite(result->test.accuracy)) {
+        snprintf(text, sizeof text, "%.2f&#8239;%%", 100 * result->test.accuracy);
         write_tile(out, text, "test accuracy");
     }
-    if (isfinite(result->validation.loss)) {
-        snprintf(text, sizeof text, "%.4f", result->validation.loss);
+    if (isfinite(result->test.loss)) {
+        snprintf(text, sizeof text, "%.4f", result->test.loss);
         write_tile(out, text, "test loss");
     }
+    write_own_tiles(out, fit->report);
     snprintf(text, sizeof text, "%.4f", result->train_loss);
     write_tile(out, text, "train loss, last epoch");
     write_tile(out, qni_clock_text(result->seconds, text), "training time");
@@ -86,18 +105,24 @@ static void write_number_cell(FILE *out, double value, int digits) {
 }
 
 static void write_epochs(FILE *out, const qni_fit *fit) {
-    fputs(
-        "<section><h2>Epochs</h2>\n<div class=\"scroll\"><table "
-        "class=\"numbers\"><tr><th>epoch</th>"
-        "<th>train loss</th><th>test loss</th><th>test accuracy %</th><th>learning rate at end</th>"
-        "<th>samples/s</th><th>seconds</th></tr>\n",
-        out);
+    const char *name = qni_validation_name(fit);
+    bool accuracy = fit->opts.validation && qni_has_classes(fit->opts.validation);
+    fputs("<section><h2>Epochs</h2>\n<div class=\"scroll\"><table class=\"numbers\"><tr>"
+          "<th>epoch</th><th>train loss</th>",
+          out);
+    if (fit->opts.validation)
+        fprintf(out, "<th>%s loss</th>", name);
+    if (accuracy)
+        fprintf(out, "<th>%s accuracy %%</th>", name);
+    fputs("<th>learning rate at end</th><th>samples/s</th><th>seconds</th></tr>\n", out);
     for (int i = 0; i < fit->epoch_count; i++) {
         const qni_epoch *epoch = &fit->epochs[i];
         fprintf(out, "<tr><td>%d</td>", i + 1);
         write_number_cell(out, epoch->train_loss, 4);
-        write_number_cell(out, epoch->test_loss, 4);
-        write_number_cell(out, 100 * epoch->test_accuracy, 2);
+        if (fit->opts.validation)
+            write_number_cell(out, epoch->test_loss, 4);
+        if (accuracy)
+            write_number_cell(out, 100 * epoch->test_accuracy, 2);
         fprintf(out, "<td>%.3g</td>", epoch->lr);
         write_number_cell(out, epoch->samples_per_second, 0);
         write_number_cell(out, epoch->seconds, 1);
@@ -118,7 +143,10 @@ static void write_settings(FILE *out, const qni_fit *fit, const qni_pairs *setti
     fputs("<section><h2>Settings</h2>\n<table class=\"facts\">\n", out);
     write_row(out, "training data", qn_dataset_info(fit->train)->name);
     if (fit->opts.validation)
-        write_row(out, "test data", qn_dataset_info(fit->opts.validation)->name);
+        write_row(out, fit->opts.test ? "validation data" : "test data",
+                  qn_dataset_info(fit->opts.validation)->name);
+    if (fit->opts.test)
+        write_row(out, "test data", qn_dataset_info(fit->opts.test)->name);
     for (int i = 0; i < fit->opts.settings_count; i++)
         write_row(out, fit->opts.settings[i].key, fit->opts.settings[i].value);
     for (int i = 0; i < settings->count; i++)
@@ -158,6 +186,11 @@ static void write_model(FILE *out, const qn_module *module) {
 
 /* ---- the file ------------------------------------------------------------------------------ */
 
+/** The dataset whose samples are looked at one by one; NULL where there is none. */
+static qn_dataset *inspected(const qni_fit *fit) {
+    return fit->opts.test ? fit->opts.test : fit->opts.validation;
+}
+
 static qn_status write_page(FILE *out, qni_fit *fit, const qn_fit_result *result,
                             const qni_inspection *found) {
     qni_pairs settings = {0}, machine = {0};
@@ -169,11 +202,14 @@ static qn_status write_page(FILE *out, qni_fit *fit, const qn_fit_result *result
     qni_report_head(out, fit->opts.title ? fit->opts.title : "Training run");
     write_heading(out, fit, result);
     write_tiles(out, fit, result);
-    qni_report_charts(out, fit);
+    if (!status)
+        status = qni_report_curves(out, fit);
     if (!status && found->confusion) {
-        qni_report_confusion(out, qn_dataset_info(fit->opts.validation), found);
-        status = qni_report_mistakes(out, fit->opts.validation, found);
+        qni_report_confusion(out, qn_dataset_info(inspected(fit)), found);
+        status = qni_report_mistakes(out, inspected(fit), found);
     }
+    if (!status)
+        status = qni_report_sections(out, fit->report);
     write_epochs(out, fit);
     fputs("<div class=\"columns\">\n", out);
     write_settings(out, fit, &settings);
@@ -207,7 +243,7 @@ static qn_status write_file(qni_fit *fit, const qn_fit_result *result, const qni
 qn_status qni_report_write(qni_fit *fit, const qn_fit_result *result) {
     static const char suffix[] = ".part";
     qni_inspection found = {0};
-    qn_status status = fit->opts.validation ? qni_inspect(fit, &found) : QN_OK;
+    qn_status status = inspected(fit) ? qni_inspect(fit, inspected(fit), &found) : QN_OK;
     size_t size = strlen(fit->opts.report) + sizeof suffix;
     char *aside = malloc(size);
     if (!status && !aside)

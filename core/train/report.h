@@ -26,9 +26,33 @@ typedef struct qni_inspection {
     int worst_count;
 } qni_inspection;
 
-/** Fills the inspection of the validation set; leaves it empty where targets are not one class a
- * sample. Free confusion. */
-qn_status qni_inspect(qni_fit *fit, qni_inspection *out);
+/** Fills the inspection of a dataset; leaves it empty where targets are not one class a sample. Free
+ * confusion. */
+qn_status qni_inspect(qni_fit *fit, qn_dataset *dataset, qni_inspection *out);
+
+typedef struct qni_number {
+    char key[64];
+    double value;
+} qni_number;
+
+/** What stands open in the sections of a program. */
+typedef enum qni_report_part {
+    QNI_REPORT_NOTHING,
+    QNI_REPORT_SECTION,
+    QNI_REPORT_TABLE,
+    QNI_REPORT_CHARTS
+} qni_report_part;
+
+/** What the program added to the end of its run. */
+struct qn_report {
+    qn_context *ctx;
+    qni_number *numbers;
+    int number_count;
+    FILE *out; /**< to `page`, in memory: the sections */
+    char *page;
+    size_t size;
+    qni_report_part open;
+};
 
 /** Writes text with &, <, > and quotes escaped. */
 void qni_html_text(FILE *out, const char *text);
@@ -37,11 +61,16 @@ void qni_html_class(FILE *out, const qn_dataset_desc *info, int64_t class_index)
 
 /** Writes style sheet and page head. */
 void qni_report_head(FILE *out, const char *title);
-/** Writes the charts of loss and accuracy. */
-void qni_report_charts(FILE *out, const qni_fit *fit);
+/** Writes the charts of loss and accuracy over the epochs. */
+qn_status qni_report_curves(FILE *out, const qni_fit *fit);
+/** Writes a chart as inline SVG; nothing where no value is finite. */
+void qni_chart_write(FILE *out, const qn_chart *chart);
+/** Writes the program's sections. */
+qn_status qni_report_sections(FILE *out, qn_report *report);
 /** Writes confusion matrix and per-class table. */
 void qni_report_confusion(FILE *out, const qn_dataset_desc *info, const qni_inspection *found);
-/** Writes the gallery of mistakes, for datasets of images. */
+/** Writes the worst mistakes: of datasets with words for their samples as a table, of images as a
+ * gallery. */
 qn_status qni_report_mistakes(FILE *out, const qn_dataset *dataset, const qni_inspection *found);
 
 #endif

@@ -1,4 +1,4 @@
-/* report_chart.c: line charts of a run as inline SVG. */
+/* report_chart.c: line charts with a band as inline SVG. */
 #include <math.h>
 
 #include "report.h"
@@ -11,25 +11,25 @@
 #define TOP 14
 #define BOTTOM 40
 
-/** One line of a chart: a number of each epoch. */
-typedef struct series {
-    const char *name, *style; /* style: a class of the sheet */
-    double (*value)(const qni_epoch *epoch);
-} series;
+/** Most points that are drawn as dots, and most that are named: by a number, by a name. */
+#define MOST_DOTS 60
+#define MOST_NUMBERS 12
+#define MOST_NAMES 4
 
-typedef struct chart {
-    const char *title;
-    const series *lines;
-    int line_count;
-    const qni_epoch *epochs;
-    int epoch_count;
-    double low, high, step; /* of the vertical axis */
-    int digits;             /* of its labels, after the point */
-} chart;
+/** A chart with its vertical axis. */
+typedef struct drawing {
+    FILE *out;
+    const qn_chart *chart;
+    int lines;
+    double low, high, step;
+    int digits; /* of its labels, after the point */
+} drawing;
 
-static double train_loss(const qni_epoch *epoch) { return epoch->train_loss; }
-static double test_loss(const qni_epoch *epoch) { return epoch->test_loss; }
-static double test_accuracy(const qni_epoch *epoch) { return 100 * epoch->test_accuracy; }
+/** The style sheet's class for a line: the second is for what the chart is about. */
+static const char *style_of(const drawing *d, int line) {
+    static const char *const styles[QN_CHART_LINES] = {"first", "second", "third"};
+    return styles[d->lines == 1 ? 1 : line];
+}
 
 /** The distance between grid lines: 1, 2 or 5 times a power of ten, about five lines in all. */
 static double grid_step(double range) {
@@ -37,102 +37,155 @@ static double grid_step(double range) {
     return power * (times <= 1 ? 1 : times <= 2 ? 2 : times <= 5 ? 5 : 10);
 }
 
+static void widen(drawing *d, const double *values) {
+    for (int i = 0; values && i < d->chart->count; i++)
+        if (isfinite(values[i])) {
+            d->low = fmin(d->low, values[i]);
+            d->high = fmax(d->high, values[i]);
+        }
+}
+
 /** Sets the vertical axis to cover every known value, rounded out to grid lines. False where
  * nothing is known. */
-static bool fit_axis(chart *c) {
-    double low = INFINITY, high = -INFINITY;
-    for (int line = 0; line < c->line_count; line++)
-        for (int i = 0; i < c->epoch_count; i++) {
-            double value = c->lines[line].value(&c->epochs[i]);
-            if (isfinite(value)) {
-                low = fmin(low, value);
-                high = fmax(high, value);
-            }
-        }
-    if (low > high)
+static bool fit_axis(drawing *d) {
+    d->low = INFINITY;
+    d->high = -INFINITY;
+    for (int line = 0; line < d->lines; line++)
+        widen(d, d->chart->lines[line].values);
+    widen(d, d->chart->low);
+    widen(d, d->chart->high);
+    if (d->low > d->high)
         return false;
-    double range = high - low;
-    if (range < 1e-6 * fabs(high) || range == 0)
-        range = fabs(high) > 0 ? 0.1 * fabs(high) : 1;
-    c->step = grid_step(range);
-    c->low = floor(low / c->step) * c->step;
-    c->high = ceil(high / c->step) * c->step;
-    if (c->high <= c->low)
-        c->high = c->low + c->step;
-    c->digits = (int)fmax(0, ceil(-log10(c->step) - 1e-9));
+    double range = d->high - d->low;
+    if (range < 1e-6 * fabs(d->high) || range == 0)
+        range = fabs(d->high) > 0 ? 0.1 * fabs(d->high) : 1;
+    d->step = grid_step(range);
+    d->low = floor(d->low / d->step) * d->step;
+    d->high = ceil(d->high / d->step) * d->step;
+    if (d->high <= d->low)
+        d->high = d->low + d->step;
+    d->digits = (int)fmax(0, ceil(-log10(d->step) - 1e-9));
     return true;
 }
 
-static double x_of(const chart *c, int epoch) {
+static double x_of(const drawing *d, int point) {
     double span = WIDTH - LEFT - RIGHT;
-    return c->epoch_count > 1 ? LEFT + span * epoch / (c->epoch_count - 1) : LEFT + span / 2;
+    int count = d->chart->count;
+    return count > 1 ? LEFT + span * point / (count - 1) : LEFT + span / 2;
 }
 
-static double y_of(const chart *c, double value) {
-    return TOP + (HEIGHT - TOP - BOTTOM) * (c->high - value) / (c->high - c->low);
+static double y_of(const drawing *d, double value) {
+    return TOP + (HEIGHT - TOP - BOTTOM) * (d->high - value) / (d->high - d->low);
 }
 
-static void write_axes(FILE *out, const chart *c) {
-    int lines = (int)lround((c->high - c->low) / c->step);
+/* ---- axes ------------------------------------------------------------------------------------ */
+
+static void write_grid(const drawing *d) {
+    int lines = (int)lround((d->high - d->low) / d->step);
     for (int i = 0; i <= lines; i++) {
-        double value = c->low + i * c->step, y = y_of(c, value);
-        fprintf(out,
+        double value = d->low + i * d->step, y = y_of(d, value);
+        fprintf(d->out,
                 "<line class=\"%s\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/>"
                 "<text class=\"tick\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">%.*f</text>\n",
-                i ? "grid" : "axis", LEFT, WIDTH - RIGHT, y, y, LEFT - 8, y + 4, c->digits, value);
-    }
-    int every = 1 + (c->epoch_count - 1) / 12;
-    for (int i = 0; i < c->epoch_count; i++)
-        if ((i + 1) % every == 0 || c->epoch_count == 1)
-            fprintf(out,
-                    "<text class=\"tick\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">%d</text>\n",
-                    x_of(c, i), HEIGHT - BOTTOM + 18, i + 1);
-    fprintf(out, "<text class=\"tick\" text-anchor=\"middle\" x=\"%d\" y=\"%d\">epoch</text>\n",
-            (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4);
-}
-
-static void write_line(FILE *out, const chart *c, const series *line) {
-    fprintf(out, "<polyline class=\"line %s\" points=\"", line->style);
-    for (int i = 0; i < c->epoch_count; i++) {
-        double value = line->value(&c->epochs[i]);
-        if (isfinite(value))
-            fprintf(out, "%.1f,%.1f ", x_of(c, i), y_of(c, value));
-    }
-    fputs("\"/>\n", out);
-    for (int i = 0; i < c->epoch_count; i++) {
-        double value = line->value(&c->epochs[i]);
-        if (isfinite(value))
-            fprintf(out,
-                    "<circle class=\"dot %s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"><title>epoch %d: %s "
-                    "%.*f</title></circle>\n",
-                    line->style, x_of(c, i), y_of(c, value), i + 1, line->name, c->digits + 2,
-                    value);
+                i ? "grid" : "axis", LEFT, WIDTH - RIGHT, y, y, LEFT - 8, y + 4, d->digits, value);
     }
 }
 
-static void write_chart(FILE *out, chart *c) {
-    if (!fit_axis(c))
+static void write_point_name(const drawing *d, int point) {
+    if (d->chart->points)
+        qni_html_text(d->out, d->chart->points[point]);
+    else
+        fprintf(d->out, "%d", point + 1);
+}
+
+static void write_points(const drawing *d) {
+    const int count = d->chart->count, most = d->chart->points ? MOST_NAMES : MOST_NUMBERS;
+    const int every = 1 + (count - 1) / most;
+    for (int i = 0; i < count; i++)
+        if ((i + 1) % every == 0 || count == 1) {
+            fprintf(d->out, "<text class=\"tick\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">",
+                    x_of(d, i), HEIGHT - BOTTOM + 18);
+            write_point_name(d, i);
+            fputs("</text>\n", d->out);
+        }
+    if (!d->chart->axis)
         return;
-    fprintf(out, "<figure class=\"chart\"><figcaption>%s", c->title);
-    for (int i = 0; i < c->line_count && c->line_count > 1; i++)
-        fprintf(out, "<span class=\"key\"><i class=\"%s\"></i>%s</span>", c->lines[i].style,
-                c->lines[i].name);
-    fprintf(out, "</figcaption>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\">\n",
-            WIDTH, HEIGHT, c->title);
-    write_axes(out, c);
-    for (int i = 0; i < c->line_count; i++)
-        write_line(out, c, &c->lines[i]);
-    fputs("</svg></figure>\n", out);
+    fprintf(d->out, "<text class=\"tick\" text-anchor=\"middle\" x=\"%d\" y=\"%d\">",
+            (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 4);
+    qni_html_text(d->out, d->chart->axis);
+    fputs("</text>\n", d->out);
 }
 
-void qni_report_charts(FILE *out, const qni_fit *fit) {
-    static const series losses[] = {{"train", "first", train_loss}, {"test", "second", test_loss}};
-    static const series accuracies[] = {{"test accuracy", "second", test_accuracy}};
-    int known = fit->opts.validation ? 2 : 1;
-    chart loss = {"Loss", losses, known, fit->epochs, fit->epoch_count, 0, 0, 0, 0};
-    chart accuracy = {"Test accuracy, %", accuracies, 1, fit->epochs, fit->epoch_count, 0, 0, 0, 0};
-    fputs("<section class=\"charts\">\n", out);
-    write_chart(out, &loss);
-    write_chart(out, &accuracy);
-    fputs("</section>\n", out);
+/* ---- lines and the band ------------------------------------------------------------------------ */
+
+static void write_corner(const drawing *d, int point, double value) {
+    if (isfinite(value))
+        fprintf(d->out, "%.1f,%.1f ", x_of(d, point), y_of(d, value));
+}
+
+/** Along the lower limit and back along the upper one. */
+static void write_band(const drawing *d) {
+    const qn_chart *chart = d->chart;
+    if (!chart->low || !chart->high)
+        return;
+    fputs("<polygon class=\"band\" points=\"", d->out);
+    for (int i = 0; i < chart->count; i++)
+        write_corner(d, i, chart->low[i]);
+    for (int i = chart->count; i-- > 0;)
+        write_corner(d, i, chart->high[i]);
+    fputs("\"/>\n", d->out);
+}
+
+static void write_line(const drawing *d, int line) {
+    const double *values = d->chart->lines[line].values;
+    fprintf(d->out, "<polyline class=\"line %s\" points=\"", style_of(d, line));
+    for (int i = 0; i < d->chart->count; i++)
+        write_corner(d, i, values[i]);
+    fputs("\"/>\n", d->out);
+    for (int i = 0; i < d->chart->count && d->chart->count <= MOST_DOTS; i++)
+        if (isfinite(values[i])) {
+            fprintf(d->out, "<circle class=\"dot %s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"><title>",
+                    style_of(d, line), x_of(d, i), y_of(d, values[i]));
+            qni_html_text(d->out, d->chart->axis ? d->chart->axis : "");
+            fputs(d->chart->axis ? " " : "", d->out);
+            write_point_name(d, i);
+            fputs(": ", d->out);
+            qni_html_text(d->out, d->chart->lines[line].name);
+            fprintf(d->out, " %.*f</title></circle>\n", d->digits + 2, values[i]);
+        }
+}
+
+static void write_key(FILE *out, const char *style, const char *name) {
+    fprintf(out, "<span class=\"key\"><i class=\"%s\"></i>", style);
+    qni_html_text(out, name);
+    fputs("</span>", out);
+}
+
+static int line_count(const qn_chart *chart) {
+    int count = 0;
+    while (count < QN_CHART_LINES && chart->lines[count].values)
+        count++;
+    return count;
+}
+
+void qni_chart_write(FILE *out, const qn_chart *chart) {
+    drawing d = {.out = out, .chart = chart, .lines = line_count(chart)};
+    if (!fit_axis(&d))
+        return;
+    fputs("<figure class=\"chart\"><figcaption>", out);
+    qni_html_text(out, chart->title ? chart->title : "");
+    for (int i = 0; i < d.lines && (d.lines > 1 || chart->band); i++)
+        write_key(out, style_of(&d, i), chart->lines[i].name);
+    if (chart->band)
+        write_key(out, "band", chart->band);
+    fprintf(out, "</figcaption>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"", WIDTH,
+            HEIGHT);
+    qni_html_text(out, chart->title ? chart->title : "");
+    fputs("\">\n", out);
+    write_band(&d);
+    write_grid(&d);
+    write_points(&d);
+    for (int i = 0; i < d.lines; i++)
+        write_line(&d, i);
+    fputs("</svg></figure>\n", out);
 }

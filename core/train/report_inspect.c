@@ -79,13 +79,13 @@ static qn_status inspect_batch(qn_tensor *prediction, const qn_batch *batch, voi
     return status;
 }
 
-qn_status qni_inspect(qni_fit *fit, qni_inspection *out) {
-    const qn_dataset_desc *info = qn_dataset_info(fit->opts.validation);
-    if (info->classes <= 0 || info->y_shape.rank != 0 || info->y_dtype != QN_I64)
+qn_status qni_inspect(qni_fit *fit, qn_dataset *dataset, qni_inspection *out) {
+    const qn_dataset_desc *info = qn_dataset_info(dataset);
+    if (!qni_has_classes(dataset) || info->y_shape.rank != 0)
         return QN_OK;
     inspection pass = {.out = out, .batch_size = fit->opts.eval_batch_size, .least = info->classes};
-    qn_status status = qni_each_batch(fit->module, fit->opts.validation, fit->opts.eval_batch_size,
-                                      inspect_batch, &pass);
+    qn_status status =
+        qni_each_batch(fit->module, dataset, fit->opts.eval_batch_size, inspect_batch, &pass);
     free(pass.probabilities);
     free(pass.targets);
     return status;

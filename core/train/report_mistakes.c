@@ -1,10 +1,14 @@
-/* report_mistakes.c: the images that were classified worst, as PNG in data URIs. */
+/* report_mistakes.c: the samples that were classified worst: in words where the dataset has words for
+ * them, or as images, PNG in data URIs. */
 #include <math.h>
 #include <png.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "report.h"
+
+/** Room for a sample in words, the end included; longer ones are cut. */
+#define WORDS_SIZE 600
 
 static void write_base64(FILE *out, const unsigned char *data, size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -96,22 +100,55 @@ static qn_status write_gallery(FILE *out, const qn_dataset *dataset, const pictu
     return QN_OK;
 }
 
-qn_status qni_report_mistakes(FILE *out, const qn_dataset *dataset, const qni_inspection *found) {
-    picture p;
-    if (!picture_of(qn_dataset_info(dataset), &p) || found->worst_count == 0)
-        return QN_OK;
-    size_t count = (size_t)(p.channels * p.height * p.width);
+static qn_status write_images(FILE *out, const qn_dataset *dataset, const picture *p,
+                              const qni_inspection *found) {
+    size_t count = (size_t)(p->channels * p->height * p->width);
     float *x = malloc(count * sizeof *x);
     unsigned char *bytes = malloc(count);
     qn_status status;
-    fputs("<section><h2>Worst mistakes</h2>\n<div class=\"gallery\">\n", out);
+    fputs("<div class=\"gallery\">\n", out);
     if (x && bytes)
-        status = write_gallery(out, dataset, &p, found, x, bytes);
+        status = write_gallery(out, dataset, p, found, x, bytes);
     else
         status = qn_context_fail(qn_dataset_context(dataset), QN_OUT_OF_MEMORY,
                                  "report: no memory for an image of %zu values", count);
-    fputs("</div></section>\n", out);
+    fputs("</div>", out);
     free(x);
     free(bytes);
+    return status;
+}
+
+static void write_words(FILE *out, const qn_dataset_desc *info, const qni_inspection *found) {
+    fputs("<div class=\"scroll\"><table class=\"words\"><tr><th>sample</th><th>class</th>"
+          "<th>taken for</th><th>at %</th><th></th></tr>\n",
+          out);
+    for (int i = 0; i < found->worst_count; i++) {
+        const qni_mistake *mistake = &found->worst[i];
+        char text[WORDS_SIZE] = "";
+        info->describe(info->data, mistake->index, text, sizeof text);
+        fprintf(out, "<tr><td>%lld</td><td>", (long long)mistake->index);
+        qni_html_class(out, info, mistake->target);
+        fputs("</td><td class=\"wrong\">", out);
+        qni_html_class(out, info, mistake->predicted);
+        fprintf(out, "</td><td>%.1f</td><td>", 100 * mistake->probability);
+        qni_html_text(out, text);
+        fputs("</td></tr>\n", out);
+    }
+    fputs("</table></div>", out);
+}
+
+qn_status qni_report_mistakes(FILE *out, const qn_dataset *dataset, const qni_inspection *found) {
+    const qn_dataset_desc *info = qn_dataset_info(dataset);
+    picture p;
+    bool pictures = !info->describe && picture_of(info, &p);
+    if ((!info->describe && !pictures) || found->worst_count == 0)
+        return QN_OK;
+    qn_status status = QN_OK;
+    fputs("<section><h2>Worst mistakes</h2>\n", out);
+    if (pictures)
+        status = write_images(out, dataset, &p, found);
+    else
+        write_words(out, info, found);
+    fputs("</section>\n", out);
     return status;
 }

@@ -90,6 +90,7 @@ void qni_fit_settings(const qni_fit *fit, qni_pairs *out) {
     qni_pairs_add_number(out, "augment scale", opts->augment.scale);
     qni_pairs_add_number(out, "augment shear", opts->augment.shear);
     qni_pairs_add_number(out, "early stop", opts->early_stop);
+    qni_pairs_add_number(out, "restore best", opts->restore_best);
 }
 
 const char *qni_clock_text(double seconds, char out[24]) {

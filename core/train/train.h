@@ -1,19 +1,23 @@
 /* train.h: what the files of core/train share.
  *
  * The way of a run: fit.c drives the loop, evaluate.c passes over a dataset, checkpoint.c saves and
- * continues, progress.c and fit_log.c tell how it goes, report*.c write the page at the end. */
+ * continues, best.c keeps the best model, progress.c and fit_log.c tell how it goes, report*.c write
+ * the page at the end. */
 #ifndef QUERN_TRAIN_H
 #define QUERN_TRAIN_H
 
 #include "quern.h"
 
-/** What is remembered of an epoch. Unknown values are NaN. */
+/** What is remembered of an epoch. Unknown values are NaN; test_* are of the validation set. */
 typedef struct qni_epoch {
     double train_loss, test_loss, test_accuracy;
     double samples_per_second; /**< training only */
     double seconds;            /**< evaluation included */
     double lr;                 /**< of the last step */
 } qni_epoch;
+
+/** Samples of varying length: batches are padded to a multiple of this. */
+#define QNI_LENGTH_MULTIPLE 8
 
 /** What the terminal shows of a run. */
 typedef struct qni_progress {
@@ -44,6 +48,8 @@ typedef struct qni_fit {
     double epoch_started;    /**< clock at the epoch's start, or this session's if later */
     int64_t samples_earlier; /**< samples that those sessions took of the epoch that was cut */
     bool interrupted;
+    qn_tensor **best;  /**< NULL, or copies of the module's tensors; ended by NULL */
+    qn_report *report; /**< what the program added at the end */
     FILE *log;
     qni_progress progress;
 } qni_fit;
@@ -81,6 +87,21 @@ qn_status qni_each_batch(qn_module *module, qn_dataset *dataset, int64_t batch_s
 /** sum += factor * x on the device, off the tape: sum an f64 scalar, x any tensor of one element.
  */
 qn_status qni_accumulate(qn_tensor *sum, qn_tensor *x, double factor);
+
+/** Whether the targets of a dataset are class indices, so that there is an accuracy. */
+bool qni_has_classes(const qn_dataset *dataset);
+
+/* ---- best.c -------------------------------------------------------------------------------- */
+
+/** Position of the best of the epochs so far: the first with the highest accuracy where that is known,
+ * else with the lowest loss. */
+int qni_best_epoch(const qni_fit *fit);
+/** Takes memory for copies of the module's tensors, and keeps the model as it is. */
+qn_status qni_best_open(qni_fit *fit);
+void qni_best_close(qni_fit *fit);
+/** Copies the model's tensors aside; restore puts them back. */
+qn_status qni_best_keep(qni_fit *fit);
+qn_status qni_best_restore(qni_fit *fit);
 
 /* ---- checkpoint.c -------------------------------------------------------------------------- */
 
@@ -130,6 +151,11 @@ void qni_machine(const qn_context *ctx, qni_pairs *out);
 
 /* ---- report.c ------------------------------------------------------------------------------ */
 
+/** What the validation set is called: "test" where it stands for one. */
+const char *qni_validation_name(const qni_fit *fit);
+/** Makes ready for what the program adds. */
+qn_status qni_report_open(qni_fit *fit);
+void qni_report_close(qni_fit *fit);
 /** Writes the HTML page. */
 qn_status qni_report_write(qni_fit *fit, const qn_fit_result *result);
 
