@@ -108,18 +108,51 @@ static bool set_lr(parse *p, const char *text) {
     return false;
 }
 
-static bool set_model(parse *p, const char *text) {
-    char names[128] = "";
-    for (const char *const *name = p->program->models; *name; name++) {
-        if (strcmp(*name, text) == 0) {
-            p->options->model = *name;
+/** Finds one of a list of names; `out` gets the list's own text. */
+static bool set_choice(const char *option, const char *const *names, const char *text,
+                       const char **out) {
+    char all[256] = "";
+    for (; *names; names++) {
+        if (strcmp(*names, text) == 0) {
+            *out = *names;
             return true;
         }
-        size_t length = strlen(names);
-        snprintf(names + length, sizeof names - length, "%s%s", length ? ", " : "", *name);
+        size_t length = strlen(all);
+        snprintf(all + length, sizeof all - length, "%s%s", length ? ", " : "", *names);
     }
-    example_error("--model takes one of %s, not '%s'", names, text);
+    example_error("--%s takes one of %s, not '%s'", option, all, text);
     return false;
+}
+
+/** Reads the number that an own option has for its value. */
+static bool set_number(const char *option, const example_rule *rule, const char *text,
+                       double *out) {
+    char *end;
+    long long whole = 0;
+    bool fine;
+    if (rule->kind == EXAMPLE_INTEGER) {
+        fine = read_integer(text, (long long)rule->least, (long long)rule->most, &whole);
+        *out = (double)whole;
+    } else {
+        *out = strtod(text, &end);
+        fine = end != text && *end == '\0' && *out >= rule->least && *out <= rule->most;
+    }
+    if (!fine)
+        example_error("--%s takes a %s from %.10g to %.10g, not '%s'", option,
+                      rule->kind == EXAMPLE_INTEGER ? "whole number" : "number", rule->least,
+                      rule->most, text);
+    return fine;
+}
+
+static bool set_own(parse *p, int own, const char *text) {
+    const char *name = p->program->own[own].name;
+    const example_rule *rule = &p->program->rules[own];
+    p->options->own[own] = text ? text : "";
+    if (rule->kind == EXAMPLE_CHOICE)
+        return set_choice(name, rule->choices, text, &p->options->own[own]);
+    if (rule->kind != EXAMPLE_TEXT)
+        return set_number(name, rule, text, &p->options->number[own]);
+    return true;
 }
 
 static bool set_option(parse *p, int key, char *value) {
@@ -132,20 +165,21 @@ static bool set_option(parse *p, int key, char *value) {
                         : key == KEY_RESUME     ? &o->resume
                         : key == KEY_LOG        ? &o->log
                         : key == KEY_REPORT     ? &o->report
-                        : key >= KEY_OWN        ? &o->own[key - KEY_OWN]
                                                 : NULL;
-    if (text && value && !*value) {
+    if ((text || key >= KEY_OWN) && value && !*value) {
         example_error("--%s takes a name, not ''", option_of(p->program, key)->name);
         return false;
     }
     if (text)
-        *text = value ? value : "";
+        *text = value;
+    else if (key >= KEY_OWN)
+        return set_own(p, key - KEY_OWN, value);
     else if (key == KEY_QUIET)
         o->quiet = true;
     else if (key == KEY_JSON)
         o->json = true;
     else if (key == KEY_MODEL)
-        return set_model(p, value);
+        return set_choice("model", p->program->models, value, &o->model);
     else if (key == KEY_LR)
         return set_lr(p, value);
     else
@@ -220,7 +254,7 @@ static int check_command(const parse *p) {
     }
     if (o->command != EXAMPLE_PREDICT && o->input_count)
         return example_error("%s does not take '%s'", command, o->inputs[0]);
-    if (o->command == EXAMPLE_PREDICT && !o->input_count)
+    if (o->command == EXAMPLE_PREDICT && !o->input_count && !p->program->may_lack_inputs)
         return example_error("predict needs %s", p->program->inputs);
     return EXAMPLE_OK;
 }

@@ -29,6 +29,9 @@ int example_status(const qn_context *ctx) {
 
 int example_open(const example_options *options, qn_context **ctx) {
     *ctx = qn_context_new(options->device);
+    if (*qn_context_notice(*ctx))
+        fprintf(stderr, "%s: %s; going on with %s\n", example_running->name,
+                qn_context_notice(*ctx), qn_context_device(*ctx));
     qn_context_set_threads(*ctx, options->threads);
     qn_context_seed(*ctx, options->seed);
     int code = example_status(*ctx);
@@ -36,12 +39,21 @@ int example_open(const example_options *options, qn_context **ctx) {
     return qn_context_error(*ctx, NULL) == QN_DEVICE_ERROR ? EXAMPLE_BAD_INPUT : code;
 }
 
+const char *example_data_path(const char *path, char *out, size_t size) {
+    const char *root = getenv("QUERN_DATA_DIR");
+    if (root && *root && *path != '/' && access(path, F_OK) != 0) {
+        snprintf(out, size, "%s/%s", root, path);
+        if (access(out, F_OK) == 0)
+            return out;
+    }
+    snprintf(out, size, "%s", path);
+    return out;
+}
+
 const char *example_data_folder(const example_options *options, char *out, size_t size) {
     const char *name = example_running->name, *root = getenv("QUERN_DATA_DIR");
-    if (options->data) {
-        snprintf(out, size, "%s", options->data);
-        return out;
-    }
+    if (options->data)
+        return example_data_path(options->data, out, size);
     if (root && *root) {
         snprintf(out, size, "%s/%s", root, name);
         if (access(out, R_OK) == 0)

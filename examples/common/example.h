@@ -18,7 +18,7 @@ enum {
 enum { EXAMPLE_TRAIN = 1, EXAMPLE_EVALUATE = 2, EXAMPLE_PREDICT = 4 };
 
 /** Most options that a program has besides the common ones. */
-#define EXAMPLE_OWN 4
+#define EXAMPLE_OWN 24
 
 /** The command line. Numbers are 0 and texts NULL where not given, but for those with a default. */
 typedef struct example_options {
@@ -33,6 +33,7 @@ typedef struct example_options {
     const char *save, *load, *checkpoint, *resume, *log, *report;
     bool quiet, json;
     const char *own[EXAMPLE_OWN]; /**< the program's own options; "" for a flag that is set */
+    double number[EXAMPLE_OWN];   /**< their values, of those that are numbers */
     char **inputs;                /**< what is to be predicted */
     int input_count;
     int argc; /**< as main() got them */
@@ -45,13 +46,29 @@ typedef struct example_option {
     int commands;
 } example_option;
 
+typedef enum example_kind {
+    EXAMPLE_TEXT,    /**< anything but nothing */
+    EXAMPLE_INTEGER, /**< a whole number from `least` to `most` */
+    EXAMPLE_REAL,    /**< a number from `least` to `most` */
+    EXAMPLE_CHOICE   /**< one of `choices` */
+} example_kind;
+
+/** What an option's value must be. */
+typedef struct example_rule {
+    example_kind kind;
+    double least, most;
+    const char *const *choices; /**< ends with NULL */
+} example_rule;
+
 /** A program. Lists end with NULL; the first model is the default. */
 typedef struct example_program {
     const char *name;
     const char *summary;
-    const char *inputs; /**< what predict takes, "IMAGE..." */
+    const char *inputs;   /**< what predict takes, "IMAGE..." */
+    bool may_lack_inputs; /**< predict without any is left to the program */
     const char *const *models;
     example_option own[EXAMPLE_OWN];
+    example_rule rules[EXAMPLE_OWN];            /**< of the values of those; without one: text */
     int (*run)(const example_options *options); /**< returns an exit code */
 } example_program;
 
@@ -66,6 +83,10 @@ int example_status(const qn_context *ctx);
 /** Opens a context on the device, with the threads and the seed that the options name. Returns the
  * exit code; the context is to be freed either way. */
 int example_open(const example_options *options, qn_context **ctx);
+
+/** A file or folder that an option names: `path` if it is there, else $QUERN_DATA_DIR/path if that is,
+ * else `path` again, to fail by its name. Written to `out`, which is returned. */
+const char *example_data_path(const char *path, char *out, size_t size);
 
 /** The folder of the data: --data, else $QUERN_DATA_DIR/NAME if it is there, else examples/NAME/data
  * here or in the source tree. Written to `out`, which is returned. */
