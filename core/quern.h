@@ -624,6 +624,46 @@ QN_API qn_module *qn_nn_sigmoid(qn_context *ctx);
 QN_API qn_module *qn_nn_softmax(qn_context *ctx, int axis);
 /** Joins all axes but the first. */
 QN_API qn_module *qn_nn_flatten(qn_context *ctx);
+typedef struct qn_nn_attention_opts {
+    double dropout; /**< on the attention weights */
+    bool no_bias, causal;
+} qn_nn_attention_opts;
+
+/** Multi-head attention (Vaswani et al. 2017) of [n, t, width]: in_proj_weight [3 width, width] (of q, k
+ * and v; uniform as qn_init_xavier_uniform()), in_proj_bias (0), out_proj.weight, out_proj.bias (0). width
+ * must be a multiple of heads. */
+QN_API qn_module *qn_nn_multi_head_attention(qn_context *ctx, int64_t width, int heads,
+                                             const qn_nn_attention_opts *opts);
+/** As qn_forward(), of q [n, tq, width] and k, v [n, tk, width], which may be q itself: one product then
+ * makes the three. mask, u8, 1 where a query may look: [n, tk] (which keys are not padding), or broadcast to
+ * [n, heads, tq, tk]; NULL: everywhere. */
+QN_API qn_tensor *qn_nn_attention_forward(qn_module *module, qn_tensor *q, qn_tensor *k,
+                                          qn_tensor *v, qn_tensor *mask);
+
+typedef struct qn_nn_transformer_opts {
+    int64_t feed_forward; /**< width between linear1 and linear2, default 4 width */
+    double dropout;       /**< on the weights of attention, the activation, and what is added */
+    bool gelu;            /**< default: relu */
+    bool norm_first;      /**< x + part(norm(x)); default: norm(x + part(x)) */
+    bool causal;
+    bool batch_norm; /**< over the features, in place of layer norm; attention drops no weights */
+} qn_nn_transformer_opts;
+
+/** One encoder layer (Vaswani et al. 2017) of [n, t, width]: attention, then linear1, activation, linear2,
+ * each added to what it came from. Parts: self_attn, linear1, linear2, norm1, norm2. With gelu and
+ * batch_norm it is that of PatchTST (Nie et al. 2023). */
+QN_API qn_module *qn_nn_transformer_encoder_layer(qn_context *ctx, int64_t width, int heads,
+                                                  const qn_nn_transformer_opts *opts);
+/** As qn_forward(), with a mask as in qn_nn_attention_forward(). */
+QN_API qn_tensor *qn_nn_transformer_forward(qn_module *module, qn_tensor *x, qn_tensor *mask);
+
+/** f32 [length, width]: row t has sin(t / 10000^(i / width)) at even i, and at i + 1 the cosine of the same
+ * (Vaswani et al. 2017). */
+QN_API qn_tensor *qn_sinusoids(qn_context *ctx, int64_t length, int64_t width);
+/** x [n, t <= length, width] + encoding: qn_sinusoids(), or a trained table that starts as N(0, 0.02). */
+QN_API qn_module *qn_nn_positional_encoding(qn_context *ctx, int64_t length, int64_t width,
+                                            bool trained);
+
 /** A module without parameters from a plain function. */
 QN_API qn_module *qn_nn_function(qn_context *ctx, const char *kind,
                                  qn_tensor *(*function)(qn_tensor *x));
