@@ -221,10 +221,10 @@ qn_status qni_apply_optim_step(const qni_op *op, qn_tensor *const *in, int n_in,
 /** Error unless input i, if it is there, is i64 [n] for the n samples of input 0 (recurrent.c). */
 qn_status qni_expect_lengths(qni_infer *call, int i);
 
-/** The input products of all steps of a recurrent layer, x W_ih^T + b_ih, by time: x [n, t, in] gives
- * [t, n, gates hidden]. Checks all shapes, b_hh's too; biases may be NULL (recurrent.c). */
-qn_tensor *qni_recurrent_input(const char *op, int gates, qn_tensor *x, qn_tensor *w_ih,
-                               qn_tensor *w_hh, qn_tensor *b_ih, qn_tensor *b_hh);
+/** Whether the arguments of a recurrent layer fit each other, biases that may be NULL too; records an error
+ * if not (recurrent.c). */
+bool qni_recurrent_fits(const char *op, int gates, const qn_tensor *x, const qn_tensor *w_ih,
+                        const qn_tensor *w_hh, const qn_tensor *b_ih, const qn_tensor *b_hh);
 /** Checks what lstm and gru begin with, in[0] [t, n, gates hidden] and in[1] [gates hidden, hidden], the
  * dtypes of all inputs, and the shape of in[lengths] (recurrent.c). */
 qn_status qni_infer_recurrent(qni_infer *call, int gates, int lengths);

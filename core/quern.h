@@ -664,6 +664,22 @@ QN_API qn_tensor *qn_sinusoids(qn_context *ctx, int64_t length, int64_t width);
 QN_API qn_module *qn_nn_positional_encoding(qn_context *ctx, int64_t length, int64_t width,
                                             bool trained);
 
+typedef struct qn_nn_recurrent_opts {
+    int layers;         /**< default 1; each takes what the one below gives */
+    bool bidirectional; /**< a second cell a layer, from the last step to the first */
+    double dropout;     /**< between layers */
+} qn_nn_recurrent_opts;
+/** qn_lstm() and qn_gru() as layers: x [n, t, in] -> [n, t, hidden], or [n, t, 2 hidden] when
+ * bidirectional. Parameters weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 and so on by layer, those
+ * of the second direction with _reverse; all uniform within +-1 / sqrt(hidden). */
+QN_API qn_module *qn_nn_lstm(qn_context *ctx, int64_t in, int64_t hidden,
+                             const qn_nn_recurrent_opts *opts);
+QN_API qn_module *qn_nn_gru(qn_context *ctx, int64_t in, int64_t hidden,
+                            const qn_nn_recurrent_opts *opts);
+/** As qn_forward(), with lengths (NULL: all steps) and a start state (NULL: zeros), and with the last state
+ * of each cell: h and c are [layers * directions, n, hidden]. */
+QN_API qn_recurrent qn_nn_recurrent_forward(qn_module *module, qn_tensor *x, qn_tensor *lengths,
+                                            const qn_recurrent *start);
 /** A module without parameters from a plain function. */
 QN_API qn_module *qn_nn_function(qn_context *ctx, const char *kind,
                                  qn_tensor *(*function)(qn_tensor *x));

@@ -57,14 +57,14 @@ qn_recurrent qn_gru(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *b
                     qn_tensor *b_hh, const qn_recurrent_opts *opts) {
     static const qn_recurrent_opts defaults = {0};
     opts = opts ? opts : &defaults;
-    if (!x || !w_ih || !w_hh)
+    if (!x || !w_ih || !w_hh || !qni_recurrent_fits("gru", 3, x, w_ih, w_hh, b_ih, b_hh))
         return (qn_recurrent){0};
     if (opts->c0) {
         qn_context_fail(x->ctx, QN_INVALID_ARGUMENT, "gru: has no cell state, c0 must be NULL");
         return (qn_recurrent){0};
     }
-    qn_tensor *in[INPUTS] = {qni_recurrent_input("gru", 3, x, w_ih, w_hh, b_ih, b_hh), w_hh, b_hh,
-                             opts->h0, opts->lengths};
+    qn_tensor *gx = qn_linear(qn_transpose(x, 0, 1), w_ih, b_ih);
+    qn_tensor *in[INPUTS] = {gx, w_hh, b_hh, opts->h0, opts->lengths};
     const qn_recurrent_attrs attrs = {.reverse = opts->reverse};
     qn_tensor *out[2];
     if (qni_apply_all(&qni_op_gru, in, INPUTS, &attrs, out) != QN_OK)

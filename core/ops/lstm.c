@@ -54,14 +54,14 @@ qn_recurrent qn_lstm(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *
                      qn_tensor *b_hh, const qn_recurrent_opts *opts) {
     static const qn_recurrent_opts defaults = {0};
     opts = opts ? opts : &defaults;
-    if (!x || !w_ih || !w_hh)
+    if (!x || !w_ih || !w_hh || !qni_recurrent_fits("lstm", 4, x, w_ih, w_hh, b_ih, b_hh))
         return (qn_recurrent){0};
     /* Both biases are added to the same sums. */
     qn_tensor *bias = b_ih && b_hh ? qn_add(b_ih, b_hh) : b_ih ? b_ih : b_hh;
     if (!bias && (b_ih || b_hh))
         return (qn_recurrent){0};
-    qn_tensor *in[INPUTS] = {qni_recurrent_input("lstm", 4, x, w_ih, w_hh, bias, b_hh), w_hh,
-                             opts->h0, opts->c0, opts->lengths};
+    qn_tensor *gx = qn_linear(qn_transpose(x, 0, 1), w_ih, bias);
+    qn_tensor *in[INPUTS] = {gx, w_hh, opts->h0, opts->c0, opts->lengths};
     const qn_recurrent_attrs attrs = {.reverse = opts->reverse};
     qn_tensor *out[3];
     if (qni_apply_all(&qni_op_lstm, in, INPUTS, &attrs, out) != QN_OK)

@@ -8,8 +8,8 @@ static bool is_shape(const qn_tensor *x, qn_shape shape) {
     return qn_view_same_shape(&x->view, &wanted);
 }
 
-qn_tensor *qni_recurrent_input(const char *op, int gates, qn_tensor *x, qn_tensor *w_ih,
-                               qn_tensor *w_hh, qn_tensor *b_ih, qn_tensor *b_hh) {
+bool qni_recurrent_fits(const char *op, int gates, const qn_tensor *x, const qn_tensor *w_ih,
+                        const qn_tensor *w_hh, const qn_tensor *b_ih, const qn_tensor *b_hh) {
     qn_context *ctx = x->ctx;
     const int64_t hidden = qn_tensor_dim(w_hh, -1), rows = gates * hidden;
     if (x->view.rank != 3 || !is_shape(w_hh, QN_SHAPE(rows, hidden)) ||
@@ -18,16 +18,16 @@ qn_tensor *qni_recurrent_input(const char *op, int gates, qn_tensor *x, qn_tenso
                         "%s: expects x [n, t, in], w_ih [%d hidden, in] and w_hh [%d hidden, "
                         "hidden], got %s, %s and %s",
                         op, gates, gates, qni_text(x).s, qni_text(w_ih).s, qni_text(w_hh).s);
-        return NULL;
+        return false;
     }
-    qn_tensor *const bias[2] = {b_ih, b_hh};
+    const qn_tensor *const bias[2] = {b_ih, b_hh};
     for (int i = 0; i < 2; i++)
         if (bias[i] && !is_shape(bias[i], QN_SHAPE(rows))) {
             qn_context_fail(ctx, QN_SHAPE_MISMATCH, "%s: %s must be [%lld], is %s", op,
                             i ? "b_hh" : "b_ih", (long long)rows, qni_text(bias[i]).s);
-            return NULL;
+            return false;
         }
-    return qn_linear(qn_transpose(x, 0, 1), w_ih, b_ih);
+    return true;
 }
 
 qn_status qni_expect_lengths(qni_infer *call, int i) {
