@@ -1,0 +1,70 @@
+/* corpus.c: labelled texts in memory. */
+#include <stdlib.h>
+
+#include "corpus.h"
+
+static void destroy_corpus(void *object) {
+    qn_corpus *corpus = object;
+    free(corpus->path);
+    qni_strings_free(&corpus->texts);
+    qni_strings_free(&corpus->classes);
+    free(corpus->labels);
+    free(corpus->label_starts);
+    free(corpus->rows);
+    free(corpus);
+}
+
+qn_corpus *qni_corpus_new(qn_context *ctx, const qn_corpus *whole) {
+    qn_corpus *corpus = calloc(1, sizeof *corpus);
+    if (!corpus) {
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "no memory for a corpus");
+        return NULL;
+    }
+    corpus->ctx = ctx;
+    corpus->whole = whole ? whole : corpus;
+    return qn_context_own(ctx, corpus, destroy_corpus) ? NULL : corpus;
+}
+
+void qn_corpus_free(qn_corpus *corpus) {
+    if (corpus) {
+        qn_context_disown(corpus->ctx, corpus);
+        destroy_corpus(corpus);
+    }
+}
+
+int64_t qn_corpus_count(const qn_corpus *corpus) { return corpus ? corpus->count : 0; }
+
+int64_t qn_corpus_classes(const qn_corpus *corpus) {
+    return corpus ? corpus->whole->classes.count : 0;
+}
+
+const char *qn_corpus_class(const qn_corpus *corpus, int64_t index) {
+    bool there = index >= 0 && index < qn_corpus_classes(corpus);
+    return there ? qni_strings_at(&corpus->whole->classes, index) : NULL;
+}
+
+bool qn_corpus_multi_label(const qn_corpus *corpus) { return corpus && corpus->whole->multi_label; }
+
+/* The whole's text that is a part's text `index`; -1 if there is none. */
+static int64_t find_row(const qn_corpus *corpus, int64_t index) {
+    if (index < 0 || index >= qn_corpus_count(corpus)) {
+        return -1;
+    }
+    return corpus->rows ? corpus->rows[index] : index;
+}
+
+const char *qn_corpus_text(const qn_corpus *corpus, int64_t index) {
+    int64_t row = find_row(corpus, index);
+    return row < 0 ? NULL : qni_strings_at(&corpus->whole->texts, row);
+}
+
+int qn_corpus_labels(const qn_corpus *corpus, int64_t index, const int64_t **labels) {
+    int64_t row = find_row(corpus, index);
+    if (row < 0) {
+        *labels = NULL;
+        return 0;
+    }
+    const int64_t *starts = corpus->whole->label_starts;
+    *labels = corpus->whole->labels + starts[row];
+    return (int)(starts[row + 1] - starts[row]);
+}

@@ -1,0 +1,353 @@
+/* test_corpus.c: labelled texts in files, their classes, and the parts of a corpus. */
+#include "reference_data.h"
+#include "scratch.h"
+
+TestSuite(corpus, .init = scratch_open, .fini = scratch_close);
+
+static qn_corpus *open_text(const char *text, const qn_corpus_opts *opts) {
+    return qn_corpus_open(ctx, scratch_write("texts", text, strlen(text)), opts);
+}
+
+/* A corpus that must open. */
+static qn_corpus *read_text(const char *text, const qn_corpus_opts *opts) {
+    qn_corpus *corpus = open_text(text, opts);
+    cr_assert_not_null(corpus, "%s", qn_context_message(ctx));
+    return corpus;
+}
+
+static void expect_bad(const char *text, const qn_corpus_opts *opts, const char *rest) {
+    cr_assert_null(open_text(text, opts), "%s", text);
+    expect_file_error(QN_BAD_FORMAT, "texts", rest);
+}
+
+/* Text `index` is `text`, with classes `names`, separated by "|". */
+static void expect_text(const qn_corpus *corpus, int64_t index, const char *names,
+                        const char *text) {
+    char found[256] = "";
+    const int64_t *labels;
+    int count = qn_corpus_labels(corpus, index, &labels);
+    for (int i = 0; i < count; i++) {
+        strcat(strcat(found, i ? "|" : ""), qn_corpus_class(corpus, labels[i]));
+    }
+    cr_assert_str_eq(found, names);
+    cr_assert_str_eq(qn_corpus_text(corpus, index), text);
+}
+
+/* ---- Formats -------------------------------------------------------------------------------- */
+
+Test(corpus, csv_as_rfc_4180_has_it) {
+    qn_corpus *corpus = read_text("\xef\xbb\xbfSPAM,\"Buy, \"\"now\"\"!\"\r\n\r\n"
+                                  "HAM,see you\r\n\"HAM\",\"two\nlines\"\nSPAM,",
+                                  NULL);
+    cr_assert_eq(qn_corpus_count(corpus), 4);
+    cr_assert_eq(qn_corpus_classes(corpus), 2);
+    cr_assert_str_eq(qn_corpus_class(corpus, 0), "HAM"); /* sorted by name */
+    expect_text(corpus, 0, "SPAM", "Buy, \"now\"!");
+    expect_text(corpus, 1, "HAM", "see you");
+    expect_text(corpus, 2, "HAM", "two\nlines");
+    expect_text(corpus, 3, "SPAM", "");
+    cr_assert(!qn_corpus_multi_label(corpus));
+    cr_assert_null(qn_corpus_text(corpus, 4));
+    cr_assert_null(qn_corpus_text(corpus, -1));
+    cr_assert_null(qn_corpus_class(corpus, 2));
+    const int64_t *labels;
+    cr_assert_eq(qn_corpus_labels(corpus, 4, &labels), 0);
+    cr_assert_null(labels);
+}
+
+Test(corpus, csv_of_several_labels) {
+    const qn_corpus_opts opts = {.delimiter = "|"};
+    qn_corpus *corpus = read_text("b | a|b,one\nc,two\n", &opts);
+    cr_assert(qn_corpus_multi_label(corpus));
+    cr_assert_eq(qn_corpus_classes(corpus), 3);
+    expect_text(corpus, 0, "a|b", "one");
+    expect_text(corpus, 1, "c", "two");
+    corpus = read_text("a::b,x\n", &(qn_corpus_opts){.delimiter = "::"});
+    expect_text(corpus, 0, "a|b", "x");
+    expect_text(read_text("a|b,x\n", NULL), 0, "a|b", "x"); /* one class of this name */
+    expect_bad("a|,one\n", &opts, ":1: an empty label, expected the name of a class");
+}
+
+Test(corpus, csv_errors_name_the_line) {
+    const qn_corpus_opts csv = {.format = QN_TEXT_CSV};
+    expect_bad("A,\"x\ny\"\nB\n", &csv,
+               ":3: 1 column, expected two: LABEL,text (text with commas stands in double quotes)");
+    expect_bad(
+        "A,b\n\nB,c,d\n", NULL,
+        ":3: 3 columns, expected two: LABEL,text (text with commas stands in double quotes)");
+    expect_bad("A,b\n ,c\n", NULL, ":2: an empty label, expected the name of a class");
+    expect_bad("A,b\n\"B\nC\",c\n", NULL,
+               ":2: a label with a control character, expected the name of a class");
+    cr_assert_null(open_text("A,b\nB,\"c\nd", NULL));
+    cr_assert_eq(qn_context_error(ctx, NULL), QN_BAD_FORMAT);
+    cr_assert(strstr(qn_context_message(ctx), "texts:2: "), "%s", qn_context_message(ctx));
+    qn_context_clear_error(ctx);
+}
+
+Test(corpus, fasttext_lines) {
+    qn_corpus *corpus = read_text("__label__b  __label__a   Two, labels \r\n\n__label__c", NULL);
+    cr_assert_eq(qn_corpus_count(corpus), 2);
+    cr_assert(qn_corpus_multi_label(corpus));
+    expect_text(corpus, 0, "a|b", "Two, labels");
+    expect_text(corpus, 1, "c", "");
+    corpus = read_text("__label__a x\n__label__b __label__b y\n", NULL);
+    cr_assert(!qn_corpus_multi_label(corpus)); /* the same label twice is one */
+    expect_text(corpus, 1, "b", "y");
+    cr_assert(
+        qn_corpus_multi_label(read_text("__label__a x\n", &(qn_corpus_opts){.delimiter = " "})));
+    expect_bad("__label__a x\n\nb y\n", NULL,
+               ":3: no label, expected the line to start with __label__NAME");
+    expect_bad("__label__a x\n__label__ y\n", NULL,
+               ":2: an empty label, expected the name of a class");
+}
+
+Test(corpus, trec_keeps_the_coarse_label) {
+    qn_corpus *corpus = read_text("DESC:manner How, then ?\nNUM:date When ?\nNUM:count\n", NULL);
+    cr_assert_eq(qn_corpus_classes(corpus), 2);
+    expect_text(corpus, 0, "DESC", "How, then ?");
+    expect_text(corpus, 1, "NUM", "When ?");
+    expect_text(corpus, 2, "NUM", "");
+    expect_bad("DESC:manner How ?\nWhen ?\n", NULL,
+               ":2: no label, expected the line to start with LABEL:fine");
+    cr_assert_null(open_text("A:b c\n", &(qn_corpus_opts){.delimiter = "|"}));
+    expect_file_error(QN_INVALID_ARGUMENT, "texts",
+                      ": a delimiter, but texts in TREC's form have one label");
+}
+
+Test(corpus, polarity_pair) {
+    scratch_write_gzip("x.pos", "good\nfine\x85really\n", 17);
+    const char *path = scratch_write("x.neg", "bad\n", 4);
+    const char *names[] = {path, scratch_path("x.pos"), scratch_folder};
+    for (int i = 0; i < 3; i++) {
+        qn_corpus *corpus = qn_corpus_open(ctx, names[i], NULL);
+        cr_assert_not_null(corpus, "%s", qn_context_message(ctx));
+        cr_assert_eq(qn_corpus_count(corpus), 3);
+        expect_text(corpus, 0, "neg", "bad");
+        expect_text(corpus, 1, "pos", "good");
+        expect_text(corpus, 2, "pos", "fine\xc2\x85really"); /* Latin-1's next line, one text */
+    }
+    scratch_write("y.pos", "good\n", 5);
+    cr_assert_null(qn_corpus_open(ctx, scratch_folder, NULL));
+    cr_assert(strstr(qn_context_message(ctx), "several pairs"), "%s", qn_context_message(ctx));
+    qn_context_clear_error(ctx);
+    cr_assert_null(qn_corpus_open(ctx, scratch_path("y.pos"), NULL));
+    expect_file_error(QN_IO_ERROR, "y.neg", ": No such file or directory");
+    cr_assert_null(open_text("x", &(qn_corpus_opts){.format = QN_TEXT_POLARITY}));
+    expect_file_error(QN_INVALID_ARGUMENT, "texts",
+                      ": expected a folder, or a name that ends with .pos or .neg");
+    scratch_files(true);
+    cr_assert_null(qn_corpus_open(ctx, scratch_folder, NULL));
+    cr_assert(strstr(qn_context_message(ctx), "no files X.pos and X.neg"));
+    qn_context_clear_error(ctx);
+}
+
+Test(corpus, gzip) {
+    qn_corpus *corpus = qn_corpus_open(ctx, scratch_write_gzip("texts.gz", "A,x\nB,y\n", 8), NULL);
+    cr_assert_eq(qn_corpus_count(corpus), 2);
+    expect_text(corpus, 1, "B", "y");
+}
+
+/* ---- Which format, which bytes -------------------------------------------------------------- */
+
+static void expect_unclear(const char *text, const char *rest) {
+    cr_assert_null(open_text(text, NULL), "%s", text);
+    expect_file_error(QN_INVALID_ARGUMENT, "texts", rest);
+}
+
+Test(corpus, format_is_told_or_asked_for) {
+    expect_text(read_text("ABC:def some, text\nDE:f no comma\n", NULL), 0, "ABC", "some, text");
+    expect_text(read_text("ABC:def some,text\nDE,f\n", NULL), 0, "ABC:def some", "text");
+    expect_text(read_text("\"A B\",c\n", NULL), 0, "A B", "c");
+    expect_text(read_text("a:b c\n", &(qn_corpus_opts){.format = QN_TEXT_TREC}), 0, "a", "c");
+    expect_unclear("ABC:def some,text\nD:e f,g\n",
+                   ":1: cannot tell the format (CSV or TREC), please name it");
+    expect_unclear("\n__label__a,text\n",
+                   ":2: cannot tell the format (CSV or fastText), please name it");
+    expect_unclear("just words\n",
+                   ":1: cannot tell the format (neither CSV, fastText nor TREC), please name it");
+}
+
+Test(corpus, encodings) {
+    expect_text(read_text("A,caf\xc3\xa9\n", NULL), 0, "A", "caf\xc3\xa9");
+    /* One byte that is not UTF-8 makes all of the file Latin-1. */
+    qn_corpus *corpus = read_text("A,caf\xc3\xa9\nB,caf\xe9\n", NULL);
+    expect_text(corpus, 0, "A", "caf\xc3\x83\xc2\xa9");
+    expect_text(corpus, 1, "B", "caf\xc3\xa9");
+}
+
+Test(corpus, nothing_there) {
+    expect_bad("", NULL, ": there are no texts");
+    expect_bad("\xef\xbb\xbf \r\n\n", NULL, ": there are no texts");
+    expect_bad("\n", &(qn_corpus_opts){.format = QN_TEXT_CSV}, ": there are no texts");
+    expect_bad("\n", &(qn_corpus_opts){.format = QN_TEXT_FASTTEXT}, ": there are no texts");
+    cr_assert_null(qn_corpus_open(ctx, scratch_write("texts", "A,b\nA,\0c\n", 9), NULL));
+    expect_file_error(QN_BAD_FORMAT, "texts", ":2: a zero byte, expected text in UTF-8 or Latin-1");
+    cr_assert_null(qn_corpus_open(ctx, scratch_path("none"), NULL));
+    expect_file_error(QN_IO_ERROR, "none", ": No such file or directory");
+    cr_assert_null(qn_corpus_open(ctx, NULL, NULL));
+    expect_message(QN_INVALID_ARGUMENT, "the name of the file of texts is NULL");
+    cr_assert_null(open_text("A,b\n", &(qn_corpus_opts){.delimiter = ""}));
+    expect_message(QN_INVALID_ARGUMENT, "the delimiter between labels is empty");
+    cr_assert_null(open_text("A,b\n", &(qn_corpus_opts){.format = (qn_text_format)9}));
+    expect_message(QN_INVALID_ARGUMENT, "no such format of texts");
+    cr_assert_null(qn_corpus_open(NULL, "x", NULL));
+    cr_assert_eq(qn_corpus_count(NULL), 0);
+    qn_corpus_free(NULL);
+}
+
+Test(corpus, very_long_lines) {
+    const size_t size = 10 << 20;
+    char *line = malloc(size);
+    memset(line, 'x', size);
+    memcpy(line, "A,", 2);
+    qn_corpus *corpus = qn_corpus_open(ctx, scratch_write("texts", line, size), NULL);
+    cr_assert_eq(strlen(qn_corpus_text(corpus, 0)), size - 2);
+    free(line);
+}
+
+/* ---- Classes of another corpus -------------------------------------------------------------- */
+
+Test(corpus, classes_of_the_training_texts) {
+    char rest[512];
+    scratch_write("train", "B,x\nC,y\nA,z\n", 12);
+    qn_corpus *train = qn_corpus_open(ctx, scratch_path("train"), NULL);
+    const qn_corpus_opts opts = {.classes = train};
+    qn_corpus *test = read_text("C,q\n", &opts);
+    cr_assert_eq(qn_corpus_classes(test), 3);
+    expect_text(test, 0, "C", "q");
+    snprintf(rest, sizeof rest, ":2: label \"D\", expected one of the 3 classes of %s",
+             scratch_path("train"));
+    expect_bad("C,q\nD,q\n", &opts, rest);
+    snprintf(rest, sizeof rest, ":1: 2 labels, expected one as in %s", scratch_path("train"));
+    expect_bad("__label__A __label__B x\n", &opts, rest);
+    scratch_write("train", "__label__a __label__b x\n", 24);
+    train = qn_corpus_open(ctx, scratch_path("train"), NULL);
+    cr_assert(qn_corpus_multi_label(read_text("a,x\n", &(qn_corpus_opts){.classes = train})));
+}
+
+/* ---- Parts ---------------------------------------------------------------------------------- */
+
+/* `count` texts "0", "1", ...; every fourth is of class B. */
+static qn_corpus *numbered(int count) {
+    static char text[1 << 16];
+    size_t size = 0;
+    for (int i = 0; i < count; i++) {
+        size += (size_t)snprintf(text + size, sizeof text - size, "%c,%d\n", "BAAA"[i % 4], i);
+    }
+    return read_text(text, NULL);
+}
+
+static int count_of_class(const qn_corpus *corpus, int64_t class) {
+    int found = 0;
+    const int64_t *labels;
+    for (int64_t i = 0; i < qn_corpus_count(corpus); i++) {
+        qn_corpus_labels(corpus, i, &labels);
+        found += labels[0] == class;
+    }
+    return found;
+}
+
+/* Adds one to the counts of the numbers that are a part's texts, which are in rising order. */
+static void mark(const qn_corpus *part, int *seen) {
+    int last = -1;
+    for (int64_t i = 0; i < qn_corpus_count(part); i++) {
+        int number = atoi(qn_corpus_text(part, i));
+        cr_assert_gt(number, last);
+        seen[number]++;
+        last = number;
+    }
+}
+
+Test(corpus, split_keeps_the_proportions) {
+    qn_corpus *corpus = numbered(100), *rest, *other;
+    qn_corpus *part = qn_corpus_split(corpus, 0.8, 7, &rest);
+    cr_assert_eq(qn_corpus_count(part), 80);
+    cr_assert_eq(qn_corpus_count(rest), 20);
+    cr_assert_eq(count_of_class(part, 1), 20);
+    cr_assert_eq(count_of_class(rest, 1), 5);
+    int seen[100] = {0};
+    mark(part, seen);
+    mark(rest, seen);
+    for (int i = 0; i < 100; i++) {
+        cr_assert_eq(seen[i], 1);
+    }
+    qn_corpus *again = qn_corpus_split(corpus, 0.8, 7, NULL);
+    cr_assert_str_eq(qn_corpus_text(again, 50), qn_corpus_text(part, 50));
+    int differ = 0;
+    qn_corpus_split(corpus, 0.8, 8, &other);
+    for (int i = 0; i < 20; i++) {
+        differ += strcmp(qn_corpus_text(other, i), qn_corpus_text(rest, i)) != 0;
+    }
+    cr_assert_gt(differ, 5);                               /* another seed, other texts */
+    qn_corpus *half = qn_corpus_split(rest, 0.5, 1, NULL); /* a part of a part */
+    cr_assert_eq(qn_corpus_count(half), 10);
+    int few[100] = {0};
+    mark(half, few);
+    mark(rest, few);
+    for (int64_t i = 0; i < 10; i++) {
+        cr_assert_eq(few[atoi(qn_corpus_text(half, i))], 2);
+    }
+}
+
+Test(corpus, folds_hold_each_text_out_once) {
+    qn_corpus *corpus = numbered(43), *held_out;
+    int seen[43] = {0};
+    for (int fold = 0; fold < 5; fold++) {
+        qn_corpus *train = qn_corpus_fold(corpus, 5, fold, 3, &held_out);
+        cr_assert_eq(qn_corpus_count(train) + qn_corpus_count(held_out), 43);
+        cr_assert_geq(qn_corpus_count(held_out), 8);
+        cr_assert_geq(count_of_class(held_out, 1), 2);
+        cr_assert_leq(count_of_class(held_out, 1), 3);
+        mark(held_out, seen);
+        qn_corpus_free(held_out);
+        qn_corpus_free(train);
+    }
+    for (int i = 0; i < 43; i++) {
+        cr_assert_eq(seen[i], 1);
+    }
+}
+
+Test(corpus, parts_that_cannot_be) {
+    qn_corpus *corpus = numbered(3), *rest = corpus;
+    cr_assert_null(qn_corpus_split(corpus, 0, 1, &rest));
+    cr_assert_null(rest);
+    expect_file_error(QN_INVALID_ARGUMENT, "texts",
+                      ": fraction 0, expected one above 0 and below 1");
+    cr_assert_null(qn_corpus_split(corpus, 0.9, 1, &rest));
+    expect_file_error(QN_INVALID_ARGUMENT, "texts",
+                      ": a part would be without texts, there are 3 to divide");
+    cr_assert_null(qn_corpus_fold(corpus, 4, 0, 1, &rest));
+    expect_file_error(QN_INVALID_ARGUMENT, "texts",
+                      ": fold 0 of 4, expected 2 to 3 folds, numbered from 0");
+    cr_assert_null(qn_corpus_fold(corpus, 2, 2, 1, NULL));
+    qn_context_clear_error(ctx);
+    cr_assert_null(qn_corpus_split(NULL, 0.5, 1, NULL));
+    cr_assert_null(qn_corpus_fold(NULL, 2, 0, 1, NULL));
+}
+
+/* ---- Real files ----------------------------------------------------------------------------- */
+
+static void expect_trec(const char *name, int64_t count, const int *of_class) {
+    static const char *const names[] = {"ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM"};
+    qn_corpus *corpus = qn_corpus_open(ctx, reference_data(name), NULL);
+    cr_assert_not_null(corpus, "%s", qn_context_message(ctx));
+    cr_assert_eq(qn_corpus_count(corpus), count);
+    cr_assert_eq(qn_corpus_classes(corpus), 6);
+    for (int i = 0; i < 6; i++) {
+        cr_assert_str_eq(qn_corpus_class(corpus, i), names[i]);
+        cr_expect_eq(count_of_class(corpus, i), of_class[i], "%s: %s", name, names[i]);
+    }
+}
+
+Test(corpus, trec_of_li_and_roth) {
+    expect_trec("text/TREC.train", 5452, (int[]){86, 1162, 1250, 1223, 835, 896});
+    expect_trec("text/TREC.test", 500, (int[]){9, 138, 94, 65, 81, 113});
+}
+
+Test(corpus, polarity_of_pang_and_lee) {
+    qn_corpus *corpus = qn_corpus_open(ctx, reference_data("text/rt-polarity.pos"), NULL);
+    cr_assert_not_null(corpus, "%s", qn_context_message(ctx));
+    cr_assert_eq(qn_corpus_count(corpus), 10662);
+    cr_assert_eq(count_of_class(corpus, 0), 5331);
+    cr_assert_str_eq(qn_corpus_class(corpus, 1), "pos");
+}
