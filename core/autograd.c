@@ -91,7 +91,11 @@ qn_tensor *qn_require_grad(qn_tensor *x) {
 
 bool qn_requires_grad(const qn_tensor *x) { return x && x->requires_grad; }
 
-qn_tensor *qn_grad(qn_tensor *x) { return x && x->leaf && x->grad_set ? x->grad : NULL; }
+qn_tensor *qn_grad(qn_tensor *x) {
+    if (!x || !x->leaf || !x->grad_set || (x->seen && !qni_sparse_settle(x)))
+        return NULL;
+    return x->grad;
+}
 
 void qn_zero_grad(qn_tensor *x) {
     if (x)
@@ -142,7 +146,7 @@ qn_tensor *qni_target(qni_backward *b, int i) {
 
 static void add_to_leaf(qn_tensor *leaf, qn_tensor *grad) {
     qn_tensor *sum = qni_leaf_grad(leaf);
-    if (!sum)
+    if (!sum || (leaf->seen && !qni_sparse_cover(leaf)))
         return;
     if (!leaf->grad_set) {
         if (grad == sum || qn_copy(sum, grad) == QN_OK)

@@ -1,6 +1,7 @@
 /* flat.c: many parameters in one buffer, and their gradients in another.
  *
- * The optimizer, the gradient's norm, clipping and zeroing are then one call over one array. */
+ * The optimizer, the gradient's norm, clipping and zeroing are then one call over one array. Parameters
+ * with a sparse gradient stay where they are. */
 #include "internal.h"
 
 enum { ALIGNMENT = 16 }; /* elements: one cache line of f32 */
@@ -27,7 +28,8 @@ static qn_status check(qn_tensor *const *parameters, int count, int64_t *total) 
                 p->ctx, QN_INVALID_ARGUMENT,
                 "flatten_parameters: parameter %d is in use in this step; call qn_step_end first",
                 i);
-        *total += aligned(qn_tensor_count(p));
+        if (!p->seen)
+            *total += aligned(qn_tensor_count(p));
     }
     return QN_OK;
 }
@@ -62,13 +64,15 @@ qn_status qn_flatten_parameters(qn_tensor *const *parameters, int count, qn_tens
         return status;
     qn_context *ctx = parameters[0]->ctx;
     for (int i = 0; i < count; i++) /* every gradient exists before anything moves */
-        if (!qni_leaf_grad(parameters[i]))
+        if (!parameters[i]->seen && !qni_leaf_grad(parameters[i]))
             return QN_OUT_OF_MEMORY;
     qn_tensor *values = buffer_new(ctx, parameters[0]->view.dtype, total);
     qn_tensor *grads = buffer_new(ctx, parameters[0]->view.dtype, total);
     status = values && grads ? QN_OK : QN_OUT_OF_MEMORY;
     int64_t offset = 0;
     for (int i = 0; status == QN_OK && i < count; i++) {
+        if (parameters[i]->seen)
+            continue;
         status = move(parameters[i], values, offset);
         if (status == QN_OK)
             status = move(parameters[i]->grad, grads, offset);
@@ -94,7 +98,7 @@ qn_status qn_settle_gradients(qn_tensor *const *parameters, int count) {
             return qn_context_fail(p->ctx, QN_INVALID_ARGUMENT,
                                    "settle_gradients: tensor %d %s is not a parameter", i,
                                    qni_text(p).s);
-        if (p->grad_set)
+        if (p->grad_set || p->seen)
             continue;
         qn_tensor *grad = qni_leaf_grad(p);
         if (!grad)

@@ -30,8 +30,9 @@ struct qn_tensor {
     qni_node *node;       /**< call that made it, while that is on the tape */
     int output;           /**< which output of that call */
     qn_tensor *grad;      /**< gradient: of a leaf, or during a backward pass */
-    qn_tensor *leaf_of;   /**< of a leaf's gradient: that leaf */
+    qn_tensor *leaf_of;   /**< of a leaf's gradient, or its `seen`: that leaf */
     bool grad_set;        /**< leaf: grad holds a gradient (else its contents mean nothing) */
+    qn_tensor *seen;      /**< leaf: NULL, or u8 [rows, 1]: rows of grad that hold something (sparse.c) */
     bool requires_grad;
     bool leaf;         /**< asked for its gradient by qn_require_grad() */
     const void *owner; /**< what frees it, if that was said (qn_tensor_claim) */
@@ -145,7 +146,7 @@ struct qni_op {
 /** Every operation, ended by NULL (generated from core/ops/). */
 extern const qni_op *const qni_op_table[];
 /* Those that the base itself calls. */
-extern const qni_op qni_op_add;
+extern const qni_op qni_op_add, qni_op_where;
 
 /** Calls an operation and gives its first output, or NULL. NULL among the needed inputs gives NULL.
  */
@@ -212,7 +213,15 @@ qn_tensor *qni_standardise(qn_tensor *x, qn_axes axes, double epsilon, qn_tensor
 /** Its gradient with respect to x: rstd (g - mean(g) - xhat mean(g xhat)). */
 qn_tensor *qni_standardise_grad(qn_tensor *g, qn_tensor *xhat, qn_tensor *rstd, qn_axes axes);
 
-/** Shape rule of the optimizer steps: p, gradient, state tensors, hyper (optim_step.c). */
+/** Error unless input 0 is a table [rows, width], input 1 i64, and the padding of qn_embedding_attrs a row
+ * or -1 (embedding_grad.c). */
+qn_status qni_expect_table(qni_infer *call);
+/** Backward rule of embedding and embedding_bag (embedding_grad.c). */
+void qni_embedding_backward(qni_backward *b);
+
+/** Error unless an optional input i is u8 [rows, 1] for the rows of input 0 (optim_step.c). */
+qn_status qni_expect_seen(qni_infer *call, int i);
+/** Shape rule of the optimizer steps: p, gradient, state tensors, hyper, seen (optim_step.c). */
 qn_status qni_infer_optim_step(qni_infer *call);
 /** Applies an optimizer step in place with the settings of `spec` (optim_step.c). */
 qn_status qni_apply_optim_step(const qni_op *op, qn_tensor *const *in, int n_in,
@@ -262,6 +271,12 @@ void qni_give(qni_backward *b, int i, qn_tensor *grad);
 qn_tensor *qni_target(qni_backward *b, int i);
 /** The first gradient of a leaf; makes it if it is not there, contents not set. */
 qn_tensor *qni_leaf_grad(qn_tensor *leaf);
+/** A sparse leaf's gradient, to add rows to: a new one has none seen. NULL on failure (sparse.c). */
+qn_tensor *qni_sparse_begin(qn_tensor *leaf);
+/** Writes zeros to the rows of a sparse leaf's gradient that are not seen; they stay unseen. */
+bool qni_sparse_settle(qn_tensor *leaf);
+/** Before a gradient of all rows is put, or added, to a sparse leaf's: every row counts as seen. */
+bool qni_sparse_cover(qn_tensor *leaf);
 /** The part of g, the gradient of max(a, b), that is a's: all where a > b, half where a equals b, none
  * where a < b; all where either is NaN (maximum.c). */
 qn_tensor *qni_share_of_greater(qn_tensor *g, qn_tensor *a, qn_tensor *b);

@@ -454,6 +454,14 @@ QN_API qn_tensor *qn_gather(qn_tensor *x, int axis, qn_tensor *index);
 QN_API qn_tensor *qn_scatter_add(qn_tensor *x, int axis, qn_tensor *index, int64_t extent);
 /** i64 [...] -> f32 [..., classes]. An index out of range is an error that names it. */
 QN_API qn_tensor *qn_one_hot(qn_tensor *index, int64_t classes);
+/** Rows of a table: weight [rows, width], index i64 [...] -> [..., width]. Row `padding` (-1: none) gets no
+ * gradient. An index out of range is an error that names it. */
+QN_API qn_tensor *qn_embedding(qn_tensor *weight, qn_tensor *index, int64_t padding);
+typedef enum qn_bag { QN_BAG_MEAN, QN_BAG_SUM } qn_bag;
+/** Mean or sum of each bag's rows: weight [rows, width], index i64 [n, length] -> [n, width], in one pass.
+ * Entries equal to `padding` (-1: none) do not count; a bag without entries gives zeros. */
+QN_API qn_tensor *qn_embedding_bag(qn_tensor *weight, qn_tensor *index, int64_t padding,
+                                   qn_bag bag);
 
 /* Sequences: batches [n, t, ...] padded to one length, with the length of each sample in `lengths`, i64 [n],
  * 0 .. t (NULL: all t). A length out of range is an error that names it. */
@@ -498,6 +506,18 @@ QN_API qn_tensor *qn_sequence_lengths(qn_tensor *index, int64_t padding);
 QN_API qn_tensor *qn_require_grad(qn_tensor *x);
 QN_API bool qn_requires_grad(const qn_tensor *x);
 
+/** Like qn_require_grad(), for a table [rows, width] of which a step uses few rows: its gradient is kept for
+ * the rows that embeddings looked up, and an optimizer leaves the others, and what it remembers of them,
+ * as they are. An explicit choice: lazy updates are other numbers than an optimizer's with momentum or
+ * weight decay. The table stays out of flat buffers. Ask before the first gradient, and before an
+ * optimizer is made. */
+QN_API qn_tensor *qn_require_sparse_grad(qn_tensor *x);
+QN_API bool qn_requires_sparse_grad(const qn_tensor *x);
+/** The gradient of such a table as an optimizer needs it, NULL if there is none: only rows with 1 in *seen,
+ * u8 [rows, 1], hold anything. (qn_grad() writes zeros to the others first.) A gradient that does not come
+ * from an embedding makes every row seen. */
+QN_API qn_tensor *qn_sparse_grad(qn_tensor *x, qn_tensor **seen);
+
 /** The gradient that qn_backward() left on a leaf, or NULL. Belongs to x. */
 QN_API qn_tensor *qn_grad(qn_tensor *x);
 
@@ -516,7 +536,8 @@ QN_API void qn_zero_grad(qn_tensor *x);
 /** Moves parameters (leaves of one context and one dtype) into one contiguous buffer [n], and their
  * gradients into another. Both are kept tensors and come back in `flat` and `flat_grad`. Parameters and
  * gradients keep their values and addresses as tensors and become views of the buffers, each from a
- * multiple of 16 elements on; the padding between is zero. On failure all keep their values. */
+ * multiple of 16 elements on; the padding between is zero. Those with a sparse gradient are passed over. On
+ * failure all keep their values. */
 QN_API qn_status qn_flatten_parameters(qn_tensor *const *parameters, int count, qn_tensor **flat,
                                        qn_tensor **flat_grad);
 
@@ -592,6 +613,13 @@ QN_API qn_tensor *qn_module_flat_gradients(qn_module *module);
 /** Forgets all gradients. */
 QN_API void qn_module_zero_grad(qn_module *module);
 
+/** Holds the rows of a parameter ("output.weight") to a largest Euclidean norm, with qn_limit_norm() after
+ * every step of an optimizer (Kim 2014: 3). 0 takes the limit away. It stays with the module that has the
+ * parameter, through which parent it was set. */
+QN_API qn_status qn_module_limit_norm(qn_module *module, const char *name, double max_norm);
+/** Applies the limits of a module and its children (optimizers call this). */
+QN_API qn_status qn_module_apply_limits(qn_module *module);
+
 /** Prints the layers with their parameters and the total. */
 QN_API qn_status qn_module_print(const qn_module *module, FILE *stream);
 
@@ -603,6 +631,16 @@ typedef struct qn_linear_opts {
 } qn_linear_opts;
 QN_API qn_module *qn_nn_linear(qn_context *ctx, int64_t in, int64_t out,
                                const qn_linear_opts *opts);
+/** qn_embedding() into `weight` [rows, width], normally distributed with deviation 1. */
+typedef struct qn_embedding_opts {
+    bool padding; /**< row 0 stands for padding: it starts as zeros and gets no gradient */
+    bool sparse;  /**< qn_require_sparse_grad() */
+} qn_embedding_opts;
+QN_API qn_module *qn_nn_embedding(qn_context *ctx, int64_t rows, int64_t width,
+                                  const qn_embedding_opts *opts);
+/** qn_embedding_bag() alike. */
+QN_API qn_module *qn_nn_embedding_bag(qn_context *ctx, int64_t rows, int64_t width, qn_bag bag,
+                                      const qn_embedding_opts *opts);
 /** qn_conv2d() with weight [out, in / groups, kernel, kernel] and bias [out]. */
 QN_API qn_module *qn_nn_conv2d(qn_context *ctx, int64_t in, int64_t out, int kernel,
                                const qn_conv2d_opts *opts);
@@ -756,31 +794,37 @@ QN_API qn_named_tensor qn_optimizer_tensor(const qn_optimizer *optimizer, int in
 QN_API const qn_optimizer_spec *qn_optimizer_settings(const qn_optimizer *optimizer);
 
 /* The steps themselves, for optimizers of your own: p and the state tensors are contiguous, of one shape
- * and dtype, and changed in place; `hyper` is f32 [QN_HYPER_COUNT] (quern_types.h). With g' = clip * g:
- * weight decay w gives g' + w p, or, decoupled, p - lr w p first. */
+ * and dtype, and changed in place; `hyper` is f32 [QN_HYPER_COUNT] (quern_types.h). With `seen`, u8
+ * [rows, 1], only the rows of p that have a 1 there are moved; NULL: all. With g' = clip * g: weight decay
+ * w gives g' + w p, or, decoupled, p - lr w p first. */
 
 /** v = momentum v + (1 - dampening) g' (the first step: v = g'); p -= lr v, or with Nesterov
  * p -= lr (g' + momentum v). velocity NULL: p -= lr g'. */
 QN_API qn_status qn_sgd_step(qn_tensor *p, qn_tensor *grad, qn_tensor *velocity, qn_tensor *hyper,
-                             const qn_optimizer_spec *spec);
+                             qn_tensor *seen, const qn_optimizer_spec *spec);
 /** m = beta1 m + (1 - beta1) g'; v = beta2 v + (1 - beta2) g'^2; with t the step's number,
  * p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon). */
 QN_API qn_status qn_adam_step(qn_tensor *p, qn_tensor *grad, qn_tensor *m, qn_tensor *v,
-                              qn_tensor *hyper, const qn_optimizer_spec *spec);
+                              qn_tensor *hyper, qn_tensor *seen, const qn_optimizer_spec *spec);
 /** s = alpha s + (1 - alpha) g'^2; d = g' / (sqrt(s) + epsilon); p -= lr d, or with a momentum buffer
  * b = momentum b + d; p -= lr b. */
 QN_API qn_status qn_rmsprop_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square,
-                                 qn_tensor *buffer, qn_tensor *hyper,
+                                 qn_tensor *buffer, qn_tensor *hyper, qn_tensor *seen,
                                  const qn_optimizer_spec *spec);
 /** s = rho s + (1 - rho) g'^2; d = sqrt(u + epsilon) / sqrt(s + epsilon) g'; u = rho u + (1 - rho) d^2;
  * p -= lr d. */
 QN_API qn_status qn_adadelta_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square,
-                                  qn_tensor *delta, qn_tensor *hyper,
+                                  qn_tensor *delta, qn_tensor *hyper, qn_tensor *seen,
                                   const qn_optimizer_spec *spec);
 /** Sum of squares of all elements, as a scalar; f32 is summed in double precision. No gradient. */
 QN_API qn_tensor *qn_square_sum(qn_tensor *x);
 /** hyper[QN_HYPER_CLIP] = min(1, max_norm / (sqrt(square_sum) + 1e-6)). */
 QN_API qn_status qn_clip_factor(qn_tensor *square_sum, qn_tensor *hyper, double max_norm);
+/** The same over the rows of x [rows, ...] with 1 in seen, u8 [rows, 1]; NULL: over all. */
+QN_API qn_tensor *qn_square_sum_rows(qn_tensor *x, qn_tensor *seen);
+/** Scales each row x[i] whose Euclidean norm is above max_norm down to it, in place, off the tape (Srebro and
+ * Shraibman 2005; Hinton et al. 2012). */
+QN_API qn_status qn_limit_norm(qn_tensor *x, double max_norm);
 /** Clamps every element to [low, high] in place, off the tape. */
 QN_API qn_status qn_clamp_in_place(qn_tensor *x, double low, double high);
 

@@ -187,7 +187,7 @@ typedef struct qn_affine_attrs {
     double scale, shift;
 } qn_affine_attrs;
 
-/** leaky_relu (slope), huber (delta): one number. */
+/** leaky_relu (slope), huber (delta), clip_factor and limit_norm (largest norm): one number. */
 typedef struct qn_scalar_attrs {
     double value;
 } qn_scalar_attrs;
@@ -256,6 +256,16 @@ typedef struct qn_pad_attrs {
     int64_t before[QN_MAX_DIMS], after[QN_MAX_DIMS];
     double value;
 } qn_pad_attrs;
+
+/** How embeddings take indices: a row an index, or bags [n, length] as the mean or sum of their rows. */
+enum { QN_EMBEDDING_ROWS, QN_EMBEDDING_MEAN, QN_EMBEDDING_SUM };
+
+/** embedding, embedding_bag, embedding_grad, embedding_grad_rows. */
+typedef struct qn_embedding_attrs {
+    int64_t padding; /**< row that counts in no bag and gets no gradient; -1: none */
+    int64_t rows;    /**< embedding_grad: rows of the table, else 0 */
+    int64_t bag;     /**< QN_EMBEDDING_ROWS, .._MEAN or .._SUM */
+} qn_embedding_attrs;
 
 /** one_hot: number of classes. */
 typedef struct qn_one_hot_attrs {

@@ -139,19 +139,25 @@ qn_tensor *qni_tensor_view(qn_tensor *x, const qn_view *view) {
 void qni_tensor_destroy(qn_tensor *x) {
     qn_context *ctx = x->ctx;
     list_remove(owner_of(x), x);
-    qn_tensor *grad = x->leaf ? x->grad : NULL;
+    qn_tensor *grad = x->leaf ? x->grad : NULL, *seen = x->seen, *leaf = x->leaf_of;
     if (grad)
         grad->leaf_of = NULL;
-    if (x->leaf_of) {
-        x->leaf_of->grad = NULL;
-        x->leaf_of->grad_set = false;
-    }
+    if (seen)
+        seen->leaf_of = NULL;
+    if (leaf && leaf->seen == x)
+        leaf->seen = NULL;
+    else if (leaf)
+        leaf->grad = NULL;
+    if (leaf)
+        leaf->grad_set = false;
     if (x->storage)
         qni_storage_release(ctx, x->storage);
     x->grad = ctx->spare;
     ctx->spare = x;
     if (grad)
         qni_tensor_destroy(grad);
+    if (seen)
+        qni_tensor_destroy(seen);
 }
 
 void qni_tensor_rebase(qn_tensor *x, qni_storage *storage, void *data) {

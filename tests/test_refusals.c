@@ -174,11 +174,11 @@ Test(refusals, arrays_and_functions_that_are_null) {
 Test(refusals, optimizer_steps) {
     qn_tensor *p = ONES(2, 3), *hyper = qn_ones(ctx, QN_F32, QN_SHAPE(QN_HYPER_COUNT));
     const qn_optimizer_spec spec = qn_sgd(0.1, 0);
-    cr_assert_eq(qn_sgd_step(p, ONES(3, 2), NULL, hyper, &spec), QN_SHAPE_MISMATCH);
+    cr_assert_eq(qn_sgd_step(p, ONES(3, 2), NULL, hyper, NULL, &spec), QN_SHAPE_MISMATCH);
     expect_refusal(NULL, QN_SHAPE_MISMATCH, "sgd_step: input 1 must be [2, 3], is [3, 2]");
-    cr_assert_eq(qn_sgd_step(p, p, NULL, hyper, NULL), QN_INVALID_ARGUMENT);
+    cr_assert_eq(qn_sgd_step(p, p, NULL, hyper, NULL, NULL), QN_INVALID_ARGUMENT);
     expect_refusal(NULL, QN_INVALID_ARGUMENT, "sgd_step: no settings given");
-    cr_assert_neq(qn_sgd_step(qn_transpose(p, 0, 1), ONES(3, 2), NULL, hyper, &spec), QN_OK);
+    cr_assert_neq(qn_sgd_step(qn_transpose(p, 0, 1), ONES(3, 2), NULL, hyper, NULL, &spec), QN_OK);
     expect_refusal(NULL, QN_INVALID_ARGUMENT,
                    "sgd_step: parameter and state must be contiguous: [3, 2]");
     cr_assert_neq(qn_clip_factor(qn_square_sum(p), hyper, 0), QN_OK);

@@ -22,6 +22,7 @@ static void module_destroy(void *object) {
         module->destroy(module->data);
     free(module->trained);
     free(module->own);
+    free(module->max_norm);
     free(module->tensors);
     free(module->children);
     free(module->name);
@@ -82,9 +83,13 @@ static bool reserve_tensor(qn_module *module) {
     if (tensors)
         module->tensors = tensors;
     bool *own = tensors ? realloc(module->own, (size_t)capacity * sizeof(*module->own)) : NULL;
-    if (!own)
+    if (own)
+        module->own = own;
+    double *max_norm =
+        own ? realloc(module->max_norm, (size_t)capacity * sizeof(*module->max_norm)) : NULL;
+    if (!max_norm)
         return false;
-    module->own = own;
+    module->max_norm = max_norm;
     module->tensor_capacity = capacity;
     return true;
 }
@@ -113,6 +118,7 @@ static bool publish(qn_module *module, qn_named_tensor tensor, bool own) {
         return false;
     }
     module->own[module->tensor_count] = own;
+    module->max_norm[module->tensor_count] = 0;
     module->tensors[module->tensor_count++] =
         (qn_named_tensor){.name = name, .tensor = tensor.tensor, .trained = tensor.trained};
     if (!module->parent)

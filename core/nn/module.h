@@ -21,7 +21,8 @@ struct qn_module {
     /* Every tensor below, with its dotted name from here on. Kept up to date as things are added,
      * so that names stay valid and reading needs no memory. */
     qn_named_tensor *tensors;
-    bool *own; /**< whether tensor i was added to this very module */
+    bool *own;        /**< whether tensor i was added to this very module */
+    double *max_norm; /**< of an own tensor's rows (module_limit.c), 0: no limit */
     int tensor_count, tensor_capacity;
 
     qn_tensor **trained; /**< once flat: the parameters in their order */

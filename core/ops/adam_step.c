@@ -3,14 +3,15 @@
 
 const qni_op qni_op_adam_step = {
     .name = "adam_step",
-    .inputs = 5,
+    .inputs = 6,
+    .optional = 1u << 5,
     .mutates = 1u << 0 | 1u << 2 | 1u << 3,
     .attrs_size = sizeof(qn_optim_attrs),
     .infer = qni_infer_optim_step,
 };
 
 qn_status qn_adam_step(qn_tensor *p, qn_tensor *grad, qn_tensor *m, qn_tensor *v, qn_tensor *hyper,
-                       const qn_optimizer_spec *spec) {
-    qn_tensor *in[5] = {p, grad, m, v, hyper};
-    return qni_apply_optim_step(&qni_op_adam_step, in, 5, spec);
+                       qn_tensor *seen, const qn_optimizer_spec *spec) {
+    qn_tensor *in[6] = {p, grad, m, v, hyper, seen};
+    return qni_apply_optim_step(&qni_op_adam_step, in, 6, spec);
 }

@@ -1,8 +1,19 @@
 /* optim_step.c: what the optimizer steps share. */
 #include "internal.h"
 
+qn_status qni_expect_seen(qni_infer *call, int i) {
+    const qn_view *x = &call->in[0]->view;
+    if (!call->in[i])
+        return QN_OK;
+    qn_status status = qni_expect_dtype(call, i, QN_U8);
+    if (status == QN_OK && x->rank < 1)
+        status = qn_context_fail(call->ctx, QN_SHAPE_MISMATCH, "%s: a scalar has no rows",
+                                 call->op->name);
+    return status != QN_OK ? status : qni_expect_shape(call, i, QN_SHAPE(x->shape[0], 1));
+}
+
 qn_status qni_infer_optim_step(qni_infer *call) {
-    int hyper = call->n_in - 1;
+    int hyper = call->n_in - 2;
     qn_status status = qni_expect_float(call, 0);
     for (int i = 0; i < hyper && status == QN_OK; i++) {
         const qn_tensor *x = call->in[i];
@@ -18,7 +29,9 @@ qn_status qni_infer_optim_step(qni_infer *call) {
     }
     if (status == QN_OK)
         status = qni_expect_dtype(call, hyper, QN_F32);
-    return status != QN_OK ? status : qni_expect_shape(call, hyper, QN_SHAPE(QN_HYPER_COUNT));
+    if (status == QN_OK)
+        status = qni_expect_shape(call, hyper, QN_SHAPE(QN_HYPER_COUNT));
+    return status != QN_OK ? status : qni_expect_seen(call, hyper + 1);
 }
 
 /** An optimizer's settings as the kernels take them. */

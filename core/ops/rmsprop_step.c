@@ -3,15 +3,15 @@
 
 const qni_op qni_op_rmsprop_step = {
     .name = "rmsprop_step",
-    .inputs = 5,
-    .optional = 1u << 3,
+    .inputs = 6,
+    .optional = 1u << 3 | 1u << 5,
     .mutates = 1u << 0 | 1u << 2 | 1u << 3,
     .attrs_size = sizeof(qn_optim_attrs),
     .infer = qni_infer_optim_step,
 };
 
 qn_status qn_rmsprop_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square, qn_tensor *buffer,
-                          qn_tensor *hyper, const qn_optimizer_spec *spec) {
-    qn_tensor *in[5] = {p, grad, square, buffer, hyper};
-    return qni_apply_optim_step(&qni_op_rmsprop_step, in, 5, spec);
+                          qn_tensor *hyper, qn_tensor *seen, const qn_optimizer_spec *spec) {
+    qn_tensor *in[6] = {p, grad, square, buffer, hyper, seen};
+    return qni_apply_optim_step(&qni_op_rmsprop_step, in, 6, spec);
 }

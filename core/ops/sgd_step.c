@@ -3,15 +3,15 @@
 
 const qni_op qni_op_sgd_step = {
     .name = "sgd_step",
-    .inputs = 4,
-    .optional = 1u << 2,
+    .inputs = 5,
+    .optional = 1u << 2 | 1u << 4,
     .mutates = 1u << 0 | 1u << 2,
     .attrs_size = sizeof(qn_optim_attrs),
     .infer = qni_infer_optim_step,
 };
 
 qn_status qn_sgd_step(qn_tensor *p, qn_tensor *grad, qn_tensor *velocity, qn_tensor *hyper,
-                      const qn_optimizer_spec *spec) {
-    qn_tensor *in[4] = {p, grad, velocity, hyper};
-    return qni_apply_optim_step(&qni_op_sgd_step, in, 4, spec);
+                      qn_tensor *seen, const qn_optimizer_spec *spec) {
+    qn_tensor *in[5] = {p, grad, velocity, hyper, seen};
+    return qni_apply_optim_step(&qni_op_sgd_step, in, 5, spec);
 }

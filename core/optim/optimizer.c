@@ -1,11 +1,18 @@
-/* optimizer.c: an optimizer over the flat buffers of a module: one call a step, whatever the number
- * of parameters. */
+/* optimizer.c: an optimizer over the flat buffers of a module, one call a step whatever the number of
+ * parameters, and over the rows seen of each parameter with a sparse gradient. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "optimizer_spec.h"
 
 enum { MAX_STATE = 2 };
+
+/* What one call moves, with the state for it. */
+typedef struct group {
+    qn_tensor *sparse; /* a parameter with a sparse gradient; NULL: the flat buffers */
+    qn_tensor *state[MAX_STATE];
+} group;
 
 struct qn_optimizer {
     qn_context *ctx;
@@ -15,16 +22,22 @@ struct qn_optimizer {
     int64_t steps; /* taken */
     int64_t count; /* elements of the flat buffers that the state belongs to */
     qn_tensor *hyper;
-    qn_named_tensor state[MAX_STATE];
+    group *groups; /* the flat buffers, then the sparse parameters */
+    int group_count;
+    qn_named_tensor *state; /* of all groups, names owned */
     int state_count;
 };
 
 /* Called by the context, or once it no longer knows the optimizer. */
 static void optimizer_destroy(void *object) {
     qn_optimizer *optimizer = object;
-    for (int i = 0; i < optimizer->state_count; i++)
+    for (int i = 0; i < optimizer->state_count; i++) {
         qn_tensor_free(optimizer->state[i].tensor);
+        free((char *)optimizer->state[i].name);
+    }
     qn_tensor_free(optimizer->hyper);
+    free(optimizer->state);
+    free(optimizer->groups);
     free(optimizer);
 }
 
@@ -52,19 +65,61 @@ static int state_names(const qn_optimizer_spec *spec, const char *names[MAX_STAT
     return count;
 }
 
-/* Makes the tensors of an optimizer, all zeros. */
-static bool make_state(qn_optimizer *optimizer, const qn_tensor *flat) {
+static qn_status out_of_memory(const qn_optimizer *optimizer) {
+    return qn_context_fail(optimizer->ctx, QN_OUT_OF_MEMORY, "%s: out of memory",
+                           qni_optimizer_name(optimizer->spec.kind));
+}
+
+/* "exp_avg" for the flat buffers, "exp_avg.embedding.weight" for a parameter of that name; to be freed. */
+static char *state_name(const char *name, const char *parameter) {
+    const size_t bytes = strlen(name) + (parameter ? strlen(parameter) + 1 : 0) + 1;
+    char *joined = malloc(bytes);
+    if (joined)
+        snprintf(joined, bytes, "%s%s%s", name, parameter ? "." : "", parameter ? parameter : "");
+    return joined;
+}
+
+/* Adds a group and its state, all zeros, like a tensor (the parameter, or the flat buffer). */
+static bool add_group(qn_optimizer *optimizer, qn_tensor *sparse, const char *parameter,
+                      const qn_tensor *like) {
     const char *names[MAX_STATE];
     const int count = state_names(&optimizer->spec, names);
+    group *g = &optimizer->groups[optimizer->group_count++];
+    *g = (group){.sparse = sparse};
     for (int i = 0; i < count; i++) {
-        qn_tensor *tensor =
-            qn_keep(qn_zeros(optimizer->ctx, qn_tensor_dtype(flat), qn_tensor_shape(flat)));
-        if (!tensor)
+        char *name = state_name(names[i], parameter);
+        if (!name) {
+            out_of_memory(optimizer);
             return false;
+        }
+        g->state[i] =
+            qn_keep(qn_zeros(optimizer->ctx, qn_tensor_dtype(like), qn_tensor_shape(like)));
         optimizer->state[optimizer->state_count++] =
-            (qn_named_tensor){.name = names[i], .tensor = tensor};
+            (qn_named_tensor){.name = name, .tensor = g->state[i]};
+        if (!g->state[i])
+            return false;
     }
-    optimizer->hyper = qn_keep(qn_zeros(optimizer->ctx, QN_F32, QN_SHAPE(QN_HYPER_COUNT)));
+    return true;
+}
+
+/* Makes the groups of an optimizer and their state. */
+static bool make_state(qn_optimizer *optimizer) {
+    const qn_module *module = optimizer->module;
+    const size_t most = (size_t)qn_module_tensor_count(module) + 1;
+    optimizer->groups = calloc(most, sizeof(*optimizer->groups));
+    optimizer->state = calloc(most * MAX_STATE, sizeof(*optimizer->state));
+    if (!optimizer->groups || !optimizer->state) {
+        out_of_memory(optimizer);
+        return false;
+    }
+    bool made = add_group(optimizer, NULL, NULL, qn_module_flat_parameters(optimizer->module));
+    for (int i = 0; made && i < qn_module_tensor_count(module); i++) {
+        const qn_named_tensor p = qn_module_tensor(module, i);
+        if (p.trained && qn_requires_sparse_grad(p.tensor))
+            made = add_group(optimizer, p.tensor, p.name, p.tensor);
+    }
+    if (made)
+        optimizer->hyper = qn_keep(qn_zeros(optimizer->ctx, QN_F32, QN_SHAPE(QN_HYPER_COUNT)));
     return optimizer->hyper != NULL;
 }
 
@@ -72,7 +127,6 @@ qn_optimizer *qn_optimizer_new(qn_module *module, qn_optimizer_spec spec) {
     qn_context *ctx = qn_module_context(module);
     if (!module || qni_optimizer_check(ctx, &spec) != QN_OK || qn_module_flatten(module) != QN_OK)
         return NULL;
-    const qn_tensor *flat = qn_module_flat_parameters(module);
     qn_optimizer *optimizer = calloc(1, sizeof(*optimizer));
     if (!optimizer) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory", qni_optimizer_name(spec.kind));
@@ -82,8 +136,8 @@ qn_optimizer *qn_optimizer_new(qn_module *module, qn_optimizer_spec spec) {
     optimizer->module = module;
     optimizer->spec = spec;
     optimizer->lr = spec.lr;
-    optimizer->count = qn_tensor_count(flat);
-    if (!make_state(optimizer, flat)) {
+    optimizer->count = qn_tensor_count(qn_module_flat_parameters(module));
+    if (!make_state(optimizer)) {
         optimizer_destroy(optimizer);
         return NULL;
     }
@@ -99,8 +153,45 @@ void qn_optimizer_free(qn_optimizer *optimizer) {
 
 /* ---- a step ------------------------------------------------------------------------------ */
 
+/* The gradient of a group, and its rows that hold something (NULL: all); NULL if there is none, which of
+ * the flat buffers is a failure. */
+static qn_tensor *group_grad(const qn_optimizer *optimizer, const group *g, qn_tensor **seen) {
+    *seen = NULL;
+    return g->sparse ? qn_sparse_grad(g->sparse, seen)
+                     : qn_module_flat_gradients(optimizer->module);
+}
+
+/* Clamps each element of all gradients. */
+static qn_status clip_values(const qn_optimizer *optimizer) {
+    const double clip = optimizer->spec.clip_value;
+    qn_status status = QN_OK;
+    for (int i = 0; clip > 0 && i < optimizer->group_count && status == QN_OK; i++) {
+        qn_tensor *seen, *grad = group_grad(optimizer, &optimizer->groups[i], &seen);
+        if (grad)
+            status = qn_clamp_in_place(grad, -clip, clip);
+    }
+    return status;
+}
+
+/* The sum of squares of all gradients; NULL on failure. */
+static qn_tensor *square_sum(const qn_optimizer *optimizer) {
+    qn_tensor *total = NULL;
+    for (int i = 0; i < optimizer->group_count; i++) {
+        qn_tensor *seen, *grad = group_grad(optimizer, &optimizer->groups[i], &seen);
+        if (!grad && optimizer->groups[i].sparse)
+            continue;
+        qn_tensor *before = total, *sum = qn_square_sum_rows(grad, seen);
+        total = i == 0 ? sum : qn_add(before, sum);
+        if (i > 0) {
+            qn_tensor_free(before);
+            qn_tensor_free(sum);
+        }
+    }
+    return total;
+}
+
 /* Writes rate and step number, and the clipping factor, which only clip_norm moves away from 1. */
-static qn_status write_hyper(qn_optimizer *optimizer, qn_tensor *grad) {
+static qn_status write_hyper(qn_optimizer *optimizer) {
     const float hyper[QN_HYPER_COUNT] = {[QN_HYPER_LR] = (float)optimizer->lr,
                                          [QN_HYPER_STEP] = (float)(optimizer->steps + 1),
                                          [QN_HYPER_CLIP] = 1};
@@ -108,27 +199,30 @@ static qn_status write_hyper(qn_optimizer *optimizer, qn_tensor *grad) {
     const double max_norm = optimizer->spec.clip_norm;
     if (status != QN_OK || !(max_norm > 0))
         return status;
-    qn_tensor *square_sum = qn_square_sum(grad);
-    if (!square_sum)
+    qn_tensor *sum = square_sum(optimizer);
+    if (!sum)
         return qn_context_error(optimizer->ctx, NULL);
-    status = qn_clip_factor(square_sum, optimizer->hyper, max_norm);
-    qn_tensor_free(square_sum);
+    status = qn_clip_factor(sum, optimizer->hyper, max_norm);
+    qn_tensor_free(sum);
     return status;
 }
 
-static qn_status move_parameters(qn_optimizer *optimizer, qn_tensor *p, qn_tensor *grad) {
+static qn_status move_group(const qn_optimizer *optimizer, const group *g) {
     const qn_optimizer_spec *spec = &optimizer->spec;
-    qn_tensor *hyper = optimizer->hyper;
-    qn_tensor *first = optimizer->state[0].tensor, *second = optimizer->state[1].tensor;
+    qn_tensor *hyper = optimizer->hyper, *first = g->state[0], *second = g->state[1], *seen;
+    qn_tensor *p = g->sparse ? g->sparse : qn_module_flat_parameters(optimizer->module);
+    qn_tensor *grad = group_grad(optimizer, g, &seen);
+    if (!grad && g->sparse)
+        return QN_OK;
     switch (spec->kind) {
     case QN_OPT_ADAM:
-        return qn_adam_step(p, grad, first, second, hyper, spec);
+        return qn_adam_step(p, grad, first, second, hyper, seen, spec);
     case QN_OPT_RMSPROP:
-        return qn_rmsprop_step(p, grad, first, second, hyper, spec);
+        return qn_rmsprop_step(p, grad, first, second, hyper, seen, spec);
     case QN_OPT_ADADELTA:
-        return qn_adadelta_step(p, grad, first, second, hyper, spec);
+        return qn_adadelta_step(p, grad, first, second, hyper, seen, spec);
     default:
-        return qn_sgd_step(p, grad, first, hyper, spec);
+        return qn_sgd_step(p, grad, first, hyper, seen, spec);
     }
 }
 
@@ -139,23 +233,22 @@ qn_status qn_optimizer_step(qn_optimizer *optimizer) {
     qn_status status = qn_context_error(optimizer->ctx, NULL);
     if (status != QN_OK)
         return status;
-    qn_tensor *p = qn_module_flat_parameters(optimizer->module);
-    if (qn_tensor_count(p) != optimizer->count)
+    const qn_tensor *p = qn_module_flat_parameters(optimizer->module);
+    if (!p || qn_tensor_count(p) != optimizer->count)
         return qn_context_fail(optimizer->ctx, QN_INVALID_ARGUMENT,
                                "%s: the parameters of %s have changed or were flattened with "
                                "another module; make a new optimizer",
                                qni_optimizer_name(optimizer->spec.kind),
                                qn_module_kind(optimizer->module));
-    qn_tensor *grad = qn_module_flat_gradients(optimizer->module);
-    if (!grad)
+    if (!qn_module_flat_gradients(optimizer->module))
         return qn_context_error(optimizer->ctx, NULL);
-    const double clip = optimizer->spec.clip_value;
-    if (clip > 0)
-        status = qn_clamp_in_place(grad, -clip, clip);
+    status = clip_values(optimizer);
     if (status == QN_OK)
-        status = write_hyper(optimizer, grad);
+        status = write_hyper(optimizer);
+    for (int i = 0; i < optimizer->group_count && status == QN_OK; i++)
+        status = move_group(optimizer, &optimizer->groups[i]);
     if (status == QN_OK)
-        status = move_parameters(optimizer, p, grad);
+        status = qn_module_apply_limits(optimizer->module);
     if (status != QN_OK)
         return status;
     qn_module_zero_grad(optimizer->module);

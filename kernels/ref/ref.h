@@ -64,6 +64,11 @@ static inline int64_t ref_load_index(const qn_view *view, int64_t at) {
     return ((const int64_t *)view->data)[at];
 }
 
+/** Whether a row takes part: `seen` u8 [rows, 1], or absent for all. */
+static inline bool ref_row_seen(const qn_view *seen, int64_t row) {
+    return !seen->data || ((const uint8_t *)seen->data)[row * seen->stride[0]];
+}
+
 /** Copies one element, bit for bit, between views of one dtype. */
 static inline void ref_move(const qn_view *to, int64_t at, const qn_view *from, int64_t from_at) {
     switch (qn_dtype_size(to->dtype)) {

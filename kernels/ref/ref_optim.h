@@ -14,16 +14,19 @@ typedef struct ref_step {
  * weight decay in it. An absent state is 0 before and forgotten after. */
 typedef void (*ref_update)(const ref_step *step, double grad, double *p, double state[2]);
 
-/** Weight decay, then the update, for every element; inputs are p, gradient, one or two states,
- * hyper. */
+/** Weight decay, then the update, for every element, or of the rows seen; inputs are p, gradient, one or
+ * two states, hyper, seen. */
 static inline qn_status ref_optim_step(const qn_call *call, ref_update update) {
-    int states = call->n_in - 3;
-    const float *hyper = call->in[call->n_in - 1].data;
+    int states = call->n_in - 4;
+    const float *hyper = call->in[call->n_in - 2].data;
+    const qn_view *seen = &call->in[call->n_in - 1];
     const ref_step step = {call->attrs, hyper[QN_HYPER_LR], hyper[QN_HYPER_STEP],
                            hyper[QN_HYPER_CLIP]};
     const qn_view *views[4] = {&call->in[0], &call->in[1], &call->in[2], &call->in[3]};
     double decay = step.attrs->weight_decay;
     for (ref_walk w = ref_start(2 + states, views); w.left > 0; ref_next(&w)) {
+        if (!ref_row_seen(seen, w.index[0]))
+            continue;
         double p = ref_load(views[0], w.at[0]), grad = step.clip * ref_load(views[1], w.at[1]);
         double state[2] = {0};
         for (int i = 0; i < states; i++)

@@ -87,23 +87,23 @@ static qn_tensor *sgd_step(qn_tensor **x) {
     qn_optimizer_spec spec = qn_sgd(0.01, 0.9);
     spec.weight_decay = 0.01;
     spec.nesterov = true;
-    return after(x, 3, qn_sgd_step(x[0], x[1], x[2], hyper(x), &spec));
+    return after(x, 3, qn_sgd_step(x[0], x[1], x[2], hyper(x), NULL, &spec));
 }
 
 static qn_tensor *adam_step(qn_tensor **x) {
     qn_optimizer_spec spec = qn_adamw(0.01, 0.01);
-    return after(x, 4, qn_adam_step(x[0], x[1], x[2], x[3], hyper(x), &spec));
+    return after(x, 4, qn_adam_step(x[0], x[1], x[2], x[3], hyper(x), NULL, &spec));
 }
 
 static qn_tensor *rmsprop_step(qn_tensor **x) {
     qn_optimizer_spec spec = qn_rmsprop(0.01);
     spec.momentum = 0.9;
-    return after(x, 4, qn_rmsprop_step(x[0], x[1], x[3], x[2], hyper(x), &spec));
+    return after(x, 4, qn_rmsprop_step(x[0], x[1], x[3], x[2], hyper(x), NULL, &spec));
 }
 
 static qn_tensor *adadelta_step(qn_tensor **x) {
     qn_optimizer_spec spec = qn_adadelta(0.5);
-    return after(x, 4, qn_adadelta_step(x[0], x[1], x[2], x[3], hyper(x), &spec));
+    return after(x, 4, qn_adadelta_step(x[0], x[1], x[2], x[3], hyper(x), NULL, &spec));
 }
 
 /* Random numbers of the two dtypes differ: the oracle, too, draws in f32. */
