@@ -11,6 +11,11 @@ typedef struct layer_norm {
     double epsilon;
 } layer_norm;
 
+typedef struct instance_norm {
+    qn_tensor *weight, *bias; /* each [channels] */
+    double epsilon;
+} instance_norm;
+
 static qn_tensor *batch_norm_forward(qn_module *self, qn_tensor *x) {
     const batch_norm *layer = qn_module_data(self);
     return qn_batch_norm(x, layer->weight, layer->bias, layer->running_mean, layer->running_var,
@@ -63,6 +68,34 @@ qn_module *qn_nn_layer_norm(qn_context *ctx, qn_shape shape, double epsilon) {
     layer_norm *layer = qn_module_data(module);
     layer->weight = qni_layer_constant(module, "weight", shape, 1, true);
     layer->bias = qni_layer_constant(module, "bias", shape, 0, true);
+    if (!layer->weight || !layer->bias) {
+        qn_module_free(module);
+        return NULL;
+    }
+    return module;
+}
+
+static qn_tensor *instance_norm_forward(qn_module *self, qn_tensor *x) {
+    const instance_norm *layer = qn_module_data(self);
+    return qn_instance_norm(x, layer->weight, layer->bias, layer->epsilon);
+}
+
+qn_module *qn_nn_instance_norm(qn_context *ctx, int64_t channels, double epsilon) {
+    if (channels < 1 || !(epsilon >= 0)) {
+        qn_context_fail(
+            ctx, QN_INVALID_ARGUMENT,
+            "instance_norm: needs channels of at least 1 and epsilon >= 0, got %lld and %g",
+            (long long)channels, epsilon);
+        return NULL;
+    }
+    instance_norm data = {.epsilon = epsilon > 0 ? epsilon : 1e-5};
+    qn_module *module =
+        qni_layer_new(ctx, "instance_norm", instance_norm_forward, &data, sizeof(data));
+    if (!module)
+        return NULL;
+    instance_norm *layer = qn_module_data(module);
+    layer->weight = qni_layer_constant(module, "weight", QN_SHAPE(channels), 1, true);
+    layer->bias = qni_layer_constant(module, "bias", QN_SHAPE(channels), 0, true);
     if (!layer->weight || !layer->bias) {
         qn_module_free(module);
         return NULL;

@@ -1,7 +1,7 @@
 /* window.c: the geometry of sliding windows, shared by convolution and pooling. */
 #include "internal.h"
 
-static const char *const axis_name[2] = {"height", "width"};
+static const char *const axis_name[3] = {"height", "width", "length"};
 
 int64_t qni_window_count(qni_infer *call, int axis, const qni_window *window) {
     const char *op = call->op->name, *name = axis_name[axis];

@@ -1,7 +1,8 @@
 /* log_softmax: y = x - log(sum(e^x)) along an axis; gradient: g - e^y sum(g). */
 #include "ref_lines.h"
 
-static void log_softmax_line(const qn_view *in, const qn_view *out) {
+static void log_softmax_line(const qn_view *in, const qn_view *out, const void *attrs) {
+    (void)attrs;
     double greatest = ref_line_greatest(in), total = 0;
     for (int64_t i = 0; i < in->shape[0]; i++)
         total += exp(ref_load(in, i * in->stride[0]) - greatest);
@@ -9,11 +10,14 @@ static void log_softmax_line(const qn_view *in, const qn_view *out) {
         ref_store(out, i * out->stride[0], ref_load(in, i * in->stride[0]) - greatest - log(total));
 }
 
-static qn_status run(const qn_call *call) { return ref_lines(call, log_softmax_line); }
+static qn_status run(const qn_call *call) {
+    return ref_lines(call, ((const qn_axis_attrs *)call->attrs)->axis, log_softmax_line);
+}
 
 const qn_kernel qnk_ref_log_softmax = {sizeof(qn_kernel), "log_softmax", NULL, NULL, run};
 
-static void log_softmax_grad_line(const qn_view *in, const qn_view *out) {
+static void log_softmax_grad_line(const qn_view *in, const qn_view *out, const void *attrs) {
+    (void)attrs;
     const qn_view *g = &in[0], *y = &in[1];
     double total = 0;
     for (int64_t i = 0; i < g->shape[0]; i++)
@@ -23,7 +27,9 @@ static void log_softmax_grad_line(const qn_view *in, const qn_view *out) {
                   ref_load(g, i * g->stride[0]) - exp(ref_load(y, i * y->stride[0])) * total);
 }
 
-static qn_status run_grad(const qn_call *call) { return ref_lines(call, log_softmax_grad_line); }
+static qn_status run_grad(const qn_call *call) {
+    return ref_lines(call, ((const qn_axis_attrs *)call->attrs)->axis, log_softmax_grad_line);
+}
 
 const qn_kernel qnk_ref_log_softmax_grad = {sizeof(qn_kernel), "log_softmax_grad", NULL, NULL,
                                             run_grad};

@@ -4,8 +4,8 @@
 
 #include "ref.h"
 
-/** Computes one line: views of rank 1 on the inputs and the output. */
-typedef void (*ref_line)(const qn_view *in, const qn_view *out);
+/** Computes one line: views of rank 1 on the inputs and the output, and the call's attributes. */
+typedef void (*ref_line)(const qn_view *in, const qn_view *out, const void *attrs);
 
 /** The line along `axis` of a view that starts at an offset. */
 static inline qn_view ref_line_at(const qn_view *view, int axis, int64_t at) {
@@ -16,10 +16,8 @@ static inline qn_view ref_line_at(const qn_view *view, int axis, int64_t at) {
     return line;
 }
 
-/** Calls f on every line along the attributes' axis, for one or two inputs of the output's shape.
- */
-static inline qn_status ref_lines(const qn_call *call, ref_line f) {
-    int axis = ((const qn_axis_attrs *)call->attrs)->axis;
+/** Calls f on every line along `axis`, for one or two inputs of the output's shape. */
+static inline qn_status ref_lines(const qn_call *call, int axis, ref_line f) {
     const qn_view *views[3] = {call->out, &call->in[0], &call->in[call->n_in - 1]};
     qn_view first = *call->out;
     first.shape[axis] = 1;
@@ -28,7 +26,7 @@ static inline qn_status ref_lines(const qn_call *call, ref_line f) {
         qn_view out = ref_line_at(views[0], axis, w.at[0]);
         const qn_view in[2] = {ref_line_at(views[1], axis, w.at[1]),
                                ref_line_at(views[2], axis, w.at[2])};
-        f(in, &out);
+        f(in, &out, call->attrs);
     }
     return QN_OK;
 }

@@ -1,7 +1,8 @@
 /* softmax: y = e^x / sum(e^x) along an axis; gradient: y (g - sum(g y)). */
 #include "ref_lines.h"
 
-static void softmax_line(const qn_view *in, const qn_view *out) {
+static void softmax_line(const qn_view *in, const qn_view *out, const void *attrs) {
+    (void)attrs;
     double greatest = ref_line_greatest(in), total = 0;
     for (int64_t i = 0; i < in->shape[0]; i++)
         total += exp(ref_load(in, i * in->stride[0]) - greatest);
@@ -9,11 +10,14 @@ static void softmax_line(const qn_view *in, const qn_view *out) {
         ref_store(out, i * out->stride[0], exp(ref_load(in, i * in->stride[0]) - greatest) / total);
 }
 
-static qn_status run(const qn_call *call) { return ref_lines(call, softmax_line); }
+static qn_status run(const qn_call *call) {
+    return ref_lines(call, ((const qn_axis_attrs *)call->attrs)->axis, softmax_line);
+}
 
 const qn_kernel qnk_ref_softmax = {sizeof(qn_kernel), "softmax", NULL, NULL, run};
 
-static void softmax_grad_line(const qn_view *in, const qn_view *out) {
+static void softmax_grad_line(const qn_view *in, const qn_view *out, const void *attrs) {
+    (void)attrs;
     const qn_view *g = &in[0], *y = &in[1];
     double total = 0;
     for (int64_t i = 0; i < g->shape[0]; i++)
@@ -23,6 +27,8 @@ static void softmax_grad_line(const qn_view *in, const qn_view *out) {
                   ref_load(y, i * y->stride[0]) * (ref_load(g, i * g->stride[0]) - total));
 }
 
-static qn_status run_grad(const qn_call *call) { return ref_lines(call, softmax_grad_line); }
+static qn_status run_grad(const qn_call *call) {
+    return ref_lines(call, ((const qn_axis_attrs *)call->attrs)->axis, softmax_grad_line);
+}
 
 const qn_kernel qnk_ref_softmax_grad = {sizeof(qn_kernel), "softmax_grad", NULL, NULL, run_grad};

@@ -1,0 +1,76 @@
+/* nn_rev_in.c: reversible instance normalisation (Kim et al. 2022): a series without its own level and
+ * scale on the way in, and with them again on the way out. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "nn_layer.h"
+
+static const double variance_epsilon = 1e-5;
+static const double weight_epsilon = 1e-10; /* a weight of 0 can be divided by */
+
+typedef struct rev_in {
+    qn_tensor *weight, *bias; /* each [channels] */
+    qn_tensor *mean, *std;    /* [n, 1, channels] of the last forward, kept; NULL before it */
+} rev_in;
+
+/** Statistics are their layer's own, so that they outlive the step that made them. */
+static void forget(rev_in *layer) {
+    qn_tensor_free(layer->mean);
+    qn_tensor_free(layer->std);
+    layer->mean = layer->std = NULL;
+}
+
+static void rev_in_destroy(void *data) {
+    forget(data);
+    free(data);
+}
+
+static qn_tensor *rev_in_forward(qn_module *self, qn_tensor *x) {
+    rev_in *layer = qn_module_data(self);
+    forget(layer);
+    qn_tensor *fixed = qn_detach(x);
+    qn_tensor *variance = qn_var(fixed, QN_AXES(1), 0, true);
+    layer->mean = qn_keep(qn_mean(fixed, QN_AXES(1), true));
+    layer->std = qn_keep(qn_sqrt(qn_affine(variance, 1, variance_epsilon)));
+    qn_tensor *scale = qn_div(layer->weight, layer->std);
+    return qn_add(qn_mul(qn_sub(x, layer->mean), scale), layer->bias);
+}
+
+qn_tensor *qn_nn_rev_in_restore(qn_module *module, qn_tensor *y) {
+    if (!module || !y)
+        return NULL;
+    qn_context *ctx = qn_module_context(module);
+    const rev_in *layer = qn_module_data(module);
+    if (strcmp(qn_module_kind(module), "rev_in") != 0 || !layer->mean || !layer->std) {
+        qn_context_fail(
+            ctx, QN_INVALID_ARGUMENT,
+            "rev_in: restore needs a rev_in module that has normalised a series, got %s",
+            qn_module_kind(module));
+        return NULL;
+    }
+    qn_tensor *scale = qn_div(layer->std, qn_affine(layer->weight, 1, weight_epsilon));
+    return qn_add(qn_mul(qn_sub(y, layer->bias), scale), layer->mean);
+}
+
+qn_module *qn_nn_rev_in(qn_context *ctx, int64_t channels) {
+    if (channels < 1) {
+        qn_context_fail(ctx, QN_INVALID_ARGUMENT, "rev_in: channels must be at least 1, got %lld",
+                        (long long)channels);
+        return NULL;
+    }
+    rev_in *layer = calloc(1, sizeof(*layer));
+    if (!layer) {
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "rev_in: out of memory");
+        return NULL;
+    }
+    qn_module *module = qn_module_new(ctx, "rev_in", rev_in_forward, layer, rev_in_destroy);
+    if (!module)
+        return NULL;
+    layer->weight = qni_layer_constant(module, "weight", QN_SHAPE(channels), 1, true);
+    layer->bias = qni_layer_constant(module, "bias", QN_SHAPE(channels), 0, true);
+    if (!layer->weight || !layer->bias) {
+        qn_module_free(module);
+        return NULL;
+    }
+    return module;
+}

@@ -1,0 +1,39 @@
+/* quantile_loss.c: the loss whose least mean is a quantile (Koenker and Bassett 1978). */
+#include "internal.h"
+
+/** Whether every level is in 0 .. 1; an error that names the first that is not. */
+static bool levels_valid(qn_context *ctx, const double *levels, int count) {
+    for (int i = 0; i < count; i++)
+        if (!(levels[i] >= 0 && levels[i] <= 1)) {
+            qn_context_fail(ctx, QN_INVALID_ARGUMENT,
+                            "quantile_loss: level %d must be within 0 and 1, got %g", i, levels[i]);
+            return false;
+        }
+    return true;
+}
+
+qn_tensor *qn_quantile_loss(qn_tensor *prediction, qn_tensor *target, const double *levels,
+                            int count) {
+    if (!prediction || !target)
+        return NULL;
+    qn_context *ctx = prediction->ctx;
+    const int last = prediction->view.rank - 1;
+    bool fits =
+        levels && count > 0 && last == target->view.rank && prediction->view.shape[last] == count;
+    for (int axis = 0; fits && axis < last; axis++)
+        fits = prediction->view.shape[axis] == target->view.shape[axis];
+    if (!fits) {
+        qn_context_fail(ctx, QN_SHAPE_MISMATCH,
+                        "quantile_loss: for %d levels predictions are [..., %d] and targets [...], "
+                        "got %s and %s",
+                        count, count, qni_text(prediction).s, qni_text(target).s);
+        return NULL;
+    }
+    if (!levels_valid(ctx, levels, count))
+        return NULL;
+    qn_tensor *level =
+        qn_cast(qn_from_data(ctx, QN_F64, QN_SHAPE(count), levels), prediction->view.dtype);
+    qn_tensor *short_by = qn_sub(qn_unsqueeze(target, -1), prediction);
+    qn_tensor *under = qn_mul(short_by, level), *over = qn_mul(short_by, qn_affine(level, 1, -1));
+    return qn_mean(qn_maximum(under, over), QN_ALL, false);
+}

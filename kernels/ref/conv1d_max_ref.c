@@ -1,0 +1,116 @@
+/* conv1d_max and its gradients, over x [n, t, c] and w [o, c, k].
+ *
+ * y[n, o] = bias[o] + the greatest, over windows i, of
+ *           sum over j, c of x[n, i - padding + j, c] w[o, c, j]
+ * and index[n, o] is the first i that gives it; a NaN counts as greatest. */
+#include "ref.h"
+
+/** One sum: a window of x that starts at step `start` of the sample at `x_at`. */
+static double window_sum(const qn_view *x, int64_t x_at, int64_t start, const qn_view *w,
+                         int64_t w_at) {
+    double total = 0;
+    for (int64_t j = 0; j < w->shape[2]; j++) {
+        if (start + j < 0 || start + j >= x->shape[1])
+            continue;
+        int64_t x_step = x_at + (start + j) * x->stride[1], w_step = w_at + j * w->stride[2];
+        for (int64_t c = 0; c < w->shape[1]; c++)
+            total +=
+                ref_load(x, x_step + c * x->stride[2]) * ref_load(w, w_step + c * w->stride[1]);
+    }
+    return total;
+}
+
+/** Windows of sample n that start before its length. */
+static int64_t windows_of(const qn_call *call, int64_t n) {
+    const qn_view *x = &call->in[0], *w = &call->in[1], *lengths = &call->in[3];
+    const int64_t padding = ((const qn_conv1d_max_attrs *)call->attrs)->padding;
+    const int64_t count = x->shape[1] + 2 * padding - w->shape[2] + 1;
+    if (call->n_in < 4 || !lengths->data)
+        return count;
+    int64_t length = ref_load_index(lengths, n * lengths->stride[0]);
+    length = length < 1 ? 1 : length;
+    return length < count - padding ? length + padding : count;
+}
+
+static qn_status run(const qn_call *call) {
+    const qn_view *x = &call->in[0], *w = &call->in[1], *bias = &call->in[2];
+    const int64_t padding = ((const qn_conv1d_max_attrs *)call->attrs)->padding;
+    int64_t at = 0;
+    for (int64_t n = 0; n < x->shape[0]; n++)
+        for (int64_t o = 0; o < w->shape[0]; o++, at++) {
+            double best = 0;
+            int64_t best_at = 0;
+            for (int64_t i = 0; i < windows_of(call, n) && best == best; i++) {
+                double sum = window_sum(x, n * x->stride[0], i - padding, w, o * w->stride[0]);
+                if (i == 0 || !(sum <= best)) {
+                    best = sum;
+                    best_at = i;
+                }
+            }
+            ref_store(&call->out[0], at,
+                      best + (bias->data ? ref_load(bias, o * bias->stride[0]) : 0));
+            ((int32_t *)call->out[1].data)[at] = (int32_t)best_at;
+        }
+    return QN_OK;
+}
+
+const qn_kernel qnk_ref_conv1d_max = {sizeof(qn_kernel), "conv1d_max", NULL, NULL, run};
+
+/** The first step of the window that won, which may lie before the sample. */
+static int64_t winner(const qn_call *call, int64_t n, int64_t o) {
+    const qn_view *index = &call->in[2];
+    const int64_t padding = ((const qn_conv1d_max_attrs *)call->attrs)->padding;
+    return ((const int32_t *)index->data)[n * index->stride[0] + o * index->stride[1]] - padding;
+}
+
+/** dx[n, step, c] */
+static double grad_input_sum(const qn_call *call, int64_t n, int64_t step, int64_t c) {
+    const qn_view *g = &call->in[0], *w = &call->in[1];
+    double total = 0;
+    for (int64_t o = 0; o < w->shape[0]; o++) {
+        int64_t j = step - winner(call, n, o);
+        if (j >= 0 && j < w->shape[2])
+            total += ref_load(g, n * g->stride[0] + o * g->stride[1]) *
+                     ref_load(w, o * w->stride[0] + c * w->stride[1] + j * w->stride[2]);
+    }
+    return total;
+}
+
+static qn_status run_grad_input(const qn_call *call) {
+    const qn_view *dx = call->out;
+    int64_t at = 0;
+    for (int64_t n = 0; n < dx->shape[0]; n++)
+        for (int64_t step = 0; step < dx->shape[1]; step++)
+            for (int64_t c = 0; c < dx->shape[2]; c++)
+                ref_store(dx, at++, grad_input_sum(call, n, step, c));
+    return QN_OK;
+}
+
+const qn_kernel qnk_ref_conv1d_max_grad_input = {sizeof(qn_kernel), "conv1d_max_grad_input", NULL,
+                                                 NULL, run_grad_input};
+
+/** dw[o, c, j] */
+static double grad_weight_sum(const qn_call *call, int64_t o, int64_t c, int64_t j) {
+    const qn_view *g = &call->in[0], *x = &call->in[1];
+    double total = 0;
+    for (int64_t n = 0; n < x->shape[0]; n++) {
+        int64_t step = winner(call, n, o) + j;
+        if (step >= 0 && step < x->shape[1])
+            total += ref_load(g, n * g->stride[0] + o * g->stride[1]) *
+                     ref_load(x, n * x->stride[0] + step * x->stride[1] + c * x->stride[2]);
+    }
+    return total;
+}
+
+static qn_status run_grad_weight(const qn_call *call) {
+    const qn_view *dw = call->out;
+    int64_t at = 0;
+    for (int64_t o = 0; o < dw->shape[0]; o++)
+        for (int64_t c = 0; c < dw->shape[1]; c++)
+            for (int64_t j = 0; j < dw->shape[2]; j++)
+                ref_store(dw, at++, grad_weight_sum(call, o, c, j));
+    return QN_OK;
+}
+
+const qn_kernel qnk_ref_conv1d_max_grad_weight = {sizeof(qn_kernel), "conv1d_max_grad_weight", NULL,
+                                                  NULL, run_grad_weight};
