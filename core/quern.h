@@ -62,6 +62,7 @@ typedef struct qn_scheduler qn_scheduler;
 typedef struct qn_dataset qn_dataset;
 typedef struct qn_loader qn_loader;
 typedef struct qn_tensor_file qn_tensor_file;
+typedef struct qn_tensorboard qn_tensorboard;
 typedef struct qn_report qn_report;
 
 /* ======== 1. Contexts and errors ============================================================ */
@@ -1022,6 +1023,22 @@ QN_API qn_status qn_tensor_file_read(qn_tensor_file *file, const char *name, qn_
 /** The metadata value of a key, NULL if there is none. */
 QN_API const char *qn_tensor_file_metadata(const qn_tensor_file *file, const char *key);
 
+/* TensorBoard's event files: `tensorboard --logdir FOLDER` draws them in a browser. */
+
+/** Begins a file events.out.tfevents.<time>.<host>.<n> in a folder, which is made where it is missing. NULL
+ * on failure, which is UNSUPPORTED where the library was built without protobuf-c. */
+QN_API qn_tensorboard *qn_tensorboard_open(qn_context *ctx, const char *folder);
+QN_API void qn_tensorboard_free(qn_tensorboard *log);
+/** A point of the curve `tag`, at a step (or epoch). A slash groups: "loss/train". */
+QN_API qn_status qn_tensorboard_scalar(qn_tensorboard *log, const char *tag, int64_t step,
+                                       double value);
+/** How the elements of x are spread; those that are not finite are left out. */
+QN_API qn_status qn_tensorboard_histogram(qn_tensorboard *log, const char *tag, int64_t step,
+                                          const qn_tensor *x);
+/** A text, shown as Markdown. */
+QN_API qn_status qn_tensorboard_text(qn_tensorboard *log, const char *tag, int64_t step,
+                                     const char *text);
+
 /* ======== 9. Training ======================================================================== */
 
 /** A loss: prediction and target to a tensor of one element. */
@@ -1070,6 +1087,8 @@ typedef struct qn_fit_opts {
     const char *resume;          /**< checkpoint file to continue from, bit for bit */
     const char *log;             /**< JSON-lines file, appended when resuming */
     const char *report;          /**< HTML file, written at the end */
+    const char *tensorboard;     /**< folder for a TensorBoard events file: settings, and of each epoch
+                                  *   the curves and how parameters and gradients are spread */
     const char *title;           /**< of the report */
     const qn_metadata *settings; /**< shown in the report and the log's first line */
     int settings_count;

@@ -106,6 +106,8 @@ static qn_status begin(qni_fit *fit) {
         status = qni_checkpoint_save(fit);
     if (!status)
         status = qni_log_begin(fit);
+    if (!status)
+        status = qni_board_begin(fit);
     qni_progress_begin(fit);
     return status;
 }
@@ -118,6 +120,7 @@ static void release(qni_fit *fit) {
     qn_tensor_free(fit->loss_sum);
     qni_best_close(fit);
     qni_report_close(fit);
+    qn_tensorboard_free(fit->board);
     free(fit->epochs);
     if (fit->log)
         fclose(fit->log);
@@ -143,6 +146,8 @@ static qn_status train_batch(qni_fit *fit, const qn_batch *batch) {
     if (!loss)
         return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT, "fit: the loss gave no tensor");
     qn_status status = qn_backward(loss);
+    if (!status && fit->batch == fit->batches - 1)
+        status = qni_board_gradients(fit);
     if (!status) {
         qn_scheduler_step(fit->scheduler);
         status = qn_optimizer_step(fit->optimizer);
@@ -213,6 +218,8 @@ static qn_status tell_epoch(qni_fit *fit) {
         status = qni_best_keep(fit);
     if (!status)
         status = qni_log_epoch(fit, fit->epoch_count);
+    if (!status)
+        status = qni_board_epoch(fit);
     if (!status && fit->opts.checkpoint)
         status = qni_checkpoint_save(fit);
     qni_progress_epoch(fit);

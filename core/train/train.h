@@ -48,8 +48,9 @@ typedef struct qni_fit {
     double epoch_started;    /**< clock at the epoch's start, or this session's if later */
     int64_t samples_earlier; /**< samples that those sessions took of the epoch that was cut */
     bool interrupted;
-    qn_tensor **best;  /**< NULL, or copies of the module's tensors; ended by NULL */
-    qn_report *report; /**< what the program added at the end */
+    qn_tensor **best;      /**< NULL, or copies of the module's tensors; ended by NULL */
+    qn_report *report;     /**< what the program added at the end */
+    qn_tensorboard *board; /**< NULL, or where the curves go */
     FILE *log;
     qni_progress progress;
 } qni_fit;
@@ -139,6 +140,15 @@ void qni_progress_clear(qni_fit *fit);
 qn_status qni_log_begin(qni_fit *fit);
 qn_status qni_log_epoch(qni_fit *fit, int epoch);
 qn_status qni_log_end(qni_fit *fit, const qn_fit_result *result);
+
+/* ---- fit_board.c --------------------------------------------------------------------------- */
+
+/** Opens the events file and writes the settings, where TensorBoard was asked for. */
+qn_status qni_board_begin(qni_fit *fit);
+/** The gradients of an epoch's last step, before the optimizer forgets them. */
+qn_status qni_board_gradients(qni_fit *fit);
+/** Curves and parameters of the epoch that has just ended. */
+qn_status qni_board_epoch(qni_fit *fit);
 
 /* ---- machine.c ----------------------------------------------------------------------------- */
 
