@@ -196,7 +196,7 @@ qn_status qni_expect_shape(qni_infer *call, int i, qn_shape shape);
 typedef struct qni_window {
     int64_t input, kernel, stride, padding, dilation;
 } qni_window;
-/** Number of positions of a window on `axis` (0 height, 1 width):
+/** Number of positions of a window on `axis` (0 height, 1 width, 2 length):
  * (input + 2 padding - dilation (kernel - 1) - 1) / stride + 1; -1 and an error when the geometry is
  * impossible (window.c). */
 int64_t qni_window_count(qni_infer *call, int axis, const qni_window *window);

@@ -83,8 +83,6 @@ QN_API size_t qn_dtype_bytes(qn_dtype dtype);
  *
  * Any kind but the CPU is a plug-in, libquern-<kind>.so, looked for in the (absolute) folders of
  * QUERN_BACKEND_PATH, beside the library, and where that was installed.
- * Any kind but the CPU is a plug-in, libquern-<kind>.so, looked for in the (absolute) folders of
- * QUERN_BACKEND_PATH, beside the library, and where that was installed.
  * Returns NULL only when memory is out. When the device cannot be had, the context is there with the
  * error on it, and every call on it does nothing. Free with qn_context_free(). */
 QN_API qn_context *qn_context_new(const char *device);
@@ -115,14 +113,6 @@ QN_API const char *qn_context_device(const qn_context *ctx);
 
 /** A line about the device: model, cores or memory, instruction set. */
 QN_API const char *qn_context_describe(const qn_context *ctx);
-
-/** Why "auto" passed over a device that a plug-in is there for, in a line ("cuda: no driver"); "" if it
- * did not. */
-QN_API const char *qn_context_notice(const qn_context *ctx);
-
-/** Calls so far that ran on the host since the device has no kernel for them: right, but slow.
- * QUERN_LOG=fallback names each. Always 0 on the CPU. */
-QN_API size_t qn_context_fallbacks(const qn_context *ctx);
 
 /** Why "auto" passed over a device that a plug-in is there for, in a line ("cuda: no driver"); "" if it
  * did not. */
@@ -379,6 +369,12 @@ QN_API qn_tensor *qn_mae(qn_tensor *prediction, qn_tensor *target); /**< mean |p
 QN_API qn_tensor *qn_huber(qn_tensor *prediction, qn_tensor *target, double delta);
 /** Binary cross entropy of sigmoid(logits): mean of max(x, 0) - x t + log(1 + e^-|x|). */
 QN_API qn_tensor *qn_bce_with_logits(qn_tensor *logits, qn_tensor *target);
+/** Mean over all of max(q (t - p), (q - 1) (t - p)) (Koenker and Bassett 1978): prediction [..., count],
+ * one for each of `count` levels q in 0 .. 1, target [...]. */
+QN_API qn_tensor *qn_quantile_loss(qn_tensor *prediction, qn_tensor *target, const double *levels,
+                                   int count);
+/** Mean of log(std) + ((t - mean) / std)^2 / 2 + log(2 pi) / 2, where the target is normally distributed. */
+QN_API qn_tensor *qn_gaussian_nll(qn_tensor *mean, qn_tensor *std, qn_tensor *target);
 
 /** Convolution settings: {height, width}. Where the second of stride or dilation is 0 it repeats the
  * first, and 0 for both means 1; groups 0 means 1. Padding is taken as it stands. */
@@ -391,6 +387,24 @@ typedef struct qn_conv2d_opts {
  * [o] or NULL -> [n, o, oh, ow] with oh = (h + 2 padding - dilation (kh - 1) - 1) / stride + 1. */
 QN_API qn_tensor *qn_conv2d(qn_tensor *x, qn_tensor *weight, qn_tensor *bias,
                             const qn_conv2d_opts *opts);
+
+/** Settings of a convolution along time; stride, dilation and groups of 0 mean 1. */
+typedef struct qn_conv1d_opts {
+    int stride, padding, dilation, groups;
+    bool no_bias; /**< modules only: make no bias */
+} qn_conv1d_opts;
+
+/** The same along time: x [n, c, t], weight [o, c / groups, k], bias [o] or NULL -> [n, o, ot]. */
+QN_API qn_tensor *qn_conv1d(qn_tensor *x, qn_tensor *weight, qn_tensor *bias,
+                            const qn_conv1d_opts *opts);
+/** Max over time of qn_conv1d() with stride, dilation and groups 1 -> [n, o], in one pass (the feature maps
+ * of Kim 2014); the gradient visits only the windows that won. First of ties; NaN wins. lengths i64 [n] or
+ * NULL: of sample i only windows that start before lengths[i] count (with padding, window 0 starts at
+ * -padding), so that with padding k - 1 and zeros behind each sample's end a result does not depend on how
+ * far a batch is padded; a length below 1 counts as 1. Fastest when x is the transposed view of a [n, t, c]
+ * tensor. */
+QN_API qn_tensor *qn_conv1d_max(qn_tensor *x, qn_tensor *weight, qn_tensor *bias,
+                                qn_tensor *lengths, int padding);
 
 /** Pooling settings: {height, width}. A second kernel or stride of 0 repeats the first; stride 0 means
  * the kernel. Padding is taken as it stands, at most half the kernel. */
@@ -422,6 +436,10 @@ QN_API qn_tensor *qn_batch_norm(qn_tensor *x, qn_tensor *weight, qn_tensor *bias
  * `axes` axes when weight is NULL): y = (x - mean) / sqrt(var + epsilon) * weight + bias. */
 QN_API qn_tensor *qn_layer_norm(qn_tensor *x, int axes, qn_tensor *weight, qn_tensor *bias,
                                 double epsilon);
+/** Instance normalisation (Ulyanov, Vedaldi and Lempitsky 2016) of [n, c, ...]: each sample's channel to
+ * mean 0 and variance 1 over the rest, then weight and bias [c] (NULL together). */
+QN_API qn_tensor *qn_instance_norm(qn_tensor *x, qn_tensor *weight, qn_tensor *bias,
+                                   double epsilon);
 /** Zeroes each element with probability p and scales the rest by 1 / (1 - p) (Srivastava et al. 2014).
  * Not in training: x itself. */
 QN_API qn_tensor *qn_dropout(qn_tensor *x, double p, bool training);
@@ -463,6 +481,20 @@ typedef enum qn_bag { QN_BAG_MEAN, QN_BAG_SUM } qn_bag;
  * Entries equal to `padding` (-1: none) do not count; a bag without entries gives zeros. */
 QN_API qn_tensor *qn_embedding_bag(qn_tensor *weight, qn_tensor *index, int64_t padding,
                                    qn_bag bag);
+
+/* Along an axis that has an order, such as time. */
+
+/** Mean over a window of odd size, the ends repeated outside (the trend of Autoformer and DLinear: Wu et
+ * al. 2021, Zeng et al. 2023). */
+QN_API qn_tensor *qn_moving_average(qn_tensor *x, int axis, int window);
+/** Windows along an axis as a view: [..., t, ...] -> [..., count, ..., size], the new axis last, with
+ * count = (t - size) / step + 1; the gradient adds where windows overlap. */
+QN_API qn_tensor *qn_unfold(qn_tensor *x, int axis, int64_t size, int64_t step);
+/** f32 or f64 sorted along an axis, stable, NaN last (first when descending). *index, unless NULL, gets the
+ * positions (i64) that the elements came from. */
+QN_API qn_tensor *qn_sort(qn_tensor *x, int axis, bool descending, qn_tensor **index);
+/** Running sum along an axis. */
+QN_API qn_tensor *qn_cumsum(qn_tensor *x, int axis);
 
 /* Sequences: batches [n, t, ...] padded to one length, with the length of each sample in `lengths`, i64 [n],
  * 0 .. t (NULL: all t). A length out of range is an error that names it. */
@@ -645,6 +677,9 @@ QN_API qn_module *qn_nn_embedding_bag(qn_context *ctx, int64_t rows, int64_t wid
 /** qn_conv2d() with weight [out, in / groups, kernel, kernel] and bias [out]. */
 QN_API qn_module *qn_nn_conv2d(qn_context *ctx, int64_t in, int64_t out, int kernel,
                                const qn_conv2d_opts *opts);
+/** qn_conv1d() with weight [out, in / groups, kernel] and bias [out]. */
+QN_API qn_module *qn_nn_conv1d(qn_context *ctx, int64_t in, int64_t out, int kernel,
+                               const qn_conv1d_opts *opts);
 QN_API qn_module *qn_nn_max_pool2d(qn_context *ctx, int kernel, const qn_pool2d_opts *opts);
 QN_API qn_module *qn_nn_avg_pool2d(qn_context *ctx, int kernel, const qn_pool2d_opts *opts);
 QN_API qn_module *qn_nn_adaptive_avg_pool2d(qn_context *ctx, int height, int width);
@@ -653,6 +688,15 @@ QN_API qn_module *qn_nn_batch_norm(qn_context *ctx, int64_t channels,
                                    const qn_batch_norm_opts *opts);
 /** qn_layer_norm() over the trailing axes of `shape`; epsilon 0 means 1e-5. */
 QN_API qn_module *qn_nn_layer_norm(qn_context *ctx, qn_shape shape, double epsilon);
+/** qn_instance_norm() with weight 1 and bias 0, [channels]; epsilon 0 means 1e-5. */
+QN_API qn_module *qn_nn_instance_norm(qn_context *ctx, int64_t channels, double epsilon);
+/** Reversible instance normalisation (Kim et al. 2022) of x [n, t, channels] over time, with weight 1 and
+ * bias 0, [channels]: qn_forward() normalises each sample's channels, qn_nn_rev_in_restore() gives
+ * predictions y [n, h, channels] the statistics back that the last qn_forward() took away. The statistics
+ * carry no gradient. */
+QN_API qn_module *qn_nn_rev_in(qn_context *ctx, int64_t channels);
+/** restore(y) = (y - bias) / (weight + 1e-10) * std + mean. */
+QN_API qn_tensor *qn_nn_rev_in_restore(qn_module *module, qn_tensor *y);
 QN_API qn_module *qn_nn_dropout(qn_context *ctx, double p);
 QN_API qn_module *qn_nn_relu(qn_context *ctx);
 QN_API qn_module *qn_nn_leaky_relu(qn_context *ctx, double slope);

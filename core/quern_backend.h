@@ -293,6 +293,34 @@ typedef struct qn_recurrent_attrs {
     int32_t reverse; /**< 1: from the last step to the first */
 } qn_recurrent_attrs;
 
+/** conv1d_max and its gradients. */
+typedef struct qn_conv1d_max_attrs {
+    int32_t padding;
+    int32_t input;  /**< conv1d_max_grad_input: steps of the input, else 0 */
+    int32_t kernel; /**< conv1d_max_grad_weight: steps of the kernel, else 0 */
+} qn_conv1d_max_attrs;
+
+/** moving_average, moving_average_grad: an odd window along an axis. */
+typedef struct qn_moving_average_attrs {
+    int32_t axis, window;
+} qn_moving_average_attrs;
+
+/** fold (and unfold, which has no kernel): windows one every `step` on an axis of `extent`. */
+typedef struct qn_fold_attrs {
+    int32_t axis;
+    int64_t extent, step;
+} qn_fold_attrs;
+
+/** sort: ascending or descending along an axis. */
+typedef struct qn_sort_attrs {
+    int32_t axis, descending;
+} qn_sort_attrs;
+
+/** cumsum: from the first element of an axis, or from the last. */
+typedef struct qn_cumsum_attrs {
+    int32_t axis, reverse;
+} qn_cumsum_attrs;
+
 /** sgd_step, adam_step, rmsprop_step, adadelta_step: what does not change from step to step. */
 typedef struct qn_optim_attrs {
     double weight_decay, momentum, dampening;
