@@ -78,7 +78,7 @@ Test(corpus, csv_errors_name_the_line) {
     expect_bad("A,b\n ,c\n", NULL, ":2: an empty label, expected the name of a class");
     expect_bad("A,b\n\"B\nC\",c\n", NULL,
                ":2: a label with a control character, expected the name of a class");
-    cr_assert_null(open_text("A,b\nB,\"c\nd", NULL));
+    cr_assert_null(open_text("A,b\nB,\"c\nz", NULL));
     cr_assert_eq(qn_context_error(ctx, NULL), QN_BAD_FORMAT);
     cr_assert(strstr(qn_context_message(ctx), "texts:2: "), "%s", qn_context_message(ctx));
     qn_context_clear_error(ctx);
@@ -155,11 +155,11 @@ static void expect_unclear(const char *text, const char *rest) {
 }
 
 Test(corpus, format_is_told_or_asked_for) {
-    expect_text(read_text("ABC:def some, text\nDE:f no comma\n", NULL), 0, "ABC", "some, text");
-    expect_text(read_text("ABC:def some,text\nDE,f\n", NULL), 0, "ABC:def some", "text");
+    expect_text(read_text("ABC:def some, text\nXE:f no comma\n", NULL), 0, "ABC", "some, text");
+    expect_text(read_text("ABC:def some,text\nXE,f\n", NULL), 0, "ABC:def some", "text");
     expect_text(read_text("\"A B\",c\n", NULL), 0, "A B", "c");
     expect_text(read_text("a:b c\n", &(qn_corpus_opts){.format = QN_TEXT_TREC}), 0, "a", "c");
-    expect_unclear("ABC:def some,text\nD:e f,g\n",
+    expect_unclear("ABC:def some,text\nX:e f,g\n",
                    ":1: cannot tell the format (CSV or TREC), please name it");
     expect_unclear("\n__label__a,text\n",
                    ":2: cannot tell the format (CSV or fastText), please name it");
@@ -215,9 +215,9 @@ Test(corpus, classes_of_the_training_texts) {
     qn_corpus *test = read_text("C,q\n", &opts);
     cr_assert_eq(qn_corpus_classes(test), 3);
     expect_text(test, 0, "C", "q");
-    snprintf(rest, sizeof rest, ":2: label \"D\", expected one of the 3 classes of %s",
+    snprintf(rest, sizeof rest, ":2: label \"X\", expected one of the 3 classes of %s",
              scratch_path("train"));
-    expect_bad("C,q\nD,q\n", &opts, rest);
+    expect_bad("C,q\nX,q\n", &opts, rest);
     snprintf(rest, sizeof rest, ":1: 2 labels, expected one as in %s", scratch_path("train"));
     expect_bad("__label__A __label__B x\n", &opts, rest);
     scratch_write("train", "__label__a __label__b x\n", 24);
@@ -326,6 +326,21 @@ Test(corpus, parts_that_cannot_be) {
 }
 
 /* ---- Real files ----------------------------------------------------------------------------- */
+
+Test(corpus, spam_and_ham) {
+    const char *folder = QUERN_SOURCE_DIR "/examples/text_classification/data";
+    char path[1024];
+    snprintf(path, sizeof path, "%s/spam.train.csv.gz", folder);
+    qn_corpus *train = qn_corpus_open(ctx, path, NULL);
+    snprintf(path, sizeof path, "%s/spam.test.csv.gz", folder);
+    qn_corpus *test = qn_corpus_open(ctx, path, &(qn_corpus_opts){.classes = train});
+    cr_assert_not_null(test, "%s", qn_context_message(ctx));
+    cr_assert_str_eq(qn_corpus_class(train, 0), "HAM");
+    cr_assert_eq(count_of_class(train, 0), 3418);
+    cr_assert_eq(count_of_class(train, 1), 1441);
+    cr_assert_eq(count_of_class(test, 0), 676);
+    cr_assert_eq(count_of_class(test, 1), 295);
+}
 
 static void expect_trec(const char *name, int64_t count, const int *of_class) {
     static const char *const names[] = {"ABBR", "DESC", "ENTY", "HUM", "LOC", "NUM"};

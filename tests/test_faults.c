@@ -132,6 +132,26 @@ static qn_status use_files(void) {
     return status;
 }
 
+/** Texts from a file to a dataset, with all that comes between. */
+static qn_status use_texts(void) {
+    qn_context *ctx = qn_context_new("cpu");
+    qn_corpus *corpus = qn_corpus_open(ctx, CORPUS "fuzz_corpus/spam.csv.gz", NULL), *rest = NULL;
+    qn_corpus_open(ctx, CORPUS "fuzz_corpus/several.csv", &(qn_corpus_opts){.delimiter = "|"});
+    qn_corpus_open(ctx, CORPUS "fuzz_corpus/questions.trec",
+                   &(qn_corpus_opts){.format = QN_TEXT_TREC});
+    qn_corpus *part = qn_corpus_split(corpus, 0.5, 1, &rest);
+    const qn_vocabulary_opts opts = {.tokenizer = {.ngrams = 2, .buckets = 10}};
+    const qn_vocabulary *vocabulary = qn_vocabulary_new(part, &opts);
+    vocabulary = qn_vocabulary_unpack(qn_vocabulary_pack(ctx, vocabulary));
+    qn_tensor *table = qn_zeros(ctx, QN_F32, QN_SHAPE(qn_vocabulary_size(vocabulary), 3));
+    qn_vectors_read(table, vocabulary, CORPUS "fuzz_vectors/glove", NULL);
+    qn_text_dataset(rest, vocabulary, 0);
+    qn_status status = qn_context_error(ctx, NULL);
+    cr_assert(status == QN_OK || status == QN_OUT_OF_MEMORY, "%s", qn_context_message(ctx));
+    qn_context_free(ctx);
+    return status;
+}
+
 static qn_status get_stripes(void *data, int64_t index, void *x, void *y) {
     (void)data;
     for (int i = 0; i < 36; i++)
@@ -194,6 +214,8 @@ static void fail_each_allocation(qn_status (*work)(void), long least) {
 Test(faults, every_allocation_of_a_training_may_fail) { fail_each_allocation(train, 100); }
 
 Test(faults, every_allocation_around_files_may_fail) { fail_each_allocation(use_files, 50); }
+
+Test(faults, every_allocation_around_texts_may_fail) { fail_each_allocation(use_texts, 50); }
 
 Test(faults, every_allocation_of_qn_fit_may_fail) { fail_each_allocation(fit, 100); }
 
