@@ -1194,6 +1194,7 @@ QN_API qn_status qn_report_chart(qn_report *report, const qn_chart *chart);
 #endif
 
 /* Texts and time series: headers of their own, for length's sake. */
+#include "quern_series.h"
 #include "quern_text.h"
 
 #endif

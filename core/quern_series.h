@@ -41,7 +41,7 @@ typedef struct qn_series_opts {
 
 /** Reads time series from a CSV file (RFC 4180, plain or gzip).
  *
- * Timestamps: YYYY-MM-DD or YYYY/MM/DD, alone or with " HH:MM", "THH:MM", ":SS", ".fff", "Z" or an offset;
+ * Timestamps: YYYY-MM-DD or YYYY/MM/DD, alone or with " HH:MM", "THH:MM", ":SS", ".000", "Z" or an offset;
  * YYYYMMDD; YYYY-MM; YYYY; M/D/YYYY or D/M/YYYY where the file shows which. Lines may come in any order.
  * Missing values (an empty field, NA, N/A, NaN, null, None, whatever the case) and steps without a line
  * are counted and filled. In a wide file columns that mostly hold no numbers are left out, and named by
