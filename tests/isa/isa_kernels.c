@@ -106,6 +106,30 @@ static qn_tensor *adadelta_step(qn_tensor **x) {
     return after(x, 4, qn_adadelta_step(x[0], x[1], x[2], x[3], hyper(x), NULL, &spec));
 }
 
+/** The rows of x[0] to x[3] that x[4] marks: copies, which are contiguous. */
+static qn_tensor *adam_step_rows(qn_tensor **x) {
+    qn_optimizer_spec spec = qn_adam(0.01);
+    qn_tensor *y[4];
+    for (int i = 0; i < 4; i++)
+        y[i] = qn_affine(x[i], 1, 0);
+    return after(y, 4, qn_adam_step(y[0], y[1], y[2], y[3], hyper(x), x[4], &spec));
+}
+
+static qn_tensor *limit_norm(qn_tensor **x) {
+    qn_tensor *rows = qn_affine(x[0], 1, 0);
+    return qn_limit_norm(rows, 1.5) == QN_OK ? rows : NULL;
+}
+
+/** A bag's gradient by rows, and once more onto it. */
+static qn_tensor *embedding_grad_rows(qn_tensor **x) {
+    qn_tensor *table = qn_require_sparse_grad(qn_affine(x[0], 1, 0));
+    qn_tensor *y = qn_embedding_bag(table, x[1], 2, QN_BAG_MEAN);
+    if (qn_backward(qn_sum(qn_mul(y, y), QN_ALL, false)) != QN_OK ||
+        qn_backward(qn_sum(y, QN_ALL, false)) != QN_OK)
+        return NULL;
+    return qn_grad(table);
+}
+
 /* Random numbers of the two dtypes differ: the oracle, too, draws in f32. */
 static qn_tensor *uniform(qn_tensor **x) {
     qn_context *ctx = qn_tensor_context(x[0]);
@@ -126,6 +150,13 @@ static const op_case more[] = {
     STEP(adam_step, "", ":positive"),
     STEP(rmsprop_step, "", ":positive"),
     STEP(adadelta_step, ":positive", ":positive"),
+    {"adam_step_rows",
+     FORWARD,
+     adam_step_rows,
+     {"!5x7", "!5x7", "!5x7", "!5x7:positive", "5x1:bool"},
+     {NULL}},
+    {"limit_norm", FORWARD, limit_norm, {"!5x7"}, {NULL}},
+    {"embedding_grad_rows", FORWARD, embedding_grad_rows, {"!6x7", "4x5:index6"}, {NULL}},
     {"uniform", FORWARD, uniform, {"!3x7"}, {NULL}},
     {"normal", FORWARD, normal, {"!3x7"}, {NULL}},
 };
