@@ -294,6 +294,25 @@ SIMD_INLINE float v_sum(vf v) {
     return quad[0] + quad[1];
 }
 
+/** The sums of all lanes of four vectors, each in a fixed order. */
+SIMD_INLINE void v_sum_four(const vf v[4], float sum[4]) {
+#if V_WIDTH == 16
+    __m512 a = _mm512_unpacklo_ps((__m512)v[0], (__m512)v[1]) +
+               _mm512_unpackhi_ps((__m512)v[0], (__m512)v[1]);
+    __m512 b = _mm512_unpacklo_ps((__m512)v[2], (__m512)v[3]) +
+               _mm512_unpackhi_ps((__m512)v[2], (__m512)v[3]);
+    __m512 quads = _mm512_shuffle_ps(a, b, 0x44) + _mm512_shuffle_ps(a, b, 0xee);
+    __m256 half = _mm512_castps512_ps256(quads) + _mm512_extractf32x8_ps(quads, 1);
+#else
+    __m256 a = _mm256_unpacklo_ps((__m256)v[0], (__m256)v[1]) +
+               _mm256_unpackhi_ps((__m256)v[0], (__m256)v[1]);
+    __m256 b = _mm256_unpacklo_ps((__m256)v[2], (__m256)v[3]) +
+               _mm256_unpackhi_ps((__m256)v[2], (__m256)v[3]);
+    __m256 half = _mm256_shuffle_ps(a, b, 0x44) + _mm256_shuffle_ps(a, b, 0xee);
+#endif
+    _mm_storeu_ps(sum, _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1));
+}
+
 SIMD_INLINE double v_sum_double(vd v) {
 #if V_WIDTH == 16
     __m256d half = _mm512_castpd512_pd256((__m512d)v) + _mm512_extractf64x4_pd((__m512d)v, 1);

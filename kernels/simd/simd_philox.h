@@ -27,10 +27,10 @@ SIMD_INLINE void v_multiply_long(vu a, uint32_t b, vu *low, vu *high) {
 #endif
 }
 
-/** Blocks `counter` to counter + V_WIDTH - 1 of stream `key`: word[w] has word w of each. */
-SIMD_INLINE void v_philox(uint64_t key, uint64_t counter, vu word[PHILOX_WORDS]) {
+/** Block counter + offset of stream `key` in each lane: word[w] has word w of each. */
+SIMD_INLINE void v_philox_at(uint64_t key, uint64_t counter, vu offset, vu word[PHILOX_WORDS]) {
     vu zero = {0};
-    vu x0 = (vu)v_iota() + (uint32_t)counter;
+    vu x0 = offset + (uint32_t)counter;
     vu x1 = (zero + (uint32_t)(counter >> 32)) - (vu)(x0 < (uint32_t)counter); /* the carry */
     vu x2 = zero, x3 = zero;
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
@@ -49,6 +49,11 @@ SIMD_INLINE void v_philox(uint64_t key, uint64_t counter, vu word[PHILOX_WORDS])
     word[1] = x1;
     word[2] = x2;
     word[3] = x3;
+}
+
+/** Blocks `counter` to counter + V_WIDTH - 1. */
+SIMD_INLINE void v_philox(uint64_t key, uint64_t counter, vu word[PHILOX_WORDS]) {
+    v_philox_at(key, counter, (vu)v_iota(), word);
 }
 
 /** Four vectors, one a word, into the order of elements: block by block. */
