@@ -3,6 +3,7 @@
  * The linker sends the library's allocations to the wrappers below (tests/CMakeLists.txt). Leaks
  * are the sanitizer's business: under ./run tests this program runs with LeakSanitizer too. */
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,32 @@ static qn_status train(void) {
     return status;
 }
 
+/** The same for a table with a sparse gradient, looked up twice before a step. */
+static qn_status train_table(void) {
+    const int64_t words[6] = {1, 4, 0, 4, 2, 0}, classes[2] = {1, 2};
+    qn_context *ctx = qn_context_new("cpu");
+    qn_context_set_threads(ctx, 1);
+    const qn_embedding_opts opts = {.padding = true, .sparse = true};
+    qn_module *net = qn_nn_sequential(ctx, qn_nn_embedding_bag(ctx, 5, 4, QN_BAG_MEAN, &opts),
+                                      qn_nn_linear(ctx, 4, 3, NULL), NULL);
+    qn_optimizer_spec spec = qn_adam(1e-3);
+    spec.clip_norm = 1;
+    qn_module_limit_norm(net, "0.weight", 1);
+    qn_optimizer *optimizer = qn_optimizer_new(net, spec);
+    for (int pass = 0; pass < 2; pass++) {
+        qn_tensor *x = qn_from_data(ctx, QN_I64, QN_SHAPE(2, 3), words);
+        qn_tensor *y = qn_from_data(ctx, QN_I64, QN_SHAPE(2), classes);
+        qn_backward(qn_cross_entropy(qn_forward(net, x), y));
+        qn_grad(qn_module_find(net, "0.weight"));
+    }
+    qn_optimizer_step(optimizer);
+    qn_step_end(ctx);
+    qn_status status = qn_context_error(ctx, NULL);
+    cr_assert(status == QN_OK || status == QN_OUT_OF_MEMORY, "%s", qn_context_message(ctx));
+    qn_context_free(ctx);
+    return status;
+}
+
 #define CORPUS QUERN_SOURCE_DIR "/tests/fuzz/corpus/"
 
 static qn_status get_zeros(void *data, int64_t index, void *x, void *y) {
@@ -160,11 +187,34 @@ static qn_status get_stripes(void *data, int64_t index, void *x, void *y) {
     return QN_OK;
 }
 
+static qn_status add_measures(qn_report *report, void *data) {
+    (void)data;
+    static const char *const cells[] = {"a", "b"};
+    static const double values[] = {1, 2};
+    qn_status status = qn_report_number(report, "measure", 1);
+    if (status == QN_OK)
+        status = qn_report_table(report, 2, cells);
+    if (status == QN_OK)
+        status = qn_report_chart(report, &(qn_chart){.count = 2, .lines = {{"a", values}}});
+    return status;
+}
+
+/** Removes a folder that has files only. */
+static void remove_folder(const char *path) {
+    DIR *folder = opendir(path);
+    for (struct dirent *entry; folder && (entry = readdir(folder));)
+        if (entry->d_name[0] != '.')
+            unlinkat(dirfd(folder), entry->d_name, 0);
+    if (folder)
+        closedir(folder);
+    rmdir(path);
+}
+
 /** A run of qn_fit() with all its files, and one that resumes from it. */
 static qn_status fit(void) {
-    char path[4][256];
+    char path[5][256];
     const char *folder = getenv("TMPDIR");
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         snprintf(path[i], sizeof path[i], "%.200s/quern-fit-%ld-%d", folder ? folder : "/tmp",
                  (long)getpid(), i);
     qn_context *ctx = qn_context_new("cpu");
@@ -179,15 +229,22 @@ static qn_status fit(void) {
     qn_fit(net, set,
            &(qn_fit_opts){.batch_size = 5,
                           .validation = set,
+                          .test = set,
+                          .restore_best = true,
+                          .finish = add_measures,
+                          .tensorboard = QUERN_TENSORBOARD ? path[4] : NULL,
                           .checkpoint = path[0],
                           .log = path[1],
                           .report = path[2],
                           .save = path[3]});
     if (qn_context_error(ctx, NULL) == QN_OK)
-        qn_fit(net, set, &(qn_fit_opts){.batch_size = 5, .validation = set, .resume = path[0]});
+        qn_fit(net, set,
+               &(qn_fit_opts){
+                   .batch_size = 5, .validation = set, .restore_best = true, .resume = path[0]});
     qn_predict(net, set, 3);
     for (int i = 0; i < 4; i++)
         unlink(path[i]);
+    remove_folder(path[4]);
     qn_status status = qn_context_error(ctx, NULL);
     cr_assert(status == QN_OK || status == QN_OUT_OF_MEMORY, "%s", qn_context_message(ctx));
     qn_context_free(ctx);
@@ -212,6 +269,10 @@ static void fail_each_allocation(qn_status (*work)(void), long least) {
 }
 
 Test(faults, every_allocation_of_a_training_may_fail) { fail_each_allocation(train, 100); }
+
+Test(faults, every_allocation_of_a_sparse_training_may_fail) {
+    fail_each_allocation(train_table, 50);
+}
 
 Test(faults, every_allocation_around_files_may_fail) { fail_each_allocation(use_files, 50); }
 

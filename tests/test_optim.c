@@ -393,6 +393,9 @@ static void expect_multiples(qn_schedule schedule, int64_t steps_per_epoch, int 
 Test(optim, constant_and_step_schedules) {
     expect_multiples(qn_schedule_constant(), 2, 2, (double[]){1, 1, 1, 1, 1}, 5);
     expect_multiples(qn_schedule_step(1, 0.5), 2, 3, (double[]){1, 1, 0.5, 0.5, 0.25, 0.25}, 6);
+    qn_schedule delayed = qn_schedule_step(1, 0.5);
+    delayed.delay = 1.5;
+    expect_multiples(delayed, 2, 4, (double[]){1, 1, 1, 1, 1, 0.5, 0.5, 0.25}, 8);
     /* 0.07 * 100 is a little above 7 in floating point; the drop still comes after 7 steps. */
     expect_multiples(qn_schedule_step(0.07, 0.1), 100, 1, (double[]){1, 1, 1, 1, 1, 1, 1, 0.1}, 8);
 }
@@ -455,6 +458,9 @@ static void refuse_schedule(qn_schedule schedule, int64_t steps, int epochs, con
 
 Test(optim, schedules_out_of_range_are_refused) {
     refuse_schedule(qn_schedule_step(0, 0.5), 1, 1, "schedule: period must be above 0");
+    qn_schedule delayed = qn_schedule_step(1, 0.5);
+    delayed.delay = -1;
+    refuse_schedule(delayed, 1, 1, "schedule: delay must be at least 0");
     refuse_schedule(qn_schedule_step(1, 2), 1, 1, "schedule: factor must be in [0, 1]");
     refuse_schedule(qn_schedule_cosine(NAN), 1, 1, "schedule: final must be in [0, 1]");
     refuse_schedule(qn_schedule_plateau(0.5, -1), 1, 1, "schedule: patience must be at least 0");

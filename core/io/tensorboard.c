@@ -79,16 +79,11 @@ qn_status qn_tensorboard_text(qn_tensorboard *log, const char *tag, int64_t step
     Tensorboard__SummaryMetadata metadata = TENSORBOARD__SUMMARY_METADATA__INIT;
     plugin.plugin_name = (char *)"text";
     metadata.plugin_data = &plugin;
-    Tensorboard__TensorShapeProto__Dim one = TENSORBOARD__TENSOR_SHAPE_PROTO__DIM__INIT,
-                                       *dims = &one;
-    Tensorboard__TensorShapeProto shape = TENSORBOARD__TENSOR_SHAPE_PROTO__INIT;
-    one.size = 1;
-    shape.n_dim = 1;
-    shape.dim = &dims;
+    Tensorboard__TensorShapeProto scalar = TENSORBOARD__TENSOR_SHAPE_PROTO__INIT;
     ProtobufCBinaryData bytes = {.len = strlen(text), .data = (uint8_t *)text};
     Tensorboard__TensorProto tensor = TENSORBOARD__TENSOR_PROTO__INIT;
     tensor.dtype = TENSORBOARD__DATA_TYPE__DT_STRING;
-    tensor.tensor_shape = &shape;
+    tensor.tensor_shape = &scalar;
     tensor.n_string_val = 1;
     tensor.string_val = &bytes;
     Tensorboard__Summary__Value entry = TENSORBOARD__SUMMARY__VALUE__INIT;

@@ -26,6 +26,7 @@ enum {
     KEY_RESUME,
     KEY_LOG,
     KEY_REPORT,
+    KEY_TENSORBOARD,
     KEY_QUIET,
     KEY_JSON,
     KEY_HELP,
@@ -51,6 +52,7 @@ static const example_option common[COMMON] = {
     {"resume", "FILE", "checkpoint to continue from", EXAMPLE_TRAIN},
     {"log", "FILE", "write a JSON line an epoch", EXAMPLE_TRAIN},
     {"report", "FILE", "write an HTML report", EXAMPLE_TRAIN},
+    {"tensorboard", "DIR", "write TensorBoard event files there", EXAMPLE_TRAIN},
     {"quiet", NULL, "no progress", ALL},
     {"json", NULL, "print results as JSON lines", EXAMPLE_EVALUATE | EXAMPLE_PREDICT},
     {"help", NULL, "show this text", ALL},
@@ -157,15 +159,16 @@ static bool set_own(parse *p, int own, const char *text) {
 
 static bool set_option(parse *p, int key, char *value) {
     example_options *o = p->options;
-    const char **text = key == KEY_DATA         ? &o->data
-                        : key == KEY_DEVICE     ? &o->device
-                        : key == KEY_SAVE       ? &o->save
-                        : key == KEY_LOAD       ? &o->load
-                        : key == KEY_CHECKPOINT ? &o->checkpoint
-                        : key == KEY_RESUME     ? &o->resume
-                        : key == KEY_LOG        ? &o->log
-                        : key == KEY_REPORT     ? &o->report
-                                                : NULL;
+    const char **text = key == KEY_DATA          ? &o->data
+                        : key == KEY_DEVICE      ? &o->device
+                        : key == KEY_SAVE        ? &o->save
+                        : key == KEY_LOAD        ? &o->load
+                        : key == KEY_CHECKPOINT  ? &o->checkpoint
+                        : key == KEY_RESUME      ? &o->resume
+                        : key == KEY_LOG         ? &o->log
+                        : key == KEY_REPORT      ? &o->report
+                        : key == KEY_TENSORBOARD ? &o->tensorboard
+                                                 : NULL;
     if ((text || key >= KEY_OWN) && value && !*value) {
         example_error("--%s takes a name, not ''", option_of(p->program, key)->name);
         return false;

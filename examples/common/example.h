@@ -30,7 +30,7 @@ typedef struct example_options {
     uint64_t seed;      /**< default 1 */
     int threads;        /**< 0: all there are */
     const char *device; /**< default "auto" */
-    const char *save, *load, *checkpoint, *resume, *log, *report;
+    const char *save, *load, *checkpoint, *resume, *log, *report, *tensorboard;
     bool quiet, json;
     const char *own[EXAMPLE_OWN]; /**< the program's own options; "" for a flag that is set */
     double number[EXAMPLE_OWN];   /**< their values, of those that are numbers */
@@ -92,10 +92,13 @@ const char *example_data_path(const char *path, char *out, size_t size);
  * here or in the source tree. Written to `out`, which is returned. */
 const char *example_data_folder(const example_options *options, char *out, size_t size);
 
-/** Trains with qn_fit(): the options' files, progress and Ctrl-C are added to `opts`. Prints the
- * result and where things are. Returns the exit code. */
+/** Trains with qn_fit(): the options' files, progress and Ctrl-C are added to `opts`. Where opts has no
+ * validation set, each epoch is evaluated on `test`. Prints the result and where things are. Returns
+ * the exit code. */
 int example_fit(const example_options *options, qn_module *module, qn_dataset *train,
                 qn_dataset *test, qn_fit_opts opts);
+/** Prints the command that continues a run: the one it was started with, and --resume. */
+void example_print_resume(const example_options *options, const char *checkpoint);
 /** Prints loss and accuracy on a test set, as text or JSON. Returns the exit code. */
 int example_evaluate(const example_options *options, qn_module *module, qn_dataset *test);
 /** Writes a text as a JSON string. */

@@ -58,8 +58,7 @@ static void print_word(const char *word) {
     putchar('\'');
 }
 
-/** The command that continues a run: the one it was started with, and --resume. */
-static void print_resume(const example_options *options, const char *checkpoint) {
+void example_print_resume(const example_options *options, const char *checkpoint) {
     fputs("continue with:", stdout);
     for (int i = 0; i < options->argc; i++)
         print_word(options->argv[i]);
@@ -73,15 +72,17 @@ static void print_resume(const example_options *options, const char *checkpoint)
 static void print_result(const qn_fit_result *result, const qn_fit_opts *opts) {
     printf("%d epoch%s in %.1f s, %.0f samples/s", result->epochs, result->epochs == 1 ? "" : "s",
            result->seconds, result->samples_per_second);
-    if (isfinite(result->validation.accuracy))
-        printf(", test accuracy %.2f %%", 100 * result->validation.accuracy);
+    if (isfinite(result->test.accuracy))
+        printf(", test accuracy %.2f %%", 100 * result->test.accuracy);
     else
-        printf(", test loss %.4f", result->validation.loss);
+        printf(", test loss %.4f", result->test.loss);
     printf("\nmodel: %s\n", opts->save);
     if (opts->log)
         printf("log: %s\n", opts->log);
     if (opts->report)
         printf("report: %s\n", opts->report);
+    if (opts->tensorboard)
+        printf("TensorBoard: tensorboard --logdir %s\n", opts->tensorboard);
 }
 
 int example_fit(const example_options *options, qn_module *module, qn_dataset *train,
@@ -95,12 +96,17 @@ int example_fit(const example_options *options, qn_module *module, qn_dataset *t
                                           : beside(opts.save, ".checkpoint", checkpoint);
     opts.log = options->log;
     opts.report = options->report;
+    opts.tensorboard = options->tensorboard;
     opts.resume = options->resume;
     opts.seed = options->seed;
-    opts.validation = test;
+    if (opts.validation)
+        opts.test = test;
+    else
+        opts.validation = test;
     opts.progress = !options->quiet;
     opts.handle_interrupt = true;
-    opts.result = &result;
+    if (!opts.result)
+        opts.result = &result;
     int code = check_distinct(&opts);
     if (code == EXAMPLE_OK)
         code = check_output(opts.save);
@@ -110,11 +116,11 @@ int example_fit(const example_options *options, qn_module *module, qn_dataset *t
         return code;
     qn_status status = qn_fit(module, train, &opts);
     if (status == QN_INTERRUPTED) {
-        print_resume(options, opts.checkpoint);
+        example_print_resume(options, opts.checkpoint);
         return EXAMPLE_INTERRUPTED;
     }
     if (status == QN_OK)
-        print_result(&result, &opts);
+        print_result(opts.result, &opts);
     return example_status(qn_dataset_context(train));
 }
 
