@@ -21,7 +21,7 @@ static qn_status run(const qn_call *call) {
 
 const qn_kernel qnk_ref_moving_average = {sizeof(qn_kernel), "moving_average", NULL, NULL, run};
 
-/** How many of the places around i show element `at`. */
+/** How many of the places around i show element `at`, which is one of them. */
 static int64_t times_read(int64_t i, int64_t at, int64_t half, int64_t count) {
     int64_t first = i - half, last = i + half;
     if (count == 1)
@@ -37,11 +37,8 @@ static void grad_line(const qn_view *g, const qn_view *dx, const void *attrs) {
     const int64_t window = ((const qn_moving_average_attrs *)attrs)->window, count = g->shape[0];
     for (int64_t at = 0; at < count; at++) {
         double total = 0;
-        for (int64_t i = 0; i < count; i++) {
-            int64_t times = times_read(i, at, window / 2, count);
-            if (times > 0)
-                total += (double)times * ref_load(g, i * g->stride[0]);
-        }
+        for (int64_t i = held(at - window / 2, count); i <= held(at + window / 2, count); i++)
+            total += (double)times_read(i, at, window / 2, count) * ref_load(g, i * g->stride[0]);
         ref_store(dx, at * dx->stride[0], total / (double)window);
     }
 }

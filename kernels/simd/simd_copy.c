@@ -106,12 +106,32 @@ static void copy_row(const copy *c, char *dst, const char *src) {
             memcpy(dst + i * to, src + i * from, size);
 }
 
-/* 8x8 elements of four bytes, by three rounds of exchanges: of single elements,
- * of pairs, of halves. */
-static void turn_corner(float *dst, int64_t dst_stride, const float *src, int64_t src_stride) {
+/* The first `count` of CORNER floats. */
+SIMD_INLINE __m256 load_first(const float *p, int64_t count) {
+#if V_WIDTH == 16
+    return _mm256_maskz_loadu_ps((__mmask8)_bzhi_u32(0xff, (unsigned)count), p);
+#else
+    return (__m256)v_load_part(p, count);
+#endif
+}
+
+SIMD_INLINE void store_first(float *p, __m256 x, int64_t count) {
+#if V_WIDTH == 16
+    _mm256_mask_storeu_ps(p, (__mmask8)_bzhi_u32(0xff, (unsigned)count), x);
+#else
+    v_store_part(p, (vf)x, count);
+#endif
+}
+
+/* Up to 8x8 elements of four bytes, dst[r][k] = src[k][r], by three rounds of exchanges: of single
+ * elements, of pairs, of halves. */
+SIMD_INLINE void turn_corner(float *dst, int64_t dst_stride, const float *src, int64_t src_stride,
+                             int64_t rows, int64_t columns) {
     __m256 a[CORNER], b[CORNER];
     for (int i = 0; i < CORNER; i++)
-        a[i] = _mm256_loadu_ps(src + i * src_stride);
+        a[i] = i >= columns     ? _mm256_setzero_ps()
+               : rows == CORNER ? _mm256_loadu_ps(src + i * src_stride)
+                                : load_first(src + i * src_stride, rows);
     for (int i = 0; i < CORNER; i += 2) {
         b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
         b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
@@ -122,12 +142,27 @@ static void turn_corner(float *dst, int64_t dst_stride, const float *src, int64_
             a[i + 2 * k + 1] = _mm256_shuffle_ps(b[i + k], b[i + k + 2], 0xee);
         }
     for (int i = 0; i < 4; i++) {
-        _mm256_storeu_ps(dst + i * dst_stride, _mm256_permute2f128_ps(a[i], a[i + 4], 0x20));
-        _mm256_storeu_ps(dst + (i + 4) * dst_stride, _mm256_permute2f128_ps(a[i], a[i + 4], 0x31));
+        b[i] = _mm256_permute2f128_ps(a[i], a[i + 4], 0x20);
+        b[i + 4] = _mm256_permute2f128_ps(a[i], a[i + 4], 0x31);
     }
+    for (int i = 0; i < CORNER && i < rows; i++)
+        if (columns == CORNER)
+            _mm256_storeu_ps(dst + i * dst_stride, b[i]);
+        else
+            store_first(dst + i * dst_stride, b[i], columns);
 }
 
-/* A rectangle: dst[r][c] = src[c][r], rows r along src's contiguous axis. */
+/* A rectangle of elements of four bytes: dst[r][k] = src[k][r]. */
+static void turn_corners(const copy *c, float *dst, const float *src, int64_t rows,
+                         int64_t columns) {
+    int64_t dst_row = c->axes[c->rank - 2].dst, src_column = c->axes[c->rank - 1].src;
+    for (int64_t r = 0; r < rows; r += CORNER)
+        for (int64_t k = 0; k < columns; k += CORNER)
+            turn_corner(dst + r * dst_row + k, dst_row, src + k * src_column + r, src_column,
+                        smaller(CORNER, rows - r), smaller(CORNER, columns - k));
+}
+
+/* A rectangle: dst[r][k] = src[k][r], rows r along src's contiguous axis. */
 static void turn_rest(const copy *c, char *dst, const char *src, int64_t rows, int64_t columns) {
     int64_t size = (int64_t)c->size, dst_row = c->axes[c->rank - 2].dst * size;
     int64_t src_column = c->axes[c->rank - 1].src * size;
@@ -145,7 +180,8 @@ static void turn_block(const copy *c, char *dst, const char *src) {
         memcpy(column[k], src + k * src_column * (int64_t)sizeof(float), sizeof column[k]);
     for (int64_t r = 0; r < BLOCK; r += CORNER)
         for (int64_t k = 0; k < TILE; k += CORNER)
-            turn_corner((float *)dst + r * dst_row + k, dst_row, &column[k][r], BLOCK);
+            turn_corner((float *)dst + r * dst_row + k, dst_row, &column[k][r], BLOCK, CORNER,
+                        CORNER);
 }
 
 /* A strip: `rows` rows along the last axis but one, whole rows of the last. */
@@ -159,6 +195,8 @@ static void turn_strip(const copy *c, char *dst, const char *src, int64_t rows) 
             const char *from = src + (k * src_column + r) * size;
             if (high == BLOCK && wide == TILE && size == sizeof(float))
                 turn_block(c, to, from);
+            else if (size == sizeof(float))
+                turn_corners(c, (float *)to, (const float *)from, high, wide);
             else
                 turn_rest(c, to, from, high, wide);
         }
