@@ -1,6 +1,7 @@
 /* batch_norm_simd.c: y = (x - mean) rstd weight + bias for each channel (Ioffe and Szegedy 2015),
- * and the gradient. One task is one channel: its rows, one an image, are contiguous and stay in the
- * cache between the passes. */
+ * and the gradient. Of images, one task is one channel: its rows, one an image, are contiguous and
+ * stay in the cache between the passes. Of [n, c], where channels lie side by side, a task is a band of
+ * columns in a group of rows. */
 #include "simd_reduce.h"
 
 #include <math.h>
@@ -11,6 +12,9 @@ enum { G, GRAD_X, GRAD_WEIGHT, MEAN, RSTD };
 
 /* Shortest row that is worth it. */
 enum { SHORTEST = 4 };
+
+/* Rows of [n, c] that a task sums; f32 accumulators take no more than that. */
+enum { GROUP = 256 };
 
 /* One channel of a contiguous [n, c, ..]: n rows of `inner` elements, `stride` apart. */
 typedef struct channel {
@@ -35,7 +39,8 @@ static const char *layout_declines(const qn_view *x) {
         return "f32 only";
     if (!qn_view_is_contiguous(x))
         return "contiguous input only";
-    return inner_of(x) < SHORTEST ? "rows of a channel too short" : NULL;
+    const int64_t inner = inner_of(x);
+    return inner > 1 && inner < SHORTEST ? "rows of a channel too short" : NULL;
 }
 
 /* Element c of a vector, `otherwise` where it is absent. */
@@ -68,40 +73,166 @@ static void normalise_row(float *y, const float *x, int64_t n, vf mean, vf scale
         v_store_part(y + i, v_fma(v_load_part(x + i, n - i) - mean, scale, shift), n - i);
 }
 
-static void batch_norm_task(const void *arg, int64_t c) {
-    const qn_call *call = arg;
+/* What a channel's elements are normalised with: y = (x - mean) scale + shift. */
+typedef struct constants {
+    float mean, scale, shift;
+} constants;
+
+/* The constants of a channel with this mean and this sum of squares about it (evaluation: the running
+ * ones count); moves the running statistics, and sets the outputs mean and rstd. */
+static constants settle(const qn_call *call, int64_t c, double mean, double squares, double count) {
     const qn_norm_attrs *attrs = call->attrs;
-    const float *x = call->in[X].data;
-    channel ch = channel_of(&call->in[X], c);
-    double mean = element(&call->in[RUNNING_MEAN], c, 0),
-           var = element(&call->in[RUNNING_VAR], c, 1);
+    double var = squares / count;
     if (attrs->training) {
-        double count = (double)(ch.rows * ch.inner);
-        mean = reduce_channel(&simd_reduce_sum, x, ch, 0.0f) / count;
-        double squares = reduce_channel(&simd_reduce_squares, x, ch, (float)mean);
-        var = squares / count;
         move(&call->in[RUNNING_MEAN], c, attrs->momentum, mean);
         move(&call->in[RUNNING_VAR], c, attrs->momentum, squares / (count - 1));
+    } else {
+        mean = element(&call->in[RUNNING_MEAN], c, 0);
+        var = element(&call->in[RUNNING_VAR], c, 1);
     }
     double rstd = 1 / sqrt(var + attrs->epsilon);
-    vf scale = v_set((float)(rstd * element(&call->in[WEIGHT], c, 1)));
-    vf shift = v_set((float)element(&call->in[BIAS], c, 0));
+    ((float *)call->out[1].data)[c] = (float)mean;
+    ((float *)call->out[2].data)[c] = (float)rstd;
+    return (constants){(float)mean, (float)(rstd * element(&call->in[WEIGHT], c, 1)),
+                       (float)element(&call->in[BIAS], c, 0)};
+}
+
+static void batch_norm_task(const void *arg, int64_t c) {
+    const qn_call *call = arg;
+    const float *x = call->in[X].data;
+    channel ch = channel_of(&call->in[X], c);
+    double count = (double)(ch.rows * ch.inner), mean = 0, squares = 0;
+    if (((const qn_norm_attrs *)call->attrs)->training) {
+        mean = reduce_channel(&simd_reduce_sum, x, ch, 0.0f) / count;
+        squares = reduce_channel(&simd_reduce_squares, x, ch, (float)mean);
+    }
+    constants k = settle(call, c, mean, squares, count);
     float *y = call->out[0].data;
     for (int64_t row = 0; row < ch.rows; row++) {
         int64_t at = ch.start + row * ch.stride;
-        normalise_row(y + at, x + at, ch.inner, v_set((float)mean), scale, shift);
+        normalise_row(y + at, x + at, ch.inner, v_set(k.mean), v_set(k.scale), v_set(k.shift));
     }
-    ((float *)call->out[1].data)[c] = (float)mean;
-    ((float *)call->out[2].data)[c] = (float)rstd;
 }
+
+/* ---- columns ----------------------------------------------------------------------------- */
+
+/* A call on [n, c], and its scratch. */
+typedef struct columns {
+    const qn_call *call;
+    const float *x, *g;
+    int64_t rows, channels, groups, bands;
+    double *partial;    /* [groups, 2, channels] */
+    float *constant[4]; /* [channels] each, in whole bands */
+    const simd_reduction *reduction;
+} columns;
+
+static columns columns_of(const qn_call *call, int x) {
+    const qn_view *view = &call->in[x];
+    columns s = {.call = call,
+                 .x = view->data,
+                 .rows = view->shape[0],
+                 .channels = view->shape[1],
+                 .partial = call->workspace};
+    s.groups = s.rows > 0 ? (s.rows + GROUP - 1) / GROUP : 1;
+    s.bands = (s.channels + SIMD_BAND - 1) / SIMD_BAND;
+    float *constant = (float *)(s.partial + 2 * s.groups * s.channels);
+    for (int k = 0; k < 4; k++)
+        s.constant[k] = constant + k * s.bands * SIMD_BAND;
+    return s;
+}
+
+static size_t columns_workspace(const qn_call *call, int x) {
+    if (inner_of(&call->in[x]) != 1)
+        return 0;
+    const columns s = columns_of(call, x);
+    return (size_t)(2 * s.groups * s.channels) * sizeof(double) +
+           (size_t)(4 * s.bands * SIMD_BAND) * sizeof(float);
+}
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* The rows of a group. */
+static int64_t group_end(const columns *s, int64_t group) {
+    return smaller((group + 1) * GROUP, s->rows);
+}
+
+/* The sum of a channel's partial sums number `which`. */
+static double join(const columns *s, int which, int64_t c) {
+    double total = 0;
+    for (int64_t group = 0; group < s->groups; group++)
+        total += s->partial[(2 * group + which) * s->channels + c];
+    return total;
+}
+
+static void reduce_columns_task(const void *arg, int64_t index) {
+    const columns *s = arg;
+    const int64_t group = index / s->bands, first = index % s->bands * SIMD_BAND;
+    const int64_t row = group * GROUP, count = smaller(SIMD_BAND, s->channels - first);
+    double total[SIMD_BAND] = {0};
+    s->reduction->column(s->x + row * s->channels + first, count, group_end(s, group) - row,
+                         s->channels, s->constant[0] + first, total);
+    for (int64_t c = 0; c < count; c++)
+        s->partial[2 * group * s->channels + first + c] = total[c];
+}
+
+static void normalise_columns_task(const void *arg, int64_t group) {
+    const columns *s = arg;
+    float *y = s->call->out[0].data;
+    for (int64_t row = group * GROUP; row < group_end(s, group); row++)
+        for (int64_t c = 0; c < s->channels; c += V_WIDTH) {
+            const int64_t at = row * s->channels + c, part = smaller(V_WIDTH, s->channels - c);
+            const vf x = part == V_WIDTH ? v_load(s->x + at) : v_load_part(s->x + at, part);
+            const vf out = v_fma(x - v_load(s->constant[0] + c), v_load(s->constant[1] + c),
+                                 v_load(s->constant[2] + c));
+            if (part == V_WIDTH)
+                v_store(y + at, out);
+            else
+                v_store_part(y + at, out, part);
+        }
+}
+
+static void batch_norm_columns(const qn_call *call, int threads) {
+    columns s = columns_of(call, X);
+    const bool training = ((const qn_norm_attrs *)call->attrs)->training != 0;
+    const double count = (double)s.rows;
+    for (int64_t c = 0; c < s.bands * SIMD_BAND; c++)
+        s.constant[0][c] = 0.0f;
+    double *mean = s.partial + s.channels; /* the second sums are not needed here */
+    if (training) {
+        s.reduction = &simd_reduce_sum;
+        simd_parallel(threads, s.groups * s.bands, reduce_columns_task, &s);
+        for (int64_t c = 0; c < s.channels; c++) {
+            mean[c] = join(&s, 0, c) / count;
+            s.constant[0][c] = (float)mean[c];
+        }
+        s.reduction = &simd_reduce_squares;
+        simd_parallel(threads, s.groups * s.bands, reduce_columns_task, &s);
+    }
+    for (int64_t c = 0; c < s.channels; c++) {
+        constants k = training ? settle(call, c, mean[c], join(&s, 0, c), count)
+                               : settle(call, c, 0, 0, count);
+        s.constant[0][c] = k.mean;
+        s.constant[1][c] = k.scale;
+        s.constant[2][c] = k.shift;
+    }
+    simd_parallel(threads, s.groups, normalise_columns_task, &s);
+}
+
+/* ---- the kernel -------------------------------------------------------------------------- */
 
 static const char *batch_norm_declines(const qn_call *call) {
     return layout_declines(&call->in[X]);
 }
 
+static size_t batch_norm_workspace(const qn_call *call) { return columns_workspace(call, X); }
+
 static qn_status batch_norm_run(const qn_call *call) {
     const qn_view *x = &call->in[X];
-    simd_parallel(simd_threads(call, 4 * qn_view_count(x)), x->shape[1], batch_norm_task, call);
+    const int threads = simd_threads(call, 4 * qn_view_count(x));
+    if (inner_of(x) == 1)
+        batch_norm_columns(call, threads);
+    else
+        simd_parallel(threads, x->shape[1], batch_norm_task, call);
     return QN_OK;
 }
 
@@ -109,6 +240,7 @@ const qn_kernel SIMD_KERNEL(batch_norm) = {
     .size = sizeof(qn_kernel),
     .op = "batch_norm",
     .declines = batch_norm_declines,
+    .workspace = batch_norm_workspace,
     .run = batch_norm_run,
 };
 
@@ -152,33 +284,101 @@ static void grad_row(float *dx, const float *g, const float *x, int64_t n, const
                      n - i);
 }
 
-/* With xhat = (x - mean) rstd: dbias = sum(g), dweight = sum(g xhat), and
+/* The constants of grad_row() for a channel with the sums of g and of g (x - mean); sets dweight and
+ * dbias. With xhat = (x - mean) rstd: dbias = sum(g), dweight = sum(g xhat), and
  * dx = weight rstd (g - mean(g) - xhat mean(g xhat)); without the means where the statistics were
  * constants. */
+static void settle_grad(const qn_call *call, int64_t c, const double sums[2], double count,
+                        float constant[4]) {
+    const qn_norm_attrs *attrs = call->attrs;
+    double mean = element(&call->in[MEAN], c, 0), rstd = element(&call->in[RSTD], c, 1);
+    double along = sums[1] * rstd, share = attrs->training ? 1 / count : 0;
+    double factor = element(&call->in[GRAD_WEIGHT], c, 1) * rstd;
+    constant[0] = (float)factor;
+    constant[1] = (float)mean;
+    constant[2] = (float)(factor * share * along * rstd);
+    constant[3] = (float)(factor * share * sums[0]);
+    ((float *)call->out[1].data)[c] = (float)along;
+    ((float *)call->out[2].data)[c] = (float)sums[0];
+}
+
 static void batch_norm_grad_task(const void *arg, int64_t c) {
     const qn_call *call = arg;
-    const qn_norm_attrs *attrs = call->attrs;
     const float *g = call->in[G].data, *x = call->in[GRAD_X].data;
     channel ch = channel_of(&call->in[GRAD_X], c);
-    double mean = element(&call->in[MEAN], c, 0), rstd = element(&call->in[RSTD], c, 1);
     double sums[2] = {0};
     for (int64_t row = 0; row < ch.rows; row++) {
         int64_t at = ch.start + row * ch.stride;
-        grad_sums(g + at, x + at, ch.inner, v_set((float)mean), sums);
+        grad_sums(g + at, x + at, ch.inner, v_set((float)element(&call->in[MEAN], c, 0)), sums);
     }
-    double along = sums[1] * rstd;
-    double share = attrs->training ? 1 / (double)(ch.rows * ch.inner) : 0;
-    double factor = element(&call->in[GRAD_WEIGHT], c, 1) * rstd;
-    const vf constant[4] = {v_set((float)factor), v_set((float)mean),
-                            v_set((float)(factor * share * along * rstd)),
-                            v_set((float)(factor * share * sums[0]))};
+    float k[4];
+    settle_grad(call, c, sums, (double)(ch.rows * ch.inner), k);
+    const vf constant[4] = {v_set(k[0]), v_set(k[1]), v_set(k[2]), v_set(k[3])};
     float *dx = call->out[0].data;
     for (int64_t row = 0; row < ch.rows; row++) {
         int64_t at = ch.start + row * ch.stride;
         grad_row(dx + at, g + at, x + at, ch.inner, constant);
     }
-    ((float *)call->out[1].data)[c] = (float)along;
-    ((float *)call->out[2].data)[c] = (float)sums[0];
+}
+
+/* Adds g and g (x - mean) of one row to sums[0] and sums[1]. */
+SIMD_INLINE void add_row(const columns *s, int64_t at, int64_t part, vf mean, vf sums[2]) {
+    const vf g = part == V_WIDTH ? v_load(s->g + at) : v_load_part(s->g + at, part);
+    const vf x = part == V_WIDTH ? v_load(s->x + at) : v_load_part(s->x + at, part);
+    sums[0] += g;
+    sums[1] = v_fma(g, x - mean, sums[1]);
+}
+
+/* Sums of g and of g (x - mean) over a group of rows; constant[1] has the means. */
+static void sum_grad_columns_task(const void *arg, int64_t group) {
+    const columns s = *(const columns *)arg;
+    const int64_t end = group_end(&s, group);
+    double *partial = s.partial + 2 * group * s.channels;
+    for (int64_t c = 0; c < s.channels; c += V_WIDTH) {
+        const int64_t part = smaller(V_WIDTH, s.channels - c);
+        const vf mean = v_load(s.constant[1] + c);
+        vf even[2] = {{0}}, odd[2] = {{0}};
+        int64_t row = group * GROUP;
+        for (; row + 2 <= end; row += 2) {
+            add_row(&s, row * s.channels + c, part, mean, even);
+            add_row(&s, (row + 1) * s.channels + c, part, mean, odd);
+        }
+        if (row < end)
+            add_row(&s, row * s.channels + c, part, mean, even);
+        const vf sum = even[0] + odd[0], along = even[1] + odd[1];
+        for (int64_t k = 0; k < part; k++) {
+            partial[c + k] = sum[k];
+            partial[s.channels + c + k] = along[k];
+        }
+    }
+}
+
+static void grad_columns_task(const void *arg, int64_t group) {
+    const columns *s = arg;
+    float *dx = s->call->out[0].data;
+    for (int64_t row = group * GROUP; row < group_end(s, group); row++)
+        for (int64_t c = 0; c < s->channels; c += V_WIDTH) {
+            const int64_t at = row * s->channels + c;
+            const vf constant[4] = {v_load(s->constant[0] + c), v_load(s->constant[1] + c),
+                                    v_load(s->constant[2] + c), v_load(s->constant[3] + c)};
+            grad_row(dx + at, s->g + at, s->x + at, smaller(V_WIDTH, s->channels - c), constant);
+        }
+}
+
+static void batch_norm_grad_columns(const qn_call *call, int threads) {
+    columns s = columns_of(call, GRAD_X);
+    s.g = call->in[G].data;
+    for (int64_t c = 0; c < s.bands * SIMD_BAND; c++)
+        s.constant[1][c] = c < s.channels ? (float)element(&call->in[MEAN], c, 0) : 0.0f;
+    simd_parallel(threads, s.groups, sum_grad_columns_task, &s);
+    for (int64_t c = 0; c < s.channels; c++) {
+        const double sums[2] = {join(&s, 0, c), join(&s, 1, c)};
+        float k[4];
+        settle_grad(call, c, sums, (double)s.rows, k);
+        for (int i = 0; i < 4; i++)
+            s.constant[i][c] = k[i];
+    }
+    simd_parallel(threads, s.groups, grad_columns_task, &s);
 }
 
 static const char *batch_norm_grad_declines(const qn_call *call) {
@@ -186,10 +386,17 @@ static const char *batch_norm_grad_declines(const qn_call *call) {
     return reason ? reason : layout_declines(&call->in[GRAD_X]);
 }
 
+static size_t batch_norm_grad_workspace(const qn_call *call) {
+    return columns_workspace(call, GRAD_X);
+}
+
 static qn_status batch_norm_grad_run(const qn_call *call) {
     const qn_view *x = &call->in[GRAD_X];
-    simd_parallel(simd_threads(call, 4 * qn_view_count(x)), x->shape[1], batch_norm_grad_task,
-                  call);
+    const int threads = simd_threads(call, 4 * qn_view_count(x));
+    if (inner_of(x) == 1)
+        batch_norm_grad_columns(call, threads);
+    else
+        simd_parallel(threads, x->shape[1], batch_norm_grad_task, call);
     return QN_OK;
 }
 
@@ -197,5 +404,6 @@ const qn_kernel SIMD_KERNEL(batch_norm_grad) = {
     .size = sizeof(qn_kernel),
     .op = "batch_norm_grad",
     .declines = batch_norm_grad_declines,
+    .workspace = batch_norm_grad_workspace,
     .run = batch_norm_grad_run,
 };
