@@ -1141,7 +1141,8 @@ typedef struct qn_fit_opts {
     const volatile int *stop; /**< NULL, or: ends like Ctrl-C when it becomes non-zero */
     qn_fit_result *result;    /**< NULL, or filled at the end */
     /** NULL, or: called at the end of a run that was not interrupted, with the model as it stays and
-     * `result` filled: for more measures, which qn_report_number() and its kin add to log and report. */
+     * `result` filled: for more measures, which qn_report_number() and its kin add to log and report. What
+     * it writes to the module's buffers is saved too. */
     qn_status (*finish)(qn_report *report, void *data);
     void *finish_data;
 } qn_fit_opts;

@@ -333,8 +333,11 @@ static qn_status finish(qni_fit *fit, qn_fit_result *result) {
         *opts->result = *result;
     if (!status)
         status = qni_report_open(fit);
-    if (!status && opts->finish)
+    if (!status && opts->finish) {
         status = opts->finish(fit->report, opts->finish_data);
+        if (!status && opts->save) /* it may have set buffers */
+            status = qni_model_save(fit, opts->save);
+    }
     if (status)
         return qn_context_fail(fit->ctx, status, "fit: the end failed: %s",
                                qn_status_string(status));
