@@ -146,7 +146,7 @@ Test(vocabulary, options_out_of_range) {
     expect_no_vocabulary(&(qn_vocabulary_opts){.tokenizer.buckets = -1},
                          "vocabulary: the number of buckets is negative or above 2^30");
     expect_no_vocabulary(&(qn_vocabulary_opts){.min_count = -1},
-                         "vocabulary: min_count or max_size is negative or above 2^30");
+                         "vocabulary: min_count or max_size is negative, or max_size above 2^29");
     cr_assert_null(qn_vocabulary_new(NULL, NULL));
     cr_assert_eq(qn_vocabulary_size(NULL), 0);
     qn_vocabulary_free(NULL);

@@ -5,6 +5,8 @@
 
 #include "csv_records.h"
 
+enum { FIELD_BLOCK = 1 << 16 }; /* room for a field grows by this, not by libcsv's 128 bytes */
+
 /** A reading under way: the record that is collected, and who takes it. */
 typedef struct reading {
     qn_context *ctx;
@@ -121,6 +123,7 @@ qn_status qni_csv_read(qn_context *ctx, const char *path, const qni_bytes *bytes
     struct csv_parser parser;
     if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI))
         return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for a parser", path);
+    csv_set_blk_size(&parser, FIELD_BLOCK);
     const char *at = (const char *)bytes->data, *end = at + bytes->size;
     if (bytes->size >= 3 && memcmp(at, mark, 3) == 0)
         at += 3;

@@ -31,19 +31,22 @@ static qn_status bad_line(const vector_reader *r, const char *what) {
     return qn_context_fail(r->ctx, QN_BAD_FORMAT, "%s:%lld: %s", r->path, r->number, what);
 }
 
-static qn_status grow_line(vector_reader *r) {
+/* Doubles the room for a line; false on failure. */
+static bool grow_line(vector_reader *r) {
     if (r->room >= MAX_LINE) {
-        return bad_line(r, "a line of more than 64 MiB, expected a word and its numbers");
+        bad_line(r, "a line of more than 64 MiB, expected a word and its numbers");
+        return false;
     }
     size_t room = r->room ? 2 * r->room : FIRST_ROOM;
     char *line = realloc(r->line, room);
     if (!line) {
-        return qn_context_fail(r->ctx, QN_OUT_OF_MEMORY, "%s:%lld: no memory for the line", r->path,
-                               r->number);
+        qn_context_fail(r->ctx, QN_OUT_OF_MEMORY, "%s:%lld: no memory for the line", r->path,
+                        r->number);
+        return false;
     }
     r->line = line;
     r->room = room;
-    return QN_OK;
+    return true;
 }
 
 static qn_status check_stream(const vector_reader *r) {
@@ -62,11 +65,8 @@ static qn_status read_line(vector_reader *r, size_t *length, bool *more) {
     *length = 0;
     r->number++;
     do {
-        if (*length + 1 >= r->room) {
-            qn_status status = grow_line(r);
-            if (status) {
-                return status;
-            }
+        if (*length + 1 >= r->room && !grow_line(r)) {
+            return qn_context_error(r->ctx, NULL);
         }
         z_off_t before = gztell(r->file);
         if (!gzgets(r->file, r->line + *length, (int)(r->room - *length))) {

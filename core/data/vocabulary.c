@@ -102,7 +102,7 @@ static const char *complete_opts(qn_vocabulary_opts *opts) {
         return "the number of buckets is negative or above 2^30";
     }
     if (opts->min_count < 0 || opts->max_size < 0 || opts->max_size > QNI_MAX_WORDS) {
-        return "min_count or max_size is negative or above 2^30";
+        return "min_count or max_size is negative, or max_size above 2^29";
     }
     tokenizer->ngrams = tokenizer->ngrams ? tokenizer->ngrams : 1;
     tokenizer->buckets = tokenizer->ngrams == 1 ? 0

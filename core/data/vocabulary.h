@@ -5,7 +5,7 @@
 #include "string_table.h"
 
 /* What a vocabulary may have, whoever asks: numbers then fit 32 bits. */
-enum { QNI_MAX_NGRAMS = 8, QNI_MAX_WORDS = 1 << 30, QNI_MAX_BUCKETS = 1 << 30 };
+enum { QNI_MAX_NGRAMS = 8, QNI_MAX_WORDS = 1 << 29, QNI_MAX_BUCKETS = 1 << 30 };
 
 struct qn_vocabulary {
     qn_context *ctx;
