@@ -292,6 +292,15 @@ def optimizers():
         case(name, three_steps(kind, **settings), *[normal(7) for _ in range(4)], grad=[])
 
 
+def embeddings():
+    rows = index(6, 3, 4)
+    rows[0, 1] = rows[1] = 2
+    case("embedding", lambda w, i: F.embedding(i, w, padding_idx=2), normal(6, 5), rows)
+    for mode in "mean", "sum":
+        case("embedding_bag_" + mode,
+             lambda w, i: F.embedding_bag(i, w, mode=mode, padding_idx=2), normal(6, 5), rows)
+
+
 print("/* Written by make_values.py with PyTorch " + torch.__version__.split("a")[0] + ". */\n")
 elementwise()
 casts()
@@ -302,3 +311,4 @@ convolution_and_pooling()
 normalisation()
 picking()
 optimizers()
+embeddings()
