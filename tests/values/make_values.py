@@ -82,10 +82,11 @@ def described(name, tensor):
     return f"{{{DTYPES[tensor.dtype]}, {shape}, {name}}}"
 
 
-def case(name, function, *inputs, grad=None, each=False):
+def case(name, function, *inputs, grad=None, each=False, single=False):
     """Writes a case. `grad`: positions of the inputs whose gradients are compared, of the sum of the
     output's elements times random weights; default: all floating-point inputs. `each`: every output is
-    compared relative to itself, not to the greatest one."""
+    compared relative to itself, not to the greatest one. `single`: what is tested computes in single
+    precision whatever it is given."""
     if grad is None:
         grad = [i for i, x in enumerate(inputs) if x.is_floating_point()]
     leaves = [x.clone().requires_grad_(i in grad) for i, x in enumerate(inputs)]
@@ -94,6 +95,8 @@ def case(name, function, *inputs, grad=None, each=False):
         array(f"{name}_in{i}", x)
     array(f"{name}_out", output)
     fields = [f'.name = "{name}"', f".each = {str(each).lower()}", f".inputs = {len(inputs)}"]
+    if single:
+        fields.append(".single = true")
     listed = ", ".join(described(f"{name}_in{i}", x) for i, x in enumerate(inputs))
     fields += [f".input = {{{listed}}}", f".output = {described(f'{name}_out', output)}"]
     if grad:
@@ -259,6 +262,54 @@ def picking():
          index(5, 3, 4, 2))
 
 
+def attention():
+    """Heads stand in front of positions in PyTorch, behind them here. The layers get their parameters
+    as one vector, in PyTorch's order."""
+    source.seed(2017)
+
+    def attend(allowed, scale=None):
+        def run(q, k, v, *_):
+            q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+            scores = q @ k.transpose(-1, -2) * (scale or q.shape[-1] ** -0.5)
+            return (scores.masked_fill(~allowed, -math.inf).softmax(-1) @ v).transpose(1, 2)
+        return run
+
+    def inputs(tq, tk):
+        return normal(2, tq, 2, 3), normal(2, tk, 2, 3), normal(2, tk, 2, 3)
+
+    everywhere = torch.ones(1, dtype=torch.bool)
+    case("attention", attend(everywhere), *inputs(3, 5))
+    mask = index(2, 2, 2, 3, 5) + torch.eye(5, dtype=torch.int64)[:3] > 0
+    case("attention_mask", attend(mask, 0.75), *inputs(3, 5), mask)
+    case("attention_causal", attend(torch.ones(4, 4).tril().bool()), *inputs(4, 4))
+    case("attention_causal_more_keys", attend(torch.ones(3, 5).tril(2).bool()), *inputs(3, 5))
+
+    def layer(module, call):
+        """Output of `call` for the module with its parameters taken from a vector."""
+        def run(x, vector, *rest):
+            parameters = dict(module.named_parameters())
+            parts = vector.split([p.numel() for p in parameters.values()])
+            with torch.no_grad():
+                for p, part in zip(parameters.values(), parts):
+                    p.copy_(part.reshape(p.shape))
+            return call(module, x, *rest)
+        count = sum(p.numel() for p in module.parameters())
+        return run, normal(2, 4, 6), normal(count) / 2
+
+    kept = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]).bool()
+    multi_head = torch.nn.MultiheadAttention(6, 2, batch_first=True)
+    case("multi_head", *layer(multi_head, lambda m, x: m(x, x, x)[0]), grad=[0], single=True)
+    case("multi_head_padded", *layer(multi_head, lambda m, x, a: m(x, x, x, ~a)[0]), kept, grad=[0],
+         single=True)
+    case("multi_head_cross", *layer(multi_head, lambda m, x, y: m(x, y, y)[0]), normal(2, 3, 6),
+         grad=[0, 2], single=True)
+    for name, settings in [("post", {}), ("pre", {"norm_first": True, "activation": F.gelu})]:
+        encoder = torch.nn.TransformerEncoderLayer(6, 2, 10, 0, batch_first=True, **settings)
+        case(f"transformer_{name}_norm",
+             *layer(encoder, lambda m, x, a: m(x, src_key_padding_mask=~a)), kept, grad=[0],
+             single=True)
+
+
 def optimizers():
     """Three steps with given gradients: the parameters after each. Rates are exact in single
     precision, in which the library keeps them."""
@@ -312,3 +363,4 @@ normalisation()
 picking()
 optimizers()
 embeddings()
+attention()
