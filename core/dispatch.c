@@ -182,12 +182,23 @@ qn_tensor *qni_apply(const qni_op *op, qn_tensor *const *in, int n_in, const voi
     return qni_apply_all(op, in, n_in, attrs, out) == QN_OK ? out[0] : NULL;
 }
 
-/** Whether an axis repeats its elements: several results would be written to one place. */
+/** Whether places of a view may share an element, so that several results would be written to one: an
+ * axis repeats (qn_expand), or windows overlap (qn_unfold). Walking axes by rising stride, each must step
+ * over all that those before it cover. */
 static bool repeats(const qn_view *view) {
-    bool found = false;
-    for (int axis = 0; axis < view->rank; axis++)
-        found = found || (view->stride[axis] == 0 && view->shape[axis] > 1);
-    return found && qn_view_count(view) > 0; /* empty ones have such strides too */
+    bool seen[QN_MAX_DIMS] = {false};
+    int64_t covered = 0;
+    for (int round = 0; round < view->rank; round++) {
+        int next = -1;
+        for (int axis = 0; axis < view->rank; axis++)
+            if (!seen[axis] && (next < 0 || view->stride[axis] < view->stride[next]))
+                next = axis;
+        seen[next] = true;
+        if (view->shape[next] > 1 && view->stride[next] <= covered)
+            return qn_view_count(view) > 0; /* empty ones have such strides too */
+        covered += (view->shape[next] - 1) * view->stride[next];
+    }
+    return false;
 }
 
 qn_tensor *qni_apply_to(const qni_op *op, qn_tensor *const *in, int n_in, const void *attrs,
@@ -196,7 +207,7 @@ qn_tensor *qni_apply_to(const qni_op *op, qn_tensor *const *in, int n_in, const 
         return qni_apply(op, in, n_in, attrs);
     if (repeats(&out->view)) {
         qn_context_fail(out->ctx, QN_INVALID_ARGUMENT,
-                        "%s: cannot write to %s, which repeats elements (qn_expand)", op->name,
+                        "%s: cannot write to %s, which repeats elements (qn_expand, qn_unfold)", op->name,
                         qni_text(out).s);
         return NULL;
     }

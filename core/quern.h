@@ -270,7 +270,7 @@ QN_API qn_tensor *qn_contiguous(qn_tensor *x);
 /** x cut from the tape: same elements, no gradient. */
 QN_API qn_tensor *qn_detach(qn_tensor *x);
 
-/* In place, not on the tape. What repeats elements (qn_expand) cannot be written to. */
+/* In place, not on the tape. What repeats elements (qn_expand, qn_unfold) cannot be written to. */
 
 /** Sets every element. */
 QN_API qn_status qn_fill(qn_tensor *x, double value);

@@ -42,6 +42,13 @@ static qn_tensor *running_statistics(qn_tensor **x) {
     return qn_concat(x + 1, 2, 0);
 }
 
+/** The positions that sorted elements came from. */
+static qn_tensor *sorted_places(qn_tensor *x, bool descending) {
+    qn_tensor *index;
+    cr_assert_not_null(qn_sort(x, 0, descending, &index));
+    return index;
+}
+
 static qn_tensor *no_forward(qn_module *self, qn_tensor *x) {
     (void)self;
     return x;

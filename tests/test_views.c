@@ -231,7 +231,7 @@ Test(views, what_repeats_elements_is_not_written_to) {
     qn_tensor *x = counting(QN_SHAPE(1, 4)), *wide = qn_expand(x, QN_SHAPE(3, 4));
     cr_expect_eq(qn_copy(wide, counting(QN_SHAPE(3, 4))), QN_INVALID_ARGUMENT);
     expect_error(NULL, QN_INVALID_ARGUMENT,
-                 "copy: cannot write to [3, 4], which repeats elements (qn_expand)");
+                 "copy: cannot write to [3, 4], which repeats elements (qn_expand, qn_unfold)");
     cr_expect_eq(qn_fill_uniform(wide, 0, 1), QN_INVALID_ARGUMENT);
     qn_context_clear_error(ctx);
     double values[MOST];

@@ -352,6 +352,37 @@ def embeddings():
              lambda w, i: F.embedding_bag(i, w, mode=mode, padding_idx=2), normal(6, 5), rows)
 
 
+def along_time():
+    def moving_average(x, window):  # of [n, t, c], as in the program of Zeng et al. 2023
+        ends = (window - 1) // 2
+        padded = F.pad(x.transpose(1, 2), (ends, ends), mode="replicate")
+        return F.avg_pool1d(padded, window, stride=1).transpose(1, 2)
+
+    def quantile_loss(prediction, target):
+        levels = torch.tensor([0.1, 0.5, 0.9])
+        short = target.unsqueeze(-1) - prediction
+        return torch.maximum(levels * short, (levels - 1) * short).mean()
+
+    signal, weight, bias = normal(2, 3, 8), normal(4, 3, 3), normal(4)
+    case("conv1d", lambda x, w, b: F.conv1d(x, w, b, 2, 3, 2), signal, weight, bias)
+    case("conv1d_groups", lambda x, w: F.conv1d(x, w, None, groups=2), normal(2, 4, 6), normal(4, 2, 3))
+    case("conv1d_max", lambda x, w, b: F.conv1d(x, w, b, padding=2).max(2).values, signal, weight, bias)
+    case("moving_average", lambda x: moving_average(x, 5), normal(2, 7, 3))
+    case("moving_average_wide", lambda x: moving_average(x, 13), normal(1, 4, 2))
+    case("unfold", lambda x: x.unfold(1, 4, 2), normal(2, 9, 2))
+    case("sort", lambda x: x.sort(1).values, distinct(2, 7, 2))
+    corners = torch.tensor([1, math.nan, -math.inf, 0, 1, math.inf, 0, math.nan, -2, 1])
+    case("sort_corners", lambda x: x.sort(stable=True, dim=0).indices, corners, grad=[])
+    case("sort_corners_falling", lambda x: x.sort(stable=True, dim=0, descending=True).indices, corners,
+         grad=[])
+    case("cumsum", lambda x: x.cumsum(1), normal(2, 5, 3))
+    case("quantile_loss", quantile_loss, normal(4, 5, 3), normal(4, 5))
+    case("gaussian_nll", lambda m, s, t: F.gaussian_nll_loss(m, t, s * s, full=True), normal(3, 4),
+         positive(3, 4), normal(3, 4))
+    case("instance_norm", lambda x, w, b: F.instance_norm(x, weight=w, bias=b), normal(2, 3, 9),
+         normal(3), normal(3))
+
+
 print("/* Written by make_values.py with PyTorch " + torch.__version__.split("a")[0] + ". */\n")
 elementwise()
 casts()
@@ -363,4 +394,5 @@ normalisation()
 picking()
 optimizers()
 embeddings()
+along_time()
 attention()
