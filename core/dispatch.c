@@ -207,8 +207,8 @@ qn_tensor *qni_apply_to(const qni_op *op, qn_tensor *const *in, int n_in, const 
         return qni_apply(op, in, n_in, attrs);
     if (repeats(&out->view)) {
         qn_context_fail(out->ctx, QN_INVALID_ARGUMENT,
-                        "%s: cannot write to %s, which repeats elements (qn_expand, qn_unfold)", op->name,
-                        qni_text(out).s);
+                        "%s: cannot write to %s, which repeats elements (qn_expand, qn_unfold)",
+                        op->name, qni_text(out).s);
         return NULL;
     }
     if (n_in > 0 && !context_of(op, in, n_in))
