@@ -1,4 +1,6 @@
 /* lstm_simd.c: all steps of an LSTM, and the way back. See simd_recurrent.h. */
+#include <string.h>
+
 #include "simd_math.h"
 #include "simd_recurrent.h"
 
@@ -98,11 +100,11 @@ static qn_status run(const qn_call *call) {
                     .y = call->out[0].data,
                     .c = call->out[1].data,
                     .gates = call->out[2].data};
-    const qn_status status = recurrent_check_lengths(call, &l.lengths, l.steps);
+    const qn_status status = sequence_check_lengths(call, &l.lengths, l.steps);
     if (status != QN_OK)
         return status;
-    recurrent_copy(&call->in[2], n, hidden, h0);
-    recurrent_copy(&call->in[3], n, hidden, c0);
+    recurrent_copy(call, &call->in[2], n * hidden, h0);
+    recurrent_copy(call, &call->in[3], n * hidden, c0);
     recurrent_pack_gates(w, GATES, packed, simd_threads(call, GATES * hidden * hidden));
     const recurrent_work work = {.iterations = l.steps,
                                  .rows = n,
@@ -218,9 +220,9 @@ static qn_status run_grad(const qn_call *call) {
                          .dgx = call->out[0].data,
                          .dh = call->out[1].data,
                          .dc = call->out[2].data};
-    recurrent_copy(&call->in[3], n, hidden, c0);
-    recurrent_copy(&(qn_view){0}, n, hidden, l.dh);
-    recurrent_copy(&(qn_view){0}, n, hidden, l.dc);
+    recurrent_copy(call, &call->in[3], n * hidden, c0);
+    memset(l.dh, 0, (size_t)(n * hidden) * sizeof(float));
+    memset(l.dc, 0, (size_t)(n * hidden) * sizeof(float));
     recurrent_pack_back(w, packed, simd_threads(call, GATES * hidden * hidden));
     const recurrent_work work = {.iterations = l.steps + 1,
                                  .rows = n,

@@ -1,7 +1,9 @@
 /* simd_recurrent.c: packed weights of lstm and gru, and the order of the work. */
 #include "simd_recurrent.h"
 
-#include <stdio.h>
+#include <string.h>
+
+#include "simd_copy.h"
 
 static const struct {
     int64_t cached;  /* floats of weights that a second-level cache holds */
@@ -141,21 +143,17 @@ void recurrent_product_back(const float *g, int64_t rows, int64_t count, const f
 
 /* ---- the rest ---------------------------------------------------------------------------- */
 
-void recurrent_copy(const qn_view *from, int64_t rows, int64_t columns, float *to) {
-    const float *x = from->data;
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            *to++ = x ? x[i * from->stride[0] + j * from->stride[1]] : 0;
-}
-
-qn_status recurrent_check_lengths(const qn_call *call, const qn_view *lengths, int64_t steps) {
-    for (int64_t i = 0; lengths->data && i < lengths->shape[0]; i++) {
-        const int64_t length = ((const int64_t *)lengths->data)[i * lengths->stride[0]];
-        if (length >= 0 && length <= steps)
-            continue;
-        snprintf(call->reason, QN_REASON_SIZE, "length of sample %lld is %lld, expected 0 .. %lld",
-                 (long long)i, (long long)length, (long long)steps);
-        return QN_INVALID_ARGUMENT;
+void recurrent_copy(const qn_call *call, const qn_view *from, int64_t count, float *to) {
+    if (!from->data) {
+        memset(to, 0, (size_t)count * sizeof(float));
+        return;
     }
-    return QN_OK;
+    qn_view solid = *from;
+    solid.data = to;
+    int64_t stride = 1;
+    for (int axis = from->rank - 1; axis >= 0; axis--) {
+        solid.stride[axis] = stride;
+        stride *= from->shape[axis];
+    }
+    simd_copy(call, &solid, from);
 }

@@ -14,6 +14,7 @@
 #define QN_SIMD_RECURRENT_H
 
 #include "simd_gemm.h"
+#include "simd_sequence.h"
 
 /** Work in `iterations` rounds on rows x blocks of columns, each round after the one before. */
 typedef struct recurrent_work {
@@ -31,7 +32,6 @@ typedef struct recurrent_work {
 #define recurrent_product SIMD_NAME(recurrent_product_)
 #define recurrent_product_back SIMD_NAME(recurrent_product_back_)
 #define recurrent_copy SIMD_NAME(recurrent_copy_)
-#define recurrent_check_lengths SIMD_NAME(recurrent_check_lengths_)
 
 /** Does all of it on up to `threads` threads. */
 void recurrent_run(const recurrent_work *work, int threads);
@@ -64,11 +64,8 @@ void recurrent_product(const float *h, int rows, int64_t hidden, int gates, cons
 void recurrent_product_back(const float *g, int64_t rows, int64_t count, const float *packed,
                             int64_t block, float *dh, int64_t hidden);
 
-/** Copies an array [rows, columns] of any strides; zeros where it is absent. */
-void recurrent_copy(const qn_view *from, int64_t rows, int64_t columns, float *to);
-
-/** Fails when a length is not within 0 and `steps`: the reason names it. */
-qn_status recurrent_check_lengths(const qn_call *call, const qn_view *lengths, int64_t steps);
+/** Copies an array of `count` elements and any strides; zeros where it is absent. */
+void recurrent_copy(const qn_call *call, const qn_view *from, int64_t count, float *to);
 
 /** The step that is taken as number `count`. */
 SIMD_INLINE int64_t recurrent_step(int64_t count, int64_t steps, bool reverse) {
