@@ -1,7 +1,7 @@
 /* flat.c: many parameters in one buffer, and their gradients in another.
  *
- * The optimizer, the gradient's norm, clipping and zeroing are then one call over one array. Parameters
- * with a sparse gradient stay where they are. */
+ * The optimizer, the gradient's norm, clipping and zeroing are then one call over one array.
+ * Parameters with a sparse gradient stay where they are. */
 #include "internal.h"
 
 enum { ALIGNMENT = 16 }; /* elements: one cache line of f32 */

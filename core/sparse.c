@@ -1,9 +1,9 @@
 /* sparse.c: the gradient of a large table of which a step uses few rows.
  *
- * The gradient is as large as the table, but only the rows marked in `seen` hold anything; the others
- * mean zero, whatever is in them. Embeddings write and mark rows (qni_embedding_backward()), steps of
- * optimizers visit the marked ones. Forgetting the gradient costs nothing: the marks go when the next
- * one begins. */
+ * The gradient is as large as the table, but only the rows marked in `seen` hold anything; the
+ * others mean zero, whatever is in them. Embeddings write and mark rows (qni_embedding_backward()),
+ * steps of optimizers visit the marked ones. Forgetting the gradient costs nothing: the marks go
+ * when the next one begins. */
 #include "internal.h"
 
 qn_tensor *qn_require_sparse_grad(qn_tensor *x) {

@@ -1,4 +1,5 @@
-/* test_embedding.c: tables looked up by index, their gradients whole and by rows, and rows held to a norm. */
+/* test_embedding.c: tables looked up by index, their gradients whole and by rows, and rows held to
+ * a norm. */
 #include <math.h>
 
 #include "scratch.h"
@@ -87,7 +88,8 @@ Test(embedding, bags_and_their_gradient) {
                   0);
 }
 
-/* The gradient of sum(g * dtable) with respect to g is what is looked up, and nothing for padding. */
+/* The gradient of sum(g * dtable) with respect to g is what is looked up, and nothing for
+ * padding. */
 Test(embedding, second_derivatives_leave_padding_out) {
     const int64_t rows[] = {2, 0, 2, 1};
     qn_tensor *table = three_rows(),
@@ -169,7 +171,8 @@ Test(embedding, only_rows_looked_up_are_seen) {
     }
 }
 
-/* What lies in rows that were not seen does not matter, and reading the gradient does not mark them. */
+/* What lies in rows that were not seen does not matter, and reading the gradient does not mark
+ * them. */
 Test(embedding, unseen_rows_read_as_zeros) {
     qn_tensor *table = new_table(QN_F32, true), *seen;
     float grad[COUNT];
@@ -216,7 +219,7 @@ Test(embedding, a_tied_table_gets_both_gradients) {
     }
 }
 
-/* ---- steps ------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static qn_tensor *hyper(void) {
     const float values[QN_HYPER_COUNT] = {0.25f, 3, 0.5f};
@@ -378,7 +381,7 @@ Test(embedding, clipping_counts_the_rows_seen) {
     }
 }
 
-/* ---- rows held to a norm ------------------------------------------------------------------------ */
+/* ---- rows held to a norm --------------------------------------------------------------------- */
 
 Test(embedding, rows_above_the_norm_are_scaled_down) {
     const float rows[] = {3, 4, 0.3f, 0.4f, 0, 0}, limited[] = {0.6f, 0.8f, 0.3f, 0.4f, 0, 0};
@@ -431,7 +434,7 @@ Test(embedding, limits_refused) {
                    "embedding_bag: rows and width must be at least 1, got 0 and 2");
 }
 
-/* ---- layers and runs ------------------------------------------------------------------------------ */
+/* ---- layers and runs ------------------------------------------------------------------------- */
 
 Test(embedding, the_row_of_padding_stays_zeros) {
     const qn_embedding_opts opts = {.padding = true};

@@ -1,5 +1,5 @@
-/* module_limit.c: parameters whose rows are held to a norm. A limit lies beside its parameter, in the
- * module that it was added to, so that it holds through whatever parent that is trained. */
+/* module_limit.c: parameters whose rows are held to a norm. A limit lies beside its parameter, in
+ * the module that it was added to, so that it holds through whatever parent that is trained. */
 #include "module.h"
 
 /* Sets the limit of a parameter, in the module at or below this one that has it. */

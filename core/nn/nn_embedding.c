@@ -1,4 +1,5 @@
-/* nn_embedding.c: tables looked up by index: a row an index, or the mean or sum of a bag of them. */
+/* nn_embedding.c: tables looked up by index: a row an index, or the mean or sum of a bag of
+ * them. */
 #include "nn_layer.h"
 
 typedef struct embedding {

@@ -1,4 +1,5 @@
-/* embedding_bag.c: the mean or sum of the rows of a table that a bag of indices names, in one pass. */
+/* embedding_bag.c: the mean or sum of the rows of a table that a bag of indices names, in one
+ * pass. */
 #include "internal.h"
 
 static qn_status embedding_bag_infer(qni_infer *call) {

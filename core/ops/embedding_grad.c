@@ -1,5 +1,5 @@
-/* embedding_grad.c: the gradient of a table that embedding and embedding_bag looked up: whole, or into
- * the rows that were used (sparse.c). */
+/* embedding_grad.c: the gradient of a table that embedding and embedding_bag looked up: whole, or
+ * into the rows that were used (sparse.c). */
 #include "internal.h"
 
 extern const qni_op qni_op_embedding_grad, qni_op_embedding_grad_rows;
@@ -65,8 +65,8 @@ static qn_status embedding_grad_infer(qni_infer *call) {
     return QN_OK;
 }
 
-/* Linear in g: each of its rows takes the row of u, the gradient of the result, to which it was added.
- * Those of padding were added nowhere, and take zeros, as bags of one entry do. */
+/* Linear in g: each of its rows takes the row of u, the gradient of the result, to which it was
+ * added. Those of padding were added nowhere, and take zeros, as bags of one entry do. */
 static void embedding_grad_backward(qni_backward *b) {
     const qn_embedding_attrs *attrs = b->attrs;
     qn_tensor *index = b->in[1], *u = b->grad[0];

@@ -1,5 +1,5 @@
-/* optimizer.c: an optimizer over the flat buffers of a module, one call a step whatever the number of
- * parameters, and over the rows seen of each parameter with a sparse gradient. */
+/* optimizer.c: an optimizer over the flat buffers of a module, one call a step whatever the number
+ * of parameters, and over the rows seen of each parameter with a sparse gradient. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +70,8 @@ static qn_status out_of_memory(const qn_optimizer *optimizer) {
                            qni_optimizer_name(optimizer->spec.kind));
 }
 
-/* "exp_avg" for the flat buffers, "exp_avg.embedding.weight" for a parameter of that name; to be freed. */
+/* "exp_avg" for the flat buffers, "exp_avg.embedding.weight" for a parameter of that name; to be
+ * freed. */
 static char *state_name(const char *name, const char *parameter) {
     const size_t bytes = strlen(name) + (parameter ? strlen(parameter) + 1 : 0) + 1;
     char *joined = malloc(bytes);
@@ -153,8 +154,8 @@ void qn_optimizer_free(qn_optimizer *optimizer) {
 
 /* ---- a step ------------------------------------------------------------------------------ */
 
-/* The gradient of a group, and its rows that hold something (NULL: all); NULL if there is none, which of
- * the flat buffers is a failure. */
+/* The gradient of a group, and its rows that hold something (NULL: all); NULL if there is none,
+ * which of the flat buffers is a failure. */
 static qn_tensor *group_grad(const qn_optimizer *optimizer, const group *g, qn_tensor **seen) {
     *seen = NULL;
     return g->sparse ? qn_sparse_grad(g->sparse, seen)

@@ -1,6 +1,6 @@
-/* embedding_grad: zeros, then each row of g is added to the row of the table that it was looked up from,
- * in the order of indices. embedding_grad_rows: the same onto a gradient of which the rows seen hold
- * something. */
+/* embedding_grad: zeros, then each row of g is added to the row of the table that it was looked up
+ * from, in the order of indices. embedding_grad_rows: the same onto a gradient of which the rows
+ * seen hold something. */
 #include "ref_bag.h"
 
 /** Adds row `from` of g, times scale, to a row of the gradient. */

@@ -14,8 +14,8 @@ typedef struct ref_step {
  * weight decay in it. An absent state is 0 before and forgotten after. */
 typedef void (*ref_update)(const ref_step *step, double grad, double *p, double state[2]);
 
-/** Weight decay, then the update, for every element, or of the rows seen; inputs are p, gradient, one or
- * two states, hyper, seen. */
+/** Weight decay, then the update, for every element, or of the rows seen; inputs are p, gradient,
+ * one or two states, hyper, seen. */
 static inline qn_status ref_optim_step(const qn_call *call, ref_update update) {
     int states = call->n_in - 4;
     const float *hyper = call->in[call->n_in - 2].data;

@@ -1,4 +1,5 @@
-/* embedding_bag_simd.c: the mean or sum of the rows of a table that each bag names, a bag a task. */
+/* embedding_bag_simd.c: the mean or sum of the rows of a table that each bag names, a bag a
+ * task. */
 #include "simd_table.h"
 
 static const char *embedding_bag_declines(const qn_call *call) {

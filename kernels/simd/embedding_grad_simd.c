@@ -1,9 +1,9 @@
 /* embedding_grad_simd.c: the gradient of a table, row by row in the order of indices.
  *
- * Positions are dealt, in their order, into buckets by their row's last bits: a row is in one bucket, so
- * that a bucket is a task that shares no row with another, and frequent words, which often have
- * neighbouring numbers, are spread. embedding_grad zeroes all rows first, embedding_grad_rows each row
- * that is seen for the first time. */
+ * Positions are dealt, in their order, into buckets by their row's last bits: a row is in one
+ * bucket, so that a bucket is a task that shares no row with another, and frequent words, which
+ * often have neighbouring numbers, are spread. embedding_grad zeroes all rows first,
+ * embedding_grad_rows each row that is seen for the first time. */
 #include "simd_fill.h"
 #include "simd_rows.h"
 #include "simd_table.h"
@@ -33,8 +33,8 @@ static const char *embedding_grad_declines(const qn_call *call) {
     return g->stride[last] == 1 || g->shape[last] <= 1 ? NULL : "contiguous rows only";
 }
 
-/* Two integers for each index, and a float for each row of g, of which there are no more than indices,
- * unless bags are empty. */
+/* Two integers for each index, and a float for each row of g, of which there are no more than
+ * indices, unless bags are empty. */
 static size_t embedding_grad_workspace(const qn_call *call) {
     const int64_t count = qn_view_count(&call->in[1]), bags = call->in[0].shape[0];
     return (size_t)count * 2 * sizeof(int64_t) + (size_t)bags * sizeof(float);

@@ -1,8 +1,8 @@
 /* simd_step.h: optimizer steps, one fused pass over parameters, gradients and state.
  *
  * A step reads each array once and writes each but the gradient once, and is bound by memory.
- * Arrays are cut into pieces of about SIMD_STEP_PIECE elements, one task each; rows that are not seen are
- * passed over. */
+ * Arrays are cut into pieces of about SIMD_STEP_PIECE elements, one task each; rows that are not
+ * seen are passed over. */
 #ifndef QN_SIMD_STEP_H
 #define QN_SIMD_STEP_H
 
@@ -53,8 +53,8 @@ static inline const char *simd_step_declines(const qn_call *call) {
     return NULL;
 }
 
-/** The step of a call: its arrays and common constants. The last inputs are hyper, which is returned, and
- * seen. */
+/** The step of a call: its arrays and common constants. The last inputs are hyper, which is
+ * returned, and seen. */
 static inline const float *simd_step_open(const qn_call *call, simd_step *step) {
     const qn_optim_attrs *attrs = call->attrs;
     const float *hyper = call->in[call->n_in - 2].data;

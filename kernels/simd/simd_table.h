@@ -1,5 +1,5 @@
-/* simd_table.h: what kernels on some rows of a table share: indices as an array, rows added up, and the
- * rows that are seen. */
+/* simd_table.h: what kernels on some rows of a table share: indices as an array, rows added up, and
+ * the rows that are seen. */
 #ifndef QN_SIMD_TABLE_H
 #define QN_SIMD_TABLE_H
 
@@ -8,8 +8,8 @@
 
 #include "simd.h"
 
-/** Copies the elements of an i64 view, row-major, to `out`. One outside 0 .. rows - 1 is an error that
- * names it and its position. */
+/** Copies the elements of an i64 view, row-major, to `out`. One outside 0 .. rows - 1 is an error
+ * that names it and its position. */
 static inline qn_status simd_table_indices(const qn_call *call, const qn_view *index, int64_t rows,
                                            int64_t *out) {
     const int64_t count = qn_view_count(index), last = index->rank - 1;
@@ -53,8 +53,8 @@ typedef struct simd_seen {
     int64_t width;
 } simd_seen;
 
-/** The next elements *begin .. *stop - 1 that take part, from *begin on and below `end`; false if there
- * are none. Both ends lie between rows. */
+/** The next elements *begin .. *stop - 1 that take part, from *begin on and below `end`; false if
+ * there are none. Both ends lie between rows. */
 static inline bool simd_seen_next(const simd_seen *rows, int64_t *begin, int64_t end,
                                   int64_t *stop) {
     *stop = end;

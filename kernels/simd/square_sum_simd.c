@@ -1,4 +1,5 @@
-/* square_sum_simd.c: sum of x^2 over all elements, or those of the rows that are seen, added up in f64. */
+/* square_sum_simd.c: sum of x^2 over all elements, or those of the rows that are seen, added up in
+ * f64. */
 #include "simd_table.h"
 
 /* Elements of a task. */
