@@ -101,8 +101,10 @@ static void write_point_name(const drawing *d, int point) {
 static void write_points(const drawing *d) {
     const int count = d->chart->count, most = d->chart->points ? MOST_NAMES : MOST_NUMBERS;
     const int every = 1 + (count - 1) / most;
+    /* Names are wide: they stand in the middle of their part, so that none is cut. */
+    const int place = d->chart->points ? every / 2 : every - 1;
     for (int i = 0; i < count; i++)
-        if ((i + 1) % every == 0 || count == 1) {
+        if (i % every == place) {
             fprintf(d->out, "<text class=\"tick\" text-anchor=\"middle\" x=\"%.1f\" y=\"%d\">",
                     x_of(d, i), HEIGHT - BOTTOM + 18);
             write_point_name(d, i);
