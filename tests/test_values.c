@@ -98,6 +98,64 @@ static qn_tensor *transformer(qn_tensor **x, qn_nn_transformer_opts opts) {
     return qn_cast(y, qn_tensor_dtype(x[0]));
 }
 
+/** The next part of a vector, as a tensor of this shape. */
+static qn_tensor *take(qn_tensor *vector, int64_t *start, qn_shape shape) {
+    int64_t count = 1;
+    for (int axis = 0; axis < shape.rank; axis++)
+        count *= shape.dim[axis];
+    *start += count;
+    return qn_reshape(qn_slice(vector, 0, *start - count, *start), shape);
+}
+
+typedef qn_recurrent (*cell_fn)(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *b_ih,
+                                qn_tensor *b_hh, const qn_recurrent_opts *opts);
+
+static const int64_t uneven_lengths[] = {4, 1, 3};
+
+/** y with zeros behind the lengths. */
+static qn_tensor *masked(qn_tensor *y, const int64_t *lengths) {
+    uint8_t mask[12];
+    for (int i = 0; i < 12; i++)
+        mask[i] = i % 4 < lengths[i / 4];
+    qn_context *ctx = qn_tensor_context(y);
+    return qn_where(qn_from_data(ctx, QN_U8, QN_SHAPE(3, 4, 1), mask), y,
+                    qn_zeros(ctx, qn_tensor_dtype(y), QN_SCALAR));
+}
+
+/** x[0] [3, 4, 2] through one layer, or through two in both directions, of 3 hidden columns with the
+ * parameters x[1] and the start states x[2], x[3] (of a GRU x[2] alone): y and the last states. */
+static qn_tensor *recurrent_layers(qn_tensor **x, cell_fn cell, int gates, int layers,
+                                   const int64_t *lengths) {
+    qn_context *ctx = qn_tensor_context(x[0]);
+    qn_tensor *y = x[0], *h[4], *c[4];
+    int64_t start = 0, in = 2, cells = 0;
+    for (int layer = 0; layer < layers; layer++, in = 6) {
+        qn_tensor *both[2];
+        for (int d = 0; d < layers; d++, cells++) {
+            qn_recurrent_opts opts = {.reverse = d};
+            if (lengths)
+                opts.lengths = qn_from_data(ctx, QN_I64, QN_SHAPE(3), lengths);
+            if (layers > 1)
+                opts.h0 = qn_squeeze(qn_slice(x[2], 0, cells, cells + 1), 0);
+            if (layers > 1 && gates == 4)
+                opts.c0 = qn_squeeze(qn_slice(x[3], 0, cells, cells + 1), 0);
+            qn_tensor *w_ih = take(x[1], &start, QN_SHAPE(gates * 3, in));
+            qn_tensor *w_hh = take(x[1], &start, QN_SHAPE(gates * 3, 3));
+            qn_tensor *b_ih = take(x[1], &start, QN_SHAPE(gates * 3));
+            qn_tensor *b_hh = take(x[1], &start, QN_SHAPE(gates * 3));
+            qn_recurrent r = cell(y, w_ih, w_hh, b_ih, b_hh, &opts);
+            both[d] = r.y;
+            h[cells] = r.h;
+            c[cells] = r.c;
+        }
+        y = qn_concat(both, layers, 2);
+    }
+    qn_tensor *out[3] = {qn_flatten(lengths ? masked(y, lengths) : y, 0),
+                         qn_flatten(qn_stack(h, (int)cells, 0), 0),
+                         gates == 4 ? qn_flatten(qn_stack(c, (int)cells, 0), 0) : NULL};
+    return qn_concat(out, gates == 4 ? 3 : 2, 0);
+}
+
 typedef struct value_case {
     const golden *golden;
     qn_tensor *(*call)(qn_tensor **x);

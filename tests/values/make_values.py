@@ -383,6 +383,48 @@ def along_time():
          normal(3), normal(3))
 
 
+def recurrent():
+    """Layers of PyTorch's with all parameters from one vector. Behind a sample's length a packed sequence has
+    zeros, where ours keeps the state: the calls of ours put zeros there."""
+    n, steps, width, hidden = 3, 4, 2, 3
+
+    def layers(kind, layers, lengths):
+        def run(x, vector, *start):
+            net = kind(width, hidden, layers, batch_first=True, bidirectional=layers > 1)
+            at = 0
+            for name, parameter in list(net.named_parameters()):
+                delattr(net, name)
+                part = vector[at:at + parameter.numel()].reshape(parameter.shape)
+                setattr(net, name, part)
+                at += parameter.numel()
+            assert at == vector.numel()
+            packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, True, False)
+            first = None if not start else start if len(start) == 2 else start[0]
+            y, last = net(packed, first)
+            y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, True, 0.0, steps)
+            last = last if kind is torch.nn.LSTM else (last,)
+            return torch.cat([part.reshape(-1) for part in (y, *last)])
+        return run
+
+    def first_steps(x, lengths, reduce):
+        return torch.stack([reduce(row[:length]) for row, length in zip(x, lengths)])
+
+    def states():
+        return normal(4, n, hidden)
+
+    x, uneven, gates = normal(n, steps, width), [4, 1, 3], {torch.nn.LSTM: 4, torch.nn.GRU: 3}
+    for kind, rows in gates.items():
+        name, count = kind.__name__.lower(), rows * hidden * (width + hidden + 2)
+        both = 2 * (count + rows * hidden * (3 * hidden + 2))
+        case(name, layers(kind, 1, [steps] * n), x, normal(count) / 2)
+        start = [states() for _ in range(rows - 2)]
+        case(name + "_layers", layers(kind, 2, uneven), x, normal(both) / 2, *start)
+    lengths = torch.tensor([3, 1, 5])
+    case("sequence_mean", lambda x, l: first_steps(x, l, lambda row: row.mean(0)), normal(3, 5, 2), lengths)
+    case("sequence_max", lambda x, l: first_steps(x, l, lambda row: row.max(0).values),
+         distinct(3, 5, 2), lengths)
+
+
 print("/* Written by make_values.py with PyTorch " + torch.__version__.split("a")[0] + ". */\n")
 elementwise()
 casts()
@@ -396,3 +438,4 @@ optimizers()
 embeddings()
 along_time()
 attention()
+recurrent()
