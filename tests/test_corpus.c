@@ -126,6 +126,11 @@ Test(corpus, polarity_pair) {
         expect_text(corpus, 1, "pos", "good");
         expect_text(corpus, 2, "pos", "fine\xc2\x85really"); /* Latin-1's next line, one text */
     }
+    scratch_write_gzip("z.pos.gz", "good\n", 5);
+    scratch_write_gzip("z.neg.gz", "bad\n", 4);
+    cr_assert_eq(qn_corpus_count(qn_corpus_open(ctx, scratch_path("z.pos.gz"), NULL)), 2);
+    scratch_write("z.pos", "good\nbetter\n", 12); /* what is not packed comes first */
+    cr_assert_eq(qn_corpus_count(qn_corpus_open(ctx, scratch_path("z.neg"), NULL)), 3);
     scratch_write("y.pos", "good\n", 5);
     cr_assert_null(qn_corpus_open(ctx, scratch_folder, NULL));
     cr_assert(strstr(qn_context_message(ctx), "several pairs"), "%s", qn_context_message(ctx));

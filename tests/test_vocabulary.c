@@ -348,6 +348,7 @@ Test(vocabulary, dataset_of_several_classes_a_text) {
 Test(vocabulary, batches_are_as_long_as_their_longest_text) {
     qn_corpus *corpus = read_text("A,a b c d\nB,a\nA,a b\nB,a\n");
     qn_dataset *dataset = qn_text_dataset(corpus, qn_vocabulary_new(corpus, NULL), 16);
+    cr_assert_eq(qn_dataset_info(dataset)->x_shape.dim[0], 16); /* room for longer ones */
     qn_loader *loader = qn_loader_new(dataset, &(qn_loader_opts){.batch_size = 2});
     qn_batch batch;
     cr_assert(qn_loader_next(loader, &batch));

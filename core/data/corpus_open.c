@@ -81,8 +81,10 @@ static qn_status read_half(qni_corpus_builder *b, const char *stem, const char *
     }
     struct stat info;
     snprintf(path, size, "%s.%s.gz", stem, ending);
-    if (stat(path, &info) != 0) {
-        snprintf(path, size, "%s.%s", stem, ending);
+    bool packed = stat(path, &info) == 0;
+    snprintf(path, size, "%s.%s", stem, ending);
+    if (packed && stat(path, &info) != 0) {
+        strcat(path, ".gz");
     }
     qni_bytes bytes;
     b->path = path;
