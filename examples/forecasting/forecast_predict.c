@@ -1,0 +1,79 @@
+/* forecast_predict.c: the steps after the end of the data, as CSV. */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "forecasting.h"
+
+/** Paths that "deepar" draws unless the options say otherwise. */
+#define SAMPLES 200
+
+typedef struct writing {
+    const forecast_model *model;
+    const forecast_set *set;
+    FILE *out;
+} writing;
+
+/** Writes a text as a CSV field (RFC 4180). */
+static void write_field(FILE *out, const char *text) {
+    if (!strpbrk(text, "\",\r\n")) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text; text++) {
+        if (*text == '"')
+            fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+static void write_result(void *data, const forecast_result *result) {
+    const writing *w = data;
+    const int levels = w->model->level_count;
+    for (int64_t h = 0; h < w->model->sizes.horizon; h++) {
+        char time[32];
+        write_field(w->out, qn_series_name(w->set->series, result->item));
+        fprintf(w->out, ",%s", qn_series_time(w->set->series, result->step + h, time));
+        for (int i = 0; i < levels; i++)
+            fprintf(w->out, ",%.7g", result->quantiles[h * levels + i]);
+        fputc('\n', w->out);
+    }
+}
+
+static int write_all(const example_options *options, const forecast_model *model,
+                     const forecast_set *set, FILE *out) {
+    const double samples = options->number[FORECAST_SAMPLES];
+    writing w = {.model = model, .set = set, .out = out};
+    fputs("item_id,timestamp", out);
+    for (int i = 0; i < model->level_count; i++)
+        fprintf(out, ",p%.10g", 100 * model->levels[i]);
+    fputc('\n', out);
+    const forecast_request request = {.future = true,
+                                      .samples = samples > 0 ? (int)samples : SAMPLES};
+    return forecast_windows(model, set, &request, write_result, &w);
+}
+
+int forecast_predict(const example_options *options, qn_context *ctx) {
+    const char *path = options->own[FORECAST_OUTPUT];
+    forecast_model model;
+    forecast_set set;
+    if (options->input_count > 1)
+        return example_error("predict takes one file, not '%s' too", options->inputs[1]);
+    int code =
+        forecast_model_load(ctx, options->load ? options->load : FORECAST_DEFAULT_MODEL, &model);
+    if (code == EXAMPLE_OK)
+        code = forecast_set_open(options, ctx, options->inputs[0], &set);
+    if (code == EXAMPLE_OK)
+        code = forecast_model_check(&model, &set);
+    FILE *out = code == EXAMPLE_OK && path ? fopen(path, "w") : stdout;
+    if (!out)
+        code = example_error("cannot write '%s': %s", path, strerror(errno));
+    if (code == EXAMPLE_OK)
+        code = write_all(options, &model, &set, out);
+    if (out && out != stdout && fclose(out) != 0 && code == EXAMPLE_OK)
+        code = example_error("cannot write '%s': %s", path, strerror(errno));
+    forecast_model_free(&model);
+    return code;
+}
