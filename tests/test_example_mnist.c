@@ -1,18 +1,14 @@
 /* test_example_mnist.c: the mnist program from outside: results, files, signals, bad input. */
 #include <ctype.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <png.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
-#include "scratch.h"
+#define EXAMPLE_PROGRAM "mnist"
+#include "example_program.h"
 
 TestSuite(example_mnist, .init = scratch_open, .fini = scratch_close, .timeout = 300);
-
-extern char **environ;
 
 /* ---- a small dataset of MNIST's layout ------------------------------------------------------ */
 
@@ -53,75 +49,6 @@ static void write_split(const char *images, const char *labels, int count, int o
 static void write_dataset(void) {
     write_split("train-images-idx3-ubyte", "train-labels-idx1-ubyte", TRAIN, 0);
     write_split("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte", TEST, TRAIN);
-}
-
-/* ---- running the program -------------------------------------------------------------------- */
-
-/* Starts mnist in the folder, with stdout and stderr going to the files "out" and "err". The words
- * are separated by blanks. */
-static pid_t start(const char *words) {
-    enum { MOST = 40 };
-    char copy[1024], *argv[MOST + 1] = {"mnist"}, *rest = NULL;
-    snprintf(copy, sizeof copy, "%s", words);
-    int argc = 1;
-    for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
-        cr_assert_lt(argc, MOST);
-        argv[argc++] = word;
-    }
-    const char *out = scratch_path("out"), *err = scratch_path("err");
-    cr_assert_eq(chdir(scratch_folder), 0);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    const int flags = O_CREAT | O_WRONLY | O_TRUNC;
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out, flags, 0600);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err, flags, 0600);
-    pid_t child;
-    cr_assert_eq(posix_spawn(&child, QUERN_BIN_DIR "/mnist", &actions, NULL, argv, environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    return child;
-}
-
-/* Exit code, or minus the signal that ended it. */
-static int wait_for(pid_t child) {
-    int status = 0;
-    cr_assert_eq(waitpid(child, &status, 0), child);
-    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-static void show_errors(void) {
-    size_t size;
-    char *err = scratch_read(scratch_path("err"), &size);
-    fputs(err, stderr);
-    free(err);
-}
-
-static void run(const char *words) {
-    int code = wait_for(start(words));
-    if (code != 0)
-        show_errors();
-    cr_assert_eq(code, 0, "mnist %s: exit code %d", words, code);
-}
-
-static void expect_in_file(const char *name, const char *words) {
-    size_t size;
-    char *text = scratch_read(scratch_path(name), &size);
-    cr_expect(strstr(text, words), "\"%s\" is not in %s: %.1000s", words, name, text);
-    free(text);
-}
-
-/* The program refuses: exit code 2, nothing on stdout, one line on stderr with these words. */
-static void expect_refused(const char *command, const char *words) {
-    cr_expect_eq(wait_for(start(command)), 2, "mnist %s", command);
-    size_t size;
-    char *text = scratch_read(scratch_path("err"), &size);
-    const char *newline = strchr(text, '\n');
-    cr_expect(newline && newline == text + size - 1, "mnist %s: not one line: %s", command, text);
-    cr_expect_eq(strncmp(text, "mnist: ", 7), 0, "mnist %s: %s", command, text);
-    cr_expect(strstr(text, words), "mnist %s: \"%s\" is not in %s", command, words, text);
-    free(text);
-    text = scratch_read(scratch_path("out"), &size);
-    cr_expect_eq(size, 0, "mnist %s: %s", command, text);
-    free(text);
 }
 
 /* ---- what it does --------------------------------------------------------------------------- */
@@ -213,15 +140,6 @@ Test(example_mnist, data_is_looked_for_in_one_place_after_the_other) {
 #define LONG_RUN                                                                                   \
     "train --data . --model lenet --epochs 3 --batch-size 8 --threads 1 --save model --log log "
 
-static void expect_same_model(const char *name) {
-    size_t a_size, b_size;
-    char *a = scratch_read(scratch_path("whole"), &a_size);
-    char *b = scratch_read(scratch_path(name), &b_size);
-    cr_expect(a_size == b_size && memcmp(a, b, a_size) == 0, "%s differs", name);
-    free(a);
-    free(b);
-}
-
 static void run_whole(void) {
     write_dataset();
     run(LONG_RUN);
@@ -243,7 +161,7 @@ Test(example_mnist, any_number_of_threads_and_any_run_gives_the_same_bits) {
             if (threads == 1)
                 cr_assert_eq(rename(scratch_path("model"), scratch_path("whole")), 0);
             else
-                expect_same_model("model");
+                expect_same_file("model", "whole");
         }
 }
 
@@ -261,7 +179,7 @@ Test(example_mnist, killed_ten_times_and_resumed_ends_with_the_same_bits) {
     }
     bool begun = access(scratch_path("model.checkpoint"), F_OK) == 0;
     run(begun ? LONG_RUN "--resume model.checkpoint" : LONG_RUN);
-    expect_same_model("model");
+    expect_same_file("model", "whole");
     size_t size, lines = 0;
     char *log = scratch_read(scratch_path("log"), &size);
     for (size_t i = 0; i < size; i++)
@@ -280,7 +198,7 @@ Test(example_mnist, ctrl_c_says_how_to_go_on) {
     expect_in_file("out", "--log log --resume model.checkpoint\n");
     expect_in_file("err", "; the state is in 'model.checkpoint', to resume from\n");
     run(LONG_RUN "--resume model.checkpoint");
-    expect_same_model("model");
+    expect_same_file("model", "whole");
 }
 
 Test(example_mnist, the_command_to_go_on_with_is_quoted_for_the_shell) {

@@ -1,0 +1,94 @@
+/* example_program.h: an example program run from outside, in the test's own folder.
+ *
+ * Define EXAMPLE_PROGRAM, its name, before including this. */
+#ifndef EXAMPLE_PROGRAM_H
+#define EXAMPLE_PROGRAM_H
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include "scratch.h"
+
+extern char **environ;
+
+/* Starts the program in the folder, with stdout and stderr going to the files "out" and "err". The words
+ * are separated by blanks. */
+static inline pid_t start(const char *words) {
+    enum { MOST = 40 };
+    char copy[1024], *argv[MOST + 1] = {EXAMPLE_PROGRAM}, *rest = NULL;
+    snprintf(copy, sizeof copy, "%s", words);
+    int argc = 1;
+    for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
+        cr_assert_lt(argc, MOST);
+        argv[argc++] = word;
+    }
+    const char *out = scratch_path("out"), *err = scratch_path("err");
+    cr_assert_eq(chdir(scratch_folder), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    const int flags = O_CREAT | O_WRONLY | O_TRUNC;
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, out, flags, 0600);
+    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, err, flags, 0600);
+    pid_t child;
+    cr_assert_eq(
+        posix_spawn(&child, QUERN_BIN_DIR "/" EXAMPLE_PROGRAM, &actions, NULL, argv, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    return child;
+}
+
+/* Exit code, or minus the signal that ended it. */
+static inline int wait_for(pid_t child) {
+    int status = 0;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static inline void show_errors(void) {
+    size_t size;
+    char *err = scratch_read(scratch_path("err"), &size);
+    fputs(err, stderr);
+    free(err);
+}
+
+static inline void run(const char *words) {
+    int code = wait_for(start(words));
+    if (code != 0) {
+        show_errors();
+    }
+    cr_assert_eq(code, 0, "%s: exit code %d", words, code);
+}
+
+static inline void expect_in_file(const char *name, const char *words) {
+    size_t size;
+    char *text = scratch_read(scratch_path(name), &size);
+    cr_expect(strstr(text, words), "\"%s\" is not in %s: %.1000s", words, name, text);
+    free(text);
+}
+
+static inline void expect_same_file(const char *name, const char *other) {
+    size_t a_size, b_size;
+    char *a = scratch_read(scratch_path(name), &a_size);
+    char *b = scratch_read(scratch_path(other), &b_size);
+    cr_expect(a_size == b_size && memcmp(a, b, a_size) == 0, "%s and %s differ", name, other);
+    free(a);
+    free(b);
+}
+
+/* The program refuses: exit code 2, nothing on stdout, one line on stderr with these words. */
+static inline void expect_refused(const char *command, const char *words) {
+    static const char name[] = EXAMPLE_PROGRAM ": ";
+    cr_expect_eq(wait_for(start(command)), 2, "%s", command);
+    size_t size;
+    char *text = scratch_read(scratch_path("err"), &size);
+    const char *newline = strchr(text, '\n');
+    cr_expect(newline && newline == text + size - 1, "%s: not one line: %s", command, text);
+    cr_expect_eq(strncmp(text, name, sizeof name - 1), 0, "%s: %s", command, text);
+    cr_expect(strstr(text, words), "%s: \"%s\" is not in %s", command, words, text);
+    free(text);
+    text = scratch_read(scratch_path("out"), &size);
+    cr_expect_eq(size, 0, "%s: %s", command, text);
+    free(text);
+}
+
+#endif
