@@ -27,7 +27,9 @@ static void expect_text(const qn_corpus *corpus, int64_t index, const char *name
     const int64_t *labels;
     int count = qn_corpus_labels(corpus, index, &labels);
     for (int i = 0; i < count; i++) {
-        strcat(strcat(found, i ? "|" : ""), qn_corpus_class(corpus, labels[i]));
+        size_t used = strlen(found);
+        snprintf(found + used, sizeof found - used, "%s%s", i ? "|" : "",
+                 qn_corpus_class(corpus, labels[i]));
     }
     cr_assert_str_eq(found, names);
     cr_assert_str_eq(qn_corpus_text(corpus, index), text);

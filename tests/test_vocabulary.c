@@ -26,7 +26,9 @@ static void expect_tokens(const char *text, bool keep_case, const char *expected
     qn_vocabulary *v = learn(file, &(qn_vocabulary_opts){.tokenizer.keep_case = keep_case});
     int64_t ids[64], count = qn_vocabulary_encode(v, text, ids, 64);
     for (int64_t i = 0; i < count; i++) {
-        strcat(strcat(found, i ? " " : ""), qn_vocabulary_word(v, ids[i]));
+        size_t used = strlen(found);
+        snprintf(found + used, sizeof found - used, "%s%s", i ? " " : "",
+                 qn_vocabulary_word(v, ids[i]));
     }
     cr_expect_str_eq(found, expected);
 }

@@ -19,9 +19,9 @@ typedef struct qni_corpus_builder {
 
 /** Adds a label of the text that follows; spaces around it do not count.
  *
- * Errors of this and the next: BAD_FORMAT with file and line for an empty label, a control character in
- * it, a label that is not among the given classes, or several labels where the given corpus has one;
- * OUT_OF_MEMORY. */
+ * Errors of this and the next: BAD_FORMAT with file and line for an empty label, a control
+ * character in it, a label that is not among the given classes, or several labels where the given
+ * corpus has one; OUT_OF_MEMORY. */
 qn_status qni_corpus_add_label(qni_corpus_builder *builder, const char *label, size_t length);
 /** Adds a text, whose labels were added before. */
 qn_status qni_corpus_add_text(qni_corpus_builder *builder, const char *text, size_t length);
@@ -36,7 +36,8 @@ qn_status qni_corpus_read_trec(qni_corpus_builder *builder, const qni_bytes *byt
 qn_status qni_corpus_read_plain(qni_corpus_builder *builder, const qni_bytes *bytes,
                                 const char *label);
 
-/** Tells CSV, fastText and TREC by the lines of a file; INVALID_ARGUMENT where that is not possible. */
+/** Tells CSV, fastText and TREC by the lines of a file; INVALID_ARGUMENT where that is not
+ * possible. */
 qn_status qni_text_format_detect(qn_context *ctx, const char *path, const qni_bytes *bytes,
                                  qn_text_format *format);
 

@@ -84,7 +84,7 @@ static qn_status read_half(qni_corpus_builder *b, const char *stem, const char *
     bool packed = stat(path, &info) == 0;
     snprintf(path, size, "%s.%s", stem, ending);
     if (packed && stat(path, &info) != 0) {
-        strcat(path, ".gz");
+        snprintf(path, size, "%s.%s.gz", stem, ending);
     }
     qni_bytes bytes;
     b->path = path;

@@ -109,8 +109,8 @@ static bool take_header(vector_reader *r, size_t length, int64_t *width) {
     return !*end;
 }
 
-/* Length of the word before the last `width` pieces of a line; 0 if there are not so many. *numbers gets
- * where the first of these begins. */
+/* Length of the word before the last `width` pieces of a line; 0 if there are not so many. *numbers
+ * gets where the first of these begins. */
 static size_t split_line(const vector_reader *r, size_t length, const char **numbers) {
     for (int64_t i = 0; i < r->width; i++) {
         while (length > 0 && !is_blank(r->line[length - 1])) {

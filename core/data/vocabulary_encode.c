@@ -37,8 +37,8 @@ static bool put_word(void *data, const char *token, size_t length) {
     return true;
 }
 
-/* Puts the n-grams of the first `words` tokens: the hash of their words' hashes, byte by byte from the
- * low end on any machine, names the bucket. */
+/* Puts the n-grams of the first `words` tokens: the hash of their words' hashes, byte by byte from
+ * the low end on any machine, names the bucket. */
 static void put_ngrams(encoder *e, int64_t words) {
     const qn_vocabulary *v = e->vocabulary;
     const int64_t first = QN_TOKEN_FIRST_WORD + v->words.strings.count;
