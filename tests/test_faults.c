@@ -115,6 +115,31 @@ static qn_status train_table(void) {
     return status;
 }
 
+/** Operations and layers along time, there and back, in two steps. */
+static qn_status train_series(void) {
+    const double levels[2] = {0.5, 0.9};
+    qn_context *ctx = qn_context_new("cpu");
+    qn_context_set_threads(ctx, 1);
+    qn_module *rev_in = qn_nn_rev_in(ctx, 3), *conv = qn_nn_conv1d(ctx, 3, 2, 3, NULL);
+    qn_module *norm = qn_nn_instance_norm(ctx, 2, 0);
+    qn_tensor *filters = qn_parameter(ctx, QN_F32, QN_SHAPE(4, 2, 3));
+    for (int pass = 0; pass < 2; pass++) {
+        qn_tensor *x = qn_forward(rev_in, qn_ones(ctx, QN_F32, QN_SHAPE(2, 9, 3)));
+        qn_tensor *trend = qn_nn_rev_in_restore(rev_in, qn_moving_average(x, 1, 3));
+        qn_tensor *windows = qn_unfold(qn_sort(qn_cumsum(trend, 1), 1, true, NULL), 1, 4, 2);
+        qn_tensor *y = qn_forward(norm, qn_forward(conv, qn_transpose(trend, 1, 2)));
+        y = qn_conv1d_max(y, filters, NULL, NULL, 1);
+        qn_tensor *loss = qn_quantile_loss(qn_reshape(y, QN_SHAPE(4, 2)),
+                                           qn_zeros(ctx, QN_F32, QN_SHAPE(4)), levels, 2);
+        qn_backward(qn_add(loss, qn_mean(windows, QN_ALL, false)));
+        qn_step_end(ctx);
+    }
+    qn_status status = qn_context_error(ctx, NULL);
+    cr_assert(status == QN_OK || status == QN_OUT_OF_MEMORY, "%s", qn_context_message(ctx));
+    qn_context_free(ctx);
+    return status;
+}
+
 #define CORPUS QUERN_SOURCE_DIR "/tests/fuzz/corpus/"
 
 static qn_status get_zeros(void *data, int64_t index, void *x, void *y) {
@@ -273,6 +298,8 @@ Test(faults, every_allocation_of_a_training_may_fail) { fail_each_allocation(tra
 Test(faults, every_allocation_of_a_sparse_training_may_fail) {
     fail_each_allocation(train_table, 50);
 }
+
+Test(faults, every_allocation_along_time_may_fail) { fail_each_allocation(train_series, 100); }
 
 Test(faults, every_allocation_around_files_may_fail) { fail_each_allocation(use_files, 50); }
 
