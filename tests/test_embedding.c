@@ -19,9 +19,11 @@ static void read_all(const qn_tensor *x, float *values) {
 static void expect_values(const qn_tensor *x, const float *expected, double tolerance) {
     float *values = malloc((size_t)(qn_tensor_count(x) + 1) * sizeof(float));
     read_all(x, values);
-    for (int64_t i = 0; i < qn_tensor_count(x); i++)
-        cr_expect(fabs(values[i] - expected[i]) <= tolerance * fmax(1, fabs(expected[i])),
-                  "element %d is %g, expected %g", (int)i, values[i], expected[i]);
+    for (int64_t i = 0; i < qn_tensor_count(x); i++) {
+        const double value = values[i], wanted = expected[i];
+        cr_expect(fabs(value - wanted) <= tolerance * fmax(1, fabs(wanted)),
+                  "element %d is %.9g, expected %.9g", (int)i, value, wanted);
+    }
     free(values);
 }
 
