@@ -2,12 +2,12 @@
 #ifndef QUERN_BENCH_H
 #define QUERN_BENCH_H
 
-#include <quern.h>
+#include "bench_models.h"
 
 /** What is to be measured: one model, one batch size, one number of threads. */
 typedef struct bench_setting {
-    const char *data;  /**< folder of the MNIST set */
-    const char *model; /**< mlp, lenet, cnn */
+    const bench_model *model;
+    const char *data; /**< file or folder of the model's family */
     const char *device;
     int64_t batch_size;
     int threads;
@@ -19,9 +19,10 @@ typedef struct bench_setting {
 typedef struct bench_result {
     double median, least, most; /**< samples a second over the windows */
     double step_ms;             /**< median */
-    double product_ms;    /**< the linear layers' products alone, of one step; 0 where convolutions
+    double product_ms; /**< the linear layers' products alone, of one step; 0 where convolutions
                              lead */
-    double gflops;        /**< arithmetic of products and convolutions, in steps as they ran */
+    double gflops;     /**< arithmetic of products and convolutions, in steps as they ran; 0 where
+                             it is not counted (texts and series) */
     double matmul_gflops; /**< a product of 1024^3 in the same process */
     double allocations;   /**< requests to the system a step, in the steady state */
     double first_step_ms; /**< from the start of the process to the end of the first step */

@@ -1,4 +1,4 @@
-/* bench_train.c: whole training steps of the MNIST networks, as qn_fit() would run them. */
+/* bench_train.c: whole training steps, as qn_fit() would run them. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "mnist_networks.h"
 
 enum { WARM_UP_STEPS = 10, MOST_WINDOWS = 64 };
 
@@ -46,8 +45,7 @@ int bench_by_size(const void *a, const void *b) {
 /** What a measurement works with. */
 typedef struct bench {
     qn_context *ctx;
-    qn_module *net;
-    qn_dataset *data;
+    bench_task task;
     qn_loader *loader;
     qn_optimizer *optimizer;
 } bench;
@@ -55,12 +53,14 @@ typedef struct bench {
 static bool set_up(const bench_setting *setting, bench *b) {
     b->ctx = qn_context_new(setting->device);
     qn_context_set_threads(b->ctx, setting->threads);
-    b->data = qn_mnist_open(b->ctx, setting->data, QN_TRAIN);
-    b->loader = qn_loader_new(
-        b->data,
-        &(qn_loader_opts){.batch_size = setting->batch_size, .shuffle = true, .drop_last = true});
-    b->net = mnist_network(b->ctx, setting->model, 28, 28, 10);
-    b->optimizer = qn_optimizer_new(b->net, qn_adam(1e-3));
+    setting->model->make(b->ctx, setting->model, setting->data, &b->task);
+    qn_step_end(b->ctx); /* of what the start values were made with */
+    b->loader =
+        qn_loader_new(b->task.data, &(qn_loader_opts){.batch_size = setting->batch_size,
+                                                      .shuffle = true,
+                                                      .drop_last = true,
+                                                      .length_multiple = b->task.length_multiple});
+    b->optimizer = qn_optimizer_new(b->task.net, qn_adam(1e-3));
     return qn_context_error(b->ctx, NULL) == QN_OK;
 }
 
@@ -68,7 +68,7 @@ static bool step(bench *b) {
     qn_batch batch;
     if (!qn_loader_next(b->loader, &batch) && !qn_loader_next(b->loader, &batch))
         return false; /* the first refusal is the end of an epoch */
-    qn_status status = qn_backward(qn_cross_entropy(qn_forward(b->net, batch.x), batch.y));
+    qn_status status = qn_backward(b->task.loss(qn_forward(b->task.net, batch.x), batch.y));
     if (status == QN_OK)
         status = qn_optimizer_step(b->optimizer);
     qn_step_end(b->ctx);
@@ -140,7 +140,7 @@ static void count_arithmetic(const bench_setting *setting, bench *b, bench_resul
     qn_keep(x);
     double operations = 0, linear = 0;
     qn_module *layer;
-    for (int i = 0; (layer = qn_module_child(b->net, i)); i++) {
+    for (int i = 0; (layer = qn_module_child(b->task.net, i)); i++) {
         qn_tensor *y = qn_keep(qn_forward(layer, x));
         qn_tensor *weight = qn_module_find(layer, "weight");
         bool is_conv = strcmp(qn_module_kind(layer), "conv2d") == 0;
@@ -185,10 +185,10 @@ qn_status bench_train(const bench_setting *setting, bench_result *result) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     result->peak_rss_mb = (double)usage.ru_maxrss / 1024;
-    if (ok) {
+    if (ok && setting->model->family == BENCH_IMAGES)
         count_arithmetic(setting, &b, result);
+    if (ok)
         result->matmul_gflops = square_product_gflops(b.ctx);
-    }
     qn_status status = qn_context_error(b.ctx, stderr);
     qn_context_free(b.ctx);
     return status;

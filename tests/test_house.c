@@ -105,7 +105,9 @@ static const char *const *headers_for(const char *path) {
     static const char *const base[] = {"internal.h",     "quern.h",         "quern_types.h",
                                        "quern_random.h", "quern_backend.h", NULL};
     static const char *const user[] = {"quern.h", NULL};
-    static const char *const bench[] = {"quern.h", "op_cases.def", "mnist_networks.h", NULL};
+    static const char *const bench[] = {
+        "quern.h",         "op_cases.def",        "mnist_networks.h",
+        "text_networks.h", "forecast_networks.h", NULL};
     if (starts_with(path, "kernels/") || starts_with(path, "backends/"))
         return backend;
     if (matches(path, "^core/([^/]*|ops/[^/]*)$"))
