@@ -280,6 +280,55 @@ SIMD_INLINE vf v_from_double(vd low, vd high) {
 #endif
 }
 
+/* ---- quads: four floats that lie together ------------------------------------------------ */
+
+/** The first `count` (up to 4) floats at p, p + step, ..., p + (quads - 1) * step, a quad of lanes each;
+ * the other lanes are 0. */
+SIMD_INLINE vf v_load_quads(const float *p, int64_t step, int64_t quads, int64_t count) {
+#if V_WIDTH == 16
+    const __mmask8 mask = (__mmask8)_bzhi_u32(0xf, (unsigned)count);
+    __m512 x = _mm512_setzero_ps();
+    if (quads > 0)
+        x = _mm512_castps128_ps512(_mm_maskz_loadu_ps(mask, p));
+    if (quads > 1)
+        x = _mm512_insertf32x4(x, _mm_maskz_loadu_ps(mask, p + step), 1);
+    if (quads > 2)
+        x = _mm512_insertf32x4(x, _mm_maskz_loadu_ps(mask, p + 2 * step), 2);
+    if (quads > 3)
+        x = _mm512_insertf32x4(x, _mm_maskz_loadu_ps(mask, p + 3 * step), 3);
+    return (vf)x;
+#else
+    const __m128i mask = _mm256_castsi256_si128(v_lanes_(count));
+    __m256 x = _mm256_setzero_ps();
+    if (quads > 0)
+        x = _mm256_castps128_ps256(_mm_maskload_ps(p, mask));
+    if (quads > 1)
+        x = _mm256_insertf128_ps(x, _mm_maskload_ps(p + step, mask), 1);
+    return (vf)x;
+#endif
+}
+
+/** The reverse: stores the first `count` floats of each of the first `quads` quads. */
+SIMD_INLINE void v_store_quads(float *p, int64_t step, vf v, int64_t quads, int64_t count) {
+#if V_WIDTH == 16
+    const __mmask8 mask = (__mmask8)_bzhi_u32(0xf, (unsigned)count);
+    if (quads > 0)
+        _mm_mask_storeu_ps(p, mask, _mm512_castps512_ps128((__m512)v));
+    if (quads > 1)
+        _mm_mask_storeu_ps(p + step, mask, _mm512_extractf32x4_ps((__m512)v, 1));
+    if (quads > 2)
+        _mm_mask_storeu_ps(p + 2 * step, mask, _mm512_extractf32x4_ps((__m512)v, 2));
+    if (quads > 3)
+        _mm_mask_storeu_ps(p + 3 * step, mask, _mm512_extractf32x4_ps((__m512)v, 3));
+#else
+    const __m128i mask = _mm256_castsi256_si128(v_lanes_(count));
+    if (quads > 0)
+        _mm_maskstore_ps(p, mask, _mm256_castps256_ps128((__m256)v));
+    if (quads > 1)
+        _mm_maskstore_ps(p + step, mask, _mm256_extractf128_ps((__m256)v, 1));
+#endif
+}
+
 /* ---- across the lanes -------------------------------------------------------------------- */
 
 /** The sum of all lanes, as a tree of halves. */

@@ -131,6 +131,31 @@ static void pack_rows(const float *src, int64_t k_step, int lanes, int64_t k, fl
         v_store(dst, lanes == V_WIDTH ? v_load(src) : v_load_part(src, lanes));
 }
 
+/* Transposes the squares of four that four vectors hold, quad by quad. */
+SIMD_INLINE void transpose_quads(vf r[4]) {
+    exchange(1, &r[0], &r[1]);
+    exchange(1, &r[2], &r[3]);
+    exchange(2, &r[0], &r[2]);
+    exchange(2, &r[1], &r[3]);
+}
+
+/* How many of the quads that start at lane `first` and every fourth from there are below `lanes`. */
+SIMD_INLINE int64_t quads_below(int64_t lanes, int64_t first) { return (lanes - first + 3) / 4; }
+
+/* Up to four steps of lanes that run along k. */
+static void pack_four(const float *src, int64_t lane_step, int lanes, int64_t k, float *dst,
+                      int64_t pitch) {
+    vf r[4];
+    GEMM_UNROLL
+    for (int64_t q = 0; q < 4; q++)
+        r[q] = v_load_quads(src + q * lane_step, 4 * lane_step, quads_below(lanes, q), k);
+    transpose_quads(r);
+    GEMM_UNROLL
+    for (int64_t q = 0; q < 4; q++)
+        if (q < k)
+            v_store(dst + q * pitch, r[q]);
+}
+
 /* Each lane runs along k: squares of V_WIDTH steps are transposed in registers. */
 static void pack_columns(const float *src, int64_t lane_step, int lanes, int64_t k, float *dst,
                          int64_t pitch) {
@@ -155,6 +180,8 @@ void gemm_pack(const float *src, int64_t lane_step, int64_t k_step, int lanes, i
                float *dst, int64_t pitch) {
     if (lane_step == 1) {
         pack_rows(src, k_step, lanes, k, dst, pitch);
+    } else if (k_step == 1 && k <= 4) {
+        pack_four(src, lane_step, lanes, k, dst, pitch);
     } else if (k_step == 1) {
         pack_columns(src, lane_step, lanes, k, dst, pitch);
     } else {
@@ -183,8 +210,28 @@ void gemm_pack_panels(const float *src, int64_t k_step, int64_t cols, int64_t k,
     }
 }
 
+/* gemm_transpose() of up to four rows. */
+static void transpose_four(const float *src, int64_t src_step, int rows, int64_t cols, float *dst,
+                           int64_t dst_step) {
+    for (int64_t j = 0; j < cols; j += V_WIDTH, src += V_WIDTH, dst += V_WIDTH * dst_step) {
+        const int64_t part = gemm_min(V_WIDTH, cols - j);
+        vf r[4];
+        GEMM_UNROLL
+        for (int i = 0; i < 4; i++)
+            r[i] = i < rows ? v_load(src + i * src_step) : (vf){0};
+        transpose_quads(r);
+        GEMM_UNROLL
+        for (int64_t q = 0; q < 4; q++)
+            v_store_quads(dst + q * dst_step, 4 * dst_step, r[q], quads_below(part, q), rows);
+    }
+}
+
 void gemm_transpose(const float *src, int64_t src_step, int rows, int64_t cols, float *dst,
                     int64_t dst_step, bool accumulate) {
+    if (rows <= 4 && !accumulate) {
+        transpose_four(src, src_step, rows, cols, dst, dst_step);
+        return;
+    }
     for (int64_t j = 0; j < cols; j += V_WIDTH, src += V_WIDTH) {
         const int64_t part = gemm_min(V_WIDTH, cols - j);
         vf r[V_WIDTH];
