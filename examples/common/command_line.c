@@ -149,12 +149,22 @@ static bool set_number(const char *option, const example_rule *rule, const char 
 static bool set_own(parse *p, int own, const char *text) {
     const char *name = p->program->own[own].name;
     const example_rule *rule = &p->program->rules[own];
-    p->options->own[own] = text ? text : "";
+    p->options->own[own] = text;
     if (rule->kind == EXAMPLE_CHOICE)
         return set_choice(name, rule->choices, text, &p->options->own[own]);
     if (rule->kind != EXAMPLE_TEXT)
         return set_number(name, rule, text, &p->options->number[own]);
     return true;
+}
+
+/** An option without a value. */
+static void set_flag(parse *p, int key) {
+    if (key == KEY_QUIET)
+        p->options->quiet = true;
+    else if (key == KEY_JSON)
+        p->options->json = true;
+    else
+        p->options->own[key - KEY_OWN] = "";
 }
 
 static bool set_option(parse *p, int key, char *value) {
@@ -169,7 +179,7 @@ static bool set_option(parse *p, int key, char *value) {
                         : key == KEY_REPORT      ? &o->report
                         : key == KEY_TENSORBOARD ? &o->tensorboard
                                                  : NULL;
-    if ((text || key >= KEY_OWN) && value && !*value) {
+    if ((text || key >= KEY_OWN) && !*value) {
         example_error("--%s takes a name, not ''", option_of(p->program, key)->name);
         return false;
     }
@@ -177,10 +187,6 @@ static bool set_option(parse *p, int key, char *value) {
         *text = value;
     else if (key >= KEY_OWN)
         return set_own(p, key - KEY_OWN, value);
-    else if (key == KEY_QUIET)
-        o->quiet = true;
-    else if (key == KEY_JSON)
-        o->json = true;
     else if (key == KEY_MODEL)
         return set_choice("model", p->program->models, value, &o->model);
     else if (key == KEY_LR)
@@ -219,7 +225,10 @@ static error_t on_key(int key, char *value, struct argp_state *state) {
         exit(EXAMPLE_OK);
     } else if (key >= KEY_DATA && key < KEY_END) {
         p->used[key - KEY_DATA] = true;
-        fine = set_option(p, key, value);
+        if (value)
+            fine = set_option(p, key, value);
+        else
+            set_flag(p, key);
     } else if (key == ARGP_KEY_ARG && !p->options->command) {
         fine = set_command(p, value);
     } else if (key == ARGP_KEY_ARG) {

@@ -136,7 +136,7 @@ int text_metrics_add(text_metrics *metrics, const text_model *model, const qn_co
     else
         qn_tensor_read(outputs, logits, size);
     code = example_status(qn_dataset_context(dataset));
-    if (code == EXAMPLE_OK)
+    if (code == EXAMPLE_OK && logits && targets)
         code = add_texts(metrics, corpus, match, logits, targets);
     qn_tensor_free(outputs);
     free(match);

@@ -33,11 +33,12 @@ static qn_module *network_new(qn_context *ctx, const char *kind, qn_forward_fn f
     return qn_module_new(ctx, kind, forward, empty, free);
 }
 
-/** Adds the embedding, with rows uniform within +-amount but for that of the padding, which is zero. */
+/** Adds the embedding, with rows uniform within +-amount. Zero is the row of the padding, and of unknown
+ * words: where every word of the training texts is known it stays as it starts, and says nothing. */
 static qn_module *add_embedding(qn_module *net, qn_module *embedding, double amount) {
     qn_tensor *weight = qn_module_find(qn_module_add_child(net, "embedding", embedding), "weight");
     qn_init_uniform(weight, -amount, amount);
-    qn_fill(qn_slice(weight, 0, PADDING, PADDING + 1), 0);
+    qn_fill(qn_slice(weight, 0, PADDING, QN_TOKEN_FIRST_WORD), 0);
     return embedding;
 }
 
