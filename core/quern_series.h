@@ -104,8 +104,9 @@ typedef enum qn_windows_kind {
     /** One item a sample, for models that predict step after step (DeepAR, Salinas et al. 2020), with
      * T = look_back + horizon: x f32 [T, QN_WINDOW_INPUTS + features]: the item's number, the logarithm of
      * the window's scale, the value one step and one season before, and the calendar features; y f32
-     * [T, 1], the values. Values are divided by the scale, the mean absolute value observed in the
-     * look-back (1 where that is 0); mean and std are not used. Unknown earlier values are 0. */
+     * [T, 1], the values. Values are divided by the scale: the mean absolute value observed in the
+     * look-back, but at least a quarter of that of all the item's past (1 where both are 0); mean and std
+     * are not used. Unknown earlier values are 0. */
     QN_WINDOWS_RECURSIVE
 } qn_windows_kind;
 

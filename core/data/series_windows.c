@@ -13,7 +13,12 @@ typedef struct group {
     int64_t last;  /* the step that the last window forecasts first */
     float *values; /* [end - first][width], filled in and standardised */
     float *known;  /* the same with NaN where nothing was observed; may be `values` */
+    double *sizes; /* recursive: mean absolute value observed up to each row */
 } group;
+
+/* Scales of windows are at least this part of the mean absolute value of all before: a week without
+ * rain is no measure for the next. */
+#define LEAST_SCALE 0.25
 
 typedef struct windows {
     const qn_series *series;
@@ -71,7 +76,7 @@ static qn_status get_rows(void *data, int64_t index, void *x, void *y) {
     return QN_OK;
 }
 
-/** Mean absolute value observed in start <= t < end; 1 where that is 0 or unknown. */
+/** The scale of the window start <= t < end (see QN_WINDOWS_RECURSIVE). */
 static double scale_of(const group *g, int64_t start, int64_t end) {
     double sum = 0;
     int64_t count = 0;
@@ -82,7 +87,9 @@ static double scale_of(const group *g, int64_t start, int64_t end) {
             count++;
         }
     }
-    return sum > 0 ? sum / (double)count : 1;
+    const double least = LEAST_SCALE * g->sizes[end - g->first - 1];
+    const double scale = fmax(count ? sum / (double)count : 0, least);
+    return scale > 0 ? scale : 1;
 }
 
 /** The value of a group of one item in the window's scale; 0 where there is none. */
@@ -133,6 +140,7 @@ static void destroy_windows(void *data) {
         if (w->groups[i].known != w->groups[i].values)
             free(w->groups[i].known);
         free(w->groups[i].values);
+        free(w->groups[i].sizes);
     }
     free(w->groups);
     free(w->calendar);
@@ -170,6 +178,22 @@ static void place_windows(const windows *w, group *g, int64_t first, int64_t end
         g->samples = g->last > least - o->look_back;
 }
 
+/** Sets the mean absolute value observed up to each row of a group of one item. */
+static bool fill_sizes(group *g) {
+    const int64_t rows = g->end - g->first;
+    double sum = 0;
+    int64_t count = 0;
+    g->sizes = malloc((size_t)rows * sizeof *g->sizes);
+    for (int64_t i = 0; g->sizes && i < rows; i++) {
+        if (!isnan(g->known[i])) {
+            sum += fabs((double)g->known[i]);
+            count++;
+        }
+        g->sizes[i] = count ? sum / (double)count : 0;
+    }
+    return g->sizes;
+}
+
 static bool fill_group(const windows *w, group *g, int64_t item) {
     const size_t size = (size_t)((g->end - g->first) * w->width) * sizeof(float);
     g->values = malloc(size);
@@ -178,7 +202,7 @@ static bool fill_group(const windows *w, group *g, int64_t item) {
         return false;
     for (int64_t column = 0; column < w->width; column++)
         fill_column(w, g, item + column, column);
-    return true;
+    return w->opts.kind != QN_WINDOWS_RECURSIVE || fill_sizes(g);
 }
 
 /** Makes the groups, each with its values. */
