@@ -74,7 +74,7 @@ SIMD_INLINE int64_t recurrent_step(int64_t count, int64_t steps, bool reverse) {
 
 /** Whether a step is within the sample's length. */
 SIMD_INLINE bool recurrent_within(const qn_view *lengths, int64_t step, int64_t sample) {
-    return !lengths->data || step < ((const int64_t *)lengths->data)[sample * lengths->stride[0]];
+    return step < sequence_length(lengths, sample, step + 1);
 }
 
 /** Whether it is for any of these samples. */
