@@ -114,6 +114,7 @@ typedef enum qn_windows_kind {
 enum { QN_WINDOW_ITEM, QN_WINDOW_LOG_SCALE, QN_WINDOW_LAST, QN_WINDOW_SEASON, QN_WINDOW_INPUTS };
 
 typedef struct qn_windows_opts {
+    const char *name; /**< for messages and reports; default "windows" */
     qn_windows_kind kind;
     int64_t look_back, horizon;
     int64_t start, end; /**< windows lie within these steps; end 0 means the last */

@@ -257,7 +257,7 @@ static qn_dataset *dataset_of(windows *w) {
     const bool recursive = o->kind == QN_WINDOWS_RECURSIVE;
     const int64_t steps = recursive ? o->look_back + o->horizon : o->look_back;
     const qn_dataset_desc desc = {
-        .name = "windows",
+        .name = o->name ? o->name : "windows",
         .count = last->before + last->samples,
         .x_dtype = QN_F32,
         .x_shape = QN_SHAPE(steps, recursive ? QN_WINDOW_INPUTS + w->features : w->width),

@@ -15,6 +15,7 @@ typedef struct run {
     void *data;
     float *values;                     /* what the network says of a batch */
     double *actual, *mean, *quantiles; /* of one result */
+    bool *negative;                    /* of each item: goes_negative() */
     int64_t batch;
 } run;
 
@@ -30,8 +31,22 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/** Gives one result away: what is in r->mean and r->quantiles, with what came. */
+/** Whether an item was ever below zero before the steps that are forecast. */
+static bool goes_negative(const run *r, int64_t item) {
+    const qn_series *s = r->set->series;
+    const int64_t end = r->request->future ? qn_series_end(s, item) : r->request->start;
+    for (int64_t t = qn_series_start(s, item); t < end; t++)
+        if (qn_series_value(s, item, t) < 0)
+            return true;
+    return false;
+}
+
+/** Gives one result away: what is in r->mean and r->quantiles, with what came. What never was negative has
+ * no negative quantiles. */
 static void give(const run *r, int64_t item, int64_t step) {
+    const double least = r->negative[item] ? -INFINITY : 0;
+    for (int64_t i = 0; i < r->model->sizes.horizon * r->model->level_count; i++)
+        r->quantiles[i] = fmax(r->quantiles[i], least);
     for (int64_t h = 0; h < r->model->sizes.horizon; h++) {
         const bool observed = qn_series_observed(r->set->series, item, step + h);
         r->actual[h] = observed ? qn_series_value(r->set->series, item, step + h) : NAN;
@@ -136,9 +151,11 @@ static void run_recursive(run *r) {
 /* ---- both ---------------------------------------------------------------------------------- */
 
 /** Options of windows whose targets lie within start <= t < end, as far as that is known. */
-static qn_windows_opts window_opts(const forecast_model *m, int64_t start, int64_t end) {
+static qn_windows_opts window_opts(const forecast_model *m, const forecast_set *set, int64_t start,
+                                   int64_t end) {
     const int64_t from = start - m->sizes.look_back;
-    return (qn_windows_opts){.kind = m->kind,
+    return (qn_windows_opts){.name = set->name,
+                             .kind = m->kind,
                              .look_back = m->sizes.look_back,
                              .horizon = m->sizes.horizon,
                              .start = from > 0 ? from : 0,
@@ -149,7 +166,7 @@ static qn_windows_opts window_opts(const forecast_model *m, int64_t start, int64
 
 qn_dataset *forecast_dataset(const forecast_model *model, const forecast_set *set, int64_t start,
                              int64_t end, int64_t most) {
-    qn_windows_opts opts = window_opts(model, start, end);
+    qn_windows_opts opts = window_opts(model, set, start, end);
     qn_dataset *all = qn_windows(set->series, &opts);
     if (!all || most == 0 || qn_dataset_info(all)->count <= most)
         return all;
@@ -174,7 +191,10 @@ static bool reserve(run *r) {
     r->actual = malloc(horizon * sizeof *r->actual);
     r->mean = malloc(horizon * sizeof *r->mean);
     r->quantiles = malloc(horizon * (size_t)m->level_count * sizeof *r->quantiles);
-    return r->values && r->actual && r->mean && r->quantiles;
+    r->negative = malloc((size_t)m->items * sizeof *r->negative);
+    for (int64_t i = 0; r->negative && i < m->items; i++)
+        r->negative[i] = goes_negative(r, i);
+    return r->values && r->actual && r->mean && r->quantiles && r->negative;
 }
 
 int forecast_windows(const forecast_model *model, const forecast_set *set,
@@ -182,7 +202,7 @@ int forecast_windows(const forecast_model *model, const forecast_set *set,
                      void (*take)(void *data, const forecast_result *result), void *data) {
     qn_context *ctx = qn_series_context(set->series);
     run r = {.model = model, .set = set, .request = request, .take = take, .data = data};
-    qn_windows_opts opts = window_opts(model, request->start, request->end);
+    qn_windows_opts opts = window_opts(model, set, request->start, request->end);
     opts.stride = request->stride;
     opts.future = request->future;
     if (request->future)
@@ -202,6 +222,7 @@ int forecast_windows(const forecast_model *model, const forecast_set *set,
     free(r.actual);
     free(r.mean);
     free(r.quantiles);
+    free(r.negative);
     qn_dataset_free(r.windows);
     return example_status(ctx);
 }
