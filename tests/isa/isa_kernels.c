@@ -279,7 +279,8 @@ static bool one_of(const char *id, const char *const *list) {
 }
 
 /* Extents of these are tied to numbers in the row's expression. */
-static const char *const fixed[] = {"reshape", "expand", "conv2d_groups", NULL};
+static const char *const fixed[] = {
+    "reshape", "expand", "conv2d_groups", "quantile_loss", "conv1d_max_time_first", NULL};
 /* Large inputs that keep the reference busy: a second here is two minutes on an emulator. */
 static const char *const costly[] = {"conv2d_five", "conv2d_one_channel", NULL};
 
