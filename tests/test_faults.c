@@ -204,6 +204,21 @@ static qn_status use_texts(void) {
     return status;
 }
 
+/** Time series from files to windows. */
+static qn_status use_series(void) {
+    static const qn_windows_kind kinds[] = {QN_WINDOWS_JOINT, QN_WINDOWS_SINGLE,
+                                            QN_WINDOWS_RECURSIVE};
+    qn_context *ctx = qn_context_new("cpu");
+    qn_series_open(ctx, CORPUS "fuzz_series/daily.csv", NULL);
+    qn_series *series = qn_series_open(ctx, CORPUS "fuzz_series/items.csv.gz", NULL);
+    for (int i = 0; i < 3; i++)
+        qn_windows(series, &(qn_windows_opts){.kind = kinds[i], .look_back = 3, .horizon = 2});
+    qn_status status = qn_context_error(ctx, NULL);
+    cr_assert(status == QN_OK || status == QN_OUT_OF_MEMORY, "%s", qn_context_message(ctx));
+    qn_context_free(ctx);
+    return status;
+}
+
 static qn_status get_stripes(void *data, int64_t index, void *x, void *y) {
     (void)data;
     for (int i = 0; i < 36; i++)
@@ -304,6 +319,8 @@ Test(faults, every_allocation_along_time_may_fail) { fail_each_allocation(train_
 Test(faults, every_allocation_around_files_may_fail) { fail_each_allocation(use_files, 50); }
 
 Test(faults, every_allocation_around_texts_may_fail) { fail_each_allocation(use_texts, 50); }
+
+Test(faults, every_allocation_around_time_series_may_fail) { fail_each_allocation(use_series, 30); }
 
 Test(faults, every_allocation_of_qn_fit_may_fail) { fail_each_allocation(fit, 100); }
 

@@ -130,6 +130,17 @@ static char *join_names(const qn_series *series, size_t *size) {
     return names;
 }
 
+/** Loads a file into the network, scaler and offsets included. */
+static void load(const char *path, forecast_model *m) {
+    const size_t bytes = (size_t)m->items * sizeof(double);
+    qn_load(m->net, path);
+    qn_tensor_read(qn_module_find(m->net, MEAN), m->mean, bytes);
+    qn_tensor_read(qn_module_find(m->net, STD), m->std, bytes);
+    if (m->offset_buffer)
+        qn_tensor_read(m->offset_buffer, m->offsets,
+                       (size_t)qn_tensor_count(m->offset_buffer) * sizeof *m->offsets);
+}
+
 /** Writes scaler and names into the new model's buffers. */
 static void fill_buffers(const forecast_set *set, const char *names, size_t size,
                          forecast_model *m) {
@@ -164,6 +175,8 @@ int forecast_model_new(const example_options *options, const forecast_set *set,
     code = make(ctx, size, out);
     if (code == EXAMPLE_OK) {
         fill_buffers(set, names, size, out);
+        if (options->load)
+            load(options->load, out);
         code = example_status(ctx);
     }
     free(names);
@@ -265,13 +278,7 @@ int forecast_model_load(qn_context *ctx, const char *path, forecast_model *out) 
     int code = make(ctx, (size_t)names, out);
     if (code != EXAMPLE_OK)
         return code;
-    qn_load(out->net, path);
-    const size_t bytes = (size_t)out->items * sizeof(double);
-    qn_tensor_read(qn_module_find(out->net, MEAN), out->mean, bytes);
-    qn_tensor_read(qn_module_find(out->net, STD), out->std, bytes);
-    if (out->offset_buffer)
-        qn_tensor_read(out->offset_buffer, out->offsets,
-                       (size_t)qn_tensor_count(out->offset_buffer) * sizeof *out->offsets);
+    load(path, out);
     return example_status(ctx);
 }
 

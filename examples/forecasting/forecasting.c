@@ -78,10 +78,6 @@ static int train_model(const example_options *options, qn_context *ctx) {
     if (code != EXAMPLE_OK)
         return code;
     code = forecast_model_new(options, &set, &model);
-    if (code == EXAMPLE_OK && options->load) {
-        qn_load(model.net, options->load);
-        code = example_status(ctx);
-    }
     if (code == EXAMPLE_OK)
         code = fit(options, &set, &model);
     forecast_model_free(&model);

@@ -71,7 +71,7 @@ typedef struct forecast_model {
 } forecast_model;
 
 forecast_recipe forecast_recipe_of(const example_options *options);
-/** A new model for a set. Returns the exit code. */
+/** A new model for a set; --load gives it a file's parameters and scaler. Returns the exit code. */
 int forecast_model_new(const example_options *options, const forecast_set *set,
                        forecast_model *out);
 /** A model from a file that `forecasting train` saved. Returns the exit code. */
