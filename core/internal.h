@@ -32,7 +32,8 @@ struct qn_tensor {
     qn_tensor *grad;      /**< gradient: of a leaf, or during a backward pass */
     qn_tensor *leaf_of;   /**< of a leaf's gradient, or its `seen`: that leaf */
     bool grad_set;        /**< leaf: grad holds a gradient (else its contents mean nothing) */
-    qn_tensor *seen;      /**< leaf: NULL, or u8 [rows, 1]: rows of grad that hold something (sparse.c) */
+    qn_tensor
+        *seen; /**< leaf: NULL, or u8 [rows, 1]: rows of grad that hold something (sparse.c) */
     bool requires_grad;
     bool leaf;         /**< asked for its gradient by qn_require_grad() */
     const void *owner; /**< what frees it, if that was said (qn_tensor_claim) */

@@ -394,7 +394,7 @@ typedef struct qn_conv1d_opts {
     bool no_bias; /**< modules only: make no bias */
 } qn_conv1d_opts;
 
-/** The same along time: x [n, c, t], weight [o, c / groups, k], bias [o] or NULL -> [n, o, ot]. */
+/** The same along time: x [n, c, t], weight [o, c / groups, k], bias [o] or NULL -> [n, o, steps]. */
 QN_API qn_tensor *qn_conv1d(qn_tensor *x, qn_tensor *weight, qn_tensor *bias,
                             const qn_conv1d_opts *opts);
 /** Max over time of qn_conv1d() with stride, dilation and groups 1 -> [n, o], in one pass (the feature maps
@@ -1007,7 +1007,8 @@ typedef struct qn_loader_opts {
     bool drop_last; /**< leave out a last batch that is not full */
     qn_augment augment;
     bool no_prefetch; /**< make each batch when asked, on the caller's thread */
-    int64_t length_multiple; /**< samples of varying length: batches are padded to a multiple of this
+    int64_t
+        length_multiple; /**< samples of varying length: batches are padded to a multiple of this
                               *   (default 1), so that shapes, and with them memory, come again */
 } qn_loader_opts;
 
@@ -1098,14 +1099,14 @@ typedef struct qn_metrics {
 
 /** What came out of qn_fit(). */
 typedef struct qn_fit_result {
-    int epochs;                /**< epochs ended */
-    double train_loss;         /**< of the last epoch */
-    qn_metrics validation;     /**< of the model that is left in memory */
-    qn_metrics test;           /**< of that model on the test set; without one, as validation */
-    double best_accuracy;      /**< of the best epoch */
-    int best_epoch;            /**< from 1: the first with the highest validation accuracy, or with the
+    int epochs;            /**< epochs ended */
+    double train_loss;     /**< of the last epoch */
+    qn_metrics validation; /**< of the model that is left in memory */
+    qn_metrics test;       /**< of that model on the test set; without one, as validation */
+    double best_accuracy;  /**< of the best epoch */
+    int best_epoch;        /**< from 1: the first with the highest validation accuracy, or with the
                                 *   lowest validation loss where targets are no classes */
-    double seconds;            /**< whole training, evaluation included */
+    double seconds;        /**< whole training, evaluation included */
     double samples_per_second; /**< training samples, evaluation excluded, median over epochs */
     bool interrupted;          /**< Ctrl-C was pressed, or *stop was set */
 } qn_fit_result;
@@ -1119,21 +1120,22 @@ typedef struct qn_fit_opts {
     int64_t eval_batch_size;     /**< default batch_size, at least 64: memory is then used again */
     qn_augment augment;          /**< of the training images */
     uint64_t seed;               /**< order of samples and augmentation */
-    qn_dataset *validation;      /**< evaluated after each epoch; called test where `test` is NULL */
-    qn_dataset *test;            /**< evaluated once, with the model as it is at the end */
-    bool progress;    /**< progress on stderr: a bar on a terminal, else a line an epoch */
-    const char *save; /**< file for the model as it is at the end, with `settings` */
-    const char *save_best; /**< file for the model of the best epoch; needs validation */
-    bool restore_best;     /**< at the end the best epoch's parameters and buffers are put back: they are
+    qn_dataset *validation; /**< evaluated after each epoch; called test where `test` is NULL */
+    qn_dataset *test;       /**< evaluated once, with the model as it is at the end */
+    bool progress;          /**< progress on stderr: a bar on a terminal, else a line an epoch */
+    const char *save;       /**< file for the model as it is at the end, with `settings` */
+    const char *save_best;  /**< file for the model of the best epoch; needs validation */
+    bool
+        restore_best; /**< at the end the best epoch's parameters and buffers are put back: they are
                             *   kept in memory and in the checkpoint; needs validation */
-    const char *checkpoint;      /**< file for the whole state, written each epoch and on Ctrl-C */
-    int checkpoint_steps;        /**< > 0: and every so many steps */
-    const char *resume;          /**< checkpoint file to continue from, bit for bit */
-    const char *log;             /**< JSON-lines file, appended when resuming */
-    const char *report;          /**< HTML file, written at the end */
-    const char *tensorboard;     /**< folder for a TensorBoard events file: settings, and of each epoch
+    const char *checkpoint;  /**< file for the whole state, written each epoch and on Ctrl-C */
+    int checkpoint_steps;    /**< > 0: and every so many steps */
+    const char *resume;      /**< checkpoint file to continue from, bit for bit */
+    const char *log;         /**< JSON-lines file, appended when resuming */
+    const char *report;      /**< HTML file, written at the end */
+    const char *tensorboard; /**< folder for a TensorBoard events file: settings, and of each epoch
                                   *   the curves and how parameters and gradients are spread */
-    const char *title;           /**< of the report */
+    const char *title;       /**< of the report */
     const qn_metadata *settings; /**< shown in the report and the log's first line */
     int settings_count;
     int early_stop; /**< > 0: stop after so many epochs without a better validation loss; needs validation */
