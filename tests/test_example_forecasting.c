@@ -98,7 +98,7 @@ Test(example_forecasting, evaluate_repeats_what_train_measured) {
         run(command);
         size_t size;
         char *trained = scratch_read(scratch_path("out"), &size);
-        run("evaluate --data wide.csv --threads 1 --batch-size 64");
+        run("evaluate --data wide.csv --threads 1");
         char *evaluated = scratch_read(scratch_path("out"), &size);
         const char *table = strstr(trained, "test MSE");
         cr_expect(table && strcmp(table, evaluated) == 0, "%s and %s", trained, evaluated);

@@ -200,23 +200,24 @@ static int run_backtest(const example_options *options, const forecast_model *mo
 }
 
 int forecast_measure(const example_options *options, const forecast_model *model,
-                     const forecast_set *set, int64_t batch_size, forecast_measures *out) {
+                     const forecast_set *set, forecast_measures *out) {
     qn_context *ctx = qn_series_context(set->series);
     sums s = {.model = model};
     *out = (forecast_measures){0};
     const forecast_request every = {.start = set->validation_end,
                                     .end = set->end,
                                     .stride = 1,
-                                    .batch_size = batch_size,
+                                    .batch_size =
+                                        forecast_recipe_of(options, model->name).batch_size,
                                     .drop_last = options->own[FORECAST_DROP_LAST]};
     int code = forecast_windows(model, set, &every, take_sums, &s);
     out->mse = s.squared / (double)s.count;
     out->mae = s.absolute / (double)s.count;
     if (code != EXAMPLE_OK)
         return code;
-    /* Paths are drawn from the same numbers after a training, after a resumed one and alone. */
+    /* Paths are drawn from the same numbers after any training, and by evaluate. */
     const qn_random_state random = qn_context_random(ctx);
-    qn_context_seed(ctx, options->seed);
+    qn_context_seed(ctx, 1);
     code = run_backtest(options, model, set, out);
     qn_context_set_random(ctx, random);
     return code;

@@ -37,9 +37,9 @@ static const forecast_recipe recipes[] = {
     {"patchtst", 20, 5, 128, 1e-4, TENTHS, 0}, {"deepar", 20, 5, 64, 2e-3, PLATEAU, 10},
 };
 
-forecast_recipe forecast_recipe_of(const example_options *options) {
+forecast_recipe forecast_recipe_of(const example_options *options, const char *model) {
     const forecast_recipe *found = recipes;
-    while (strcmp(found->model, options->model) != 0)
+    while (strcmp(found->model, model) != 0)
         found++;
     forecast_recipe r = *found;
     if (options->epochs)

@@ -27,11 +27,17 @@ static const char *name_of(const forecast_model *model, int row, char out[48]) {
 
 /* ---- standard output ----------------------------------------------------------------------- */
 
-static void print_number(const char *key, double value) {
+/** A number of JSON; null where it is not known. */
+static void print_value(const char *before, double value) {
     if (isfinite(value))
-        printf(", \"%s\": %.10g", key, value);
+        printf("%s%.10g", before, value);
     else
-        printf(", \"%s\": null", key);
+        printf("%snull", before);
+}
+
+static void print_number(const char *key, double value) {
+    printf(", \"%s\": ", key);
+    print_value("", value);
 }
 
 static void print_json_measures(const char *name, const qn_forecast_metrics *m,
@@ -41,7 +47,7 @@ static void print_json_measures(const char *name, const qn_forecast_metrics *m,
         printf("%s%.10g", i ? ", " : "", model->levels[i]);
     fputs("], \"wql\": [", stdout);
     for (int i = 0; i < model->level_count; i++)
-        printf("%s%.10g", i ? ", " : "", isfinite(m->wql[i]) ? m->wql[i] : -1);
+        print_value(i ? ", " : "", m->wql[i]);
     putchar(']');
     print_number("mean_wql", m->mean_wql);
     print_number("wape", m->wape);

@@ -9,7 +9,6 @@ typedef struct finish {
     const example_options *options;
     forecast_model *model;
     const forecast_set *set;
-    int64_t batch_size;
     forecast_measures measures;
 } finish;
 
@@ -21,7 +20,7 @@ static qn_status measure(qn_report *report, void *data) {
     qn_context *ctx = qn_series_context(f->set->series);
     int code = forecast_calibrate(f->model, f->set);
     if (code == EXAMPLE_OK)
-        code = forecast_measure(f->options, f->model, f->set, f->batch_size, &f->measures);
+        code = forecast_measure(f->options, f->model, f->set, &f->measures);
     if (code != EXAMPLE_OK)
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the trained model could not be measured");
     forecast_measures_report(&f->measures, f->model, f->set, report);
@@ -45,11 +44,11 @@ static qn_fit_opts fit_opts(const forecast_model *model, const forecast_recipe *
 
 /** Trains a new model on the training part, with the validation part to choose the epoch by. */
 static int fit(const example_options *options, const forecast_set *set, forecast_model *model) {
-    const forecast_recipe recipe = forecast_recipe_of(options);
+    const forecast_recipe recipe = forecast_recipe_of(options, model->name);
     const int64_t most = model->kind == QN_WINDOWS_RECURSIVE ? RECURSIVE_WINDOWS : 0;
     char title[320];
     forecast_settings settings;
-    finish f = {.options = options, .model = model, .set = set, .batch_size = recipe.batch_size};
+    finish f = {.options = options, .model = model, .set = set};
     snprintf(title, sizeof title, "%.200s, %s, %lld steps ahead", set->name, model->name,
              (long long)model->sizes.horizon);
     forecast_model_settings(model, &settings);
@@ -97,7 +96,7 @@ static int evaluate_model(const example_options *options, qn_context *ctx) {
     if (code == EXAMPLE_OK)
         code = forecast_model_check(&model, &set);
     if (code == EXAMPLE_OK)
-        code = forecast_measure(options, &model, &set, options->batch_size, &measures);
+        code = forecast_measure(options, &model, &set, &measures);
     if (code == EXAMPLE_OK)
         forecast_measures_print(&measures, &model, options->json);
     forecast_measures_free(&measures);

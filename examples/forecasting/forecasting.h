@@ -70,7 +70,8 @@ typedef struct forecast_model {
     qn_tensor *offset_buffer; /**< the same, as it travels with the network */
 } forecast_model;
 
-forecast_recipe forecast_recipe_of(const example_options *options);
+/** The recipe of a model, with the options' changes. */
+forecast_recipe forecast_recipe_of(const example_options *options, const char *model);
 /** A new model for a set; --load gives it a file's parameters and scaler. Returns the exit code. */
 int forecast_model_new(const example_options *options, const forecast_set *set,
                        forecast_model *out);
@@ -143,7 +144,7 @@ typedef struct forecast_measures {
 int forecast_calibrate(forecast_model *model, const forecast_set *set);
 /** Measures a model on the test part. Returns the exit code. */
 int forecast_measure(const example_options *options, const forecast_model *model,
-                     const forecast_set *set, int64_t batch_size, forecast_measures *out);
+                     const forecast_set *set, forecast_measures *out);
 void forecast_measures_free(forecast_measures *measures);
 /** Prints them as a table, or as one JSON line. */
 void forecast_measures_print(const forecast_measures *measures, const forecast_model *model,
