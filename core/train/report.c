@@ -46,10 +46,12 @@ static void write_tile(FILE *out, const char *value, const char *label) {
     fprintf(out, "<div class=\"tile\"><b>%s</b><span>%s</span></div>\n", value, label);
 }
 
-/** One tile for each number of the program, under its key with spaces. */
-static void write_own_tiles(FILE *out, const qn_report *own) {
+/** One tile for each number of the program, under its key with spaces; an accuracy that is shown already is
+ * left out. */
+static void write_own_tiles(FILE *out, const qn_report *own, bool has_accuracy) {
     for (int i = 0; i < own->number_count; i++) {
-        if (!isfinite(own->numbers[i].value))
+        bool shown = has_accuracy && strcmp(own->numbers[i].key, "test_accuracy") == 0;
+        if (shown || !isfinite(own->numbers[i].value))
             continue;
         char value[32], label[sizeof own->numbers[i].key];
         snprintf(value, sizeof value, "%.5g", own->numbers[i].value);
@@ -71,7 +73,7 @@ static void write_tiles(FILE *out, const qni_fit *fit, const qn_fit_result *resu
         snprintf(text, sizeof text, "%.4f", result->test.loss);
         write_tile(out, text, "test loss");
     }
-    write_own_tiles(out, fit->report);
+    write_own_tiles(out, fit->report, isfinite(result->test.accuracy));
     snprintf(text, sizeof text, "%.4f", result->train_loss);
     write_tile(out, text, "train loss, last epoch");
     write_tile(out, qni_clock_text(result->seconds, text), "training time");
