@@ -191,6 +191,15 @@ void qni_give(qni_backward *b, int i, qn_tensor *grad) {
         add_to_slot(b, &x->grad, grad);
 }
 
+void qni_give_outputs(qni_backward *b, const qni_op *op, qn_tensor *const *in, int n_in,
+                      int count) {
+    qn_tensor *out[QN_MAX_OUTPUTS];
+    if (qni_apply_all(op, in, n_in, b->attrs, out) != QN_OK)
+        return;
+    for (int i = 0; i < count; i++)
+        qni_give(b, i, out[i]);
+}
+
 /* ---- the pass ---------------------------------------------------------------------------- */
 
 /** Frees the step's tensors from position `mark` on that no gradient slot holds. */

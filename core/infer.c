@@ -57,6 +57,13 @@ qn_status qni_expect_shape(qni_infer *call, int i, qn_shape shape) {
                            call->op->name, i, qni_shape_text(shape).s, qni_text(call->in[i]).s);
 }
 
+qn_status qni_expect_like(qni_infer *call, int i, int j, qn_shape shape) {
+    if (!call->in[i])
+        return QN_OK;
+    const qn_status status = qni_expect_same_dtype(call, i, j);
+    return status != QN_OK ? status : qni_expect_shape(call, i, shape);
+}
+
 /* Output 0 is like input `i`. */
 static qn_status like(qni_infer *call, int i) {
     call->dtype[0] = call->in[i]->view.dtype;

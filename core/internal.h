@@ -192,6 +192,8 @@ qn_status qni_expect_dtype(qni_infer *call, int i, qn_dtype dtype);
 qn_status qni_expect_rank(qni_infer *call, int i, int rank);
 /** Error unless input i has exactly this shape. */
 qn_status qni_expect_shape(qni_infer *call, int i, qn_shape shape);
+/** Error unless input i, if it is there, has input j's dtype and this shape. */
+qn_status qni_expect_like(qni_infer *call, int i, int j, qn_shape shape);
 
 /** One axis of a sliding window, as convolution and pooling have it. */
 typedef struct qni_window {
@@ -228,11 +230,17 @@ qn_status qni_infer_optim_step(qni_infer *call);
 qn_status qni_apply_optim_step(const qni_op *op, qn_tensor *const *in, int n_in,
                                const qn_optimizer_spec *spec);
 
-/** Error unless input i, if it is there, is i64 [n] for the n samples of input 0 (recurrent.c). */
+/** Error unless input i, if it is there, is i64 [n] for the n samples of input 0 (sequence.c). */
 qn_status qni_expect_lengths(qni_infer *call, int i);
+/** Output 0 [n, c] of a reduction over time of in[0] [n, t, c], with lengths in in[1] (sequence.c). */
+qn_status qni_infer_over_time(qni_infer *call);
+/** Output 0 of its gradient: in[0] is [n, c], the output has the steps of qn_sequence_attrs. */
+qn_status qni_infer_over_time_grad(qni_infer *call);
+/** Its backward rule: `op` makes the gradient of in[0] from that of output 0 and `saved`. */
+void qni_over_time_backward(qni_backward *b, const qni_op *op, qn_tensor *saved);
 
-/** Whether the arguments of a recurrent layer fit each other, biases that may be NULL too; records an error
- * if not (recurrent.c). */
+/** Whether the arguments of a recurrent layer are there, the biases if they are, and fit each other; records
+ * an error if they do not fit (recurrent.c). */
 bool qni_recurrent_fits(const char *op, int gates, const qn_tensor *x, const qn_tensor *w_ih,
                         const qn_tensor *w_hh, const qn_tensor *b_ih, const qn_tensor *b_hh);
 /** Checks what lstm and gru begin with, in[0] [t, n, gates hidden] and in[1] [gates hidden, hidden], the
@@ -267,6 +275,8 @@ void qni_tape_clear(qn_context *ctx);
 /** Hands back the gradient of input i. Summed over axes that were broadcast; added to what came
  * before. */
 void qni_give(qni_backward *b, int i, qn_tensor *grad);
+/** Applies `op`, which gives the gradients of the inputs 0 .. count - 1 at once, and hands them back. */
+void qni_give_outputs(qni_backward *b, const qni_op *op, qn_tensor *const *in, int n_in, int count);
 /** Where the gradient of input i may be written directly: a leaf's empty gradient, as the `out` of
  * qni_apply_to(); NULL when there is no such place. What is written must still be given. */
 qn_tensor *qni_target(qni_backward *b, int i);

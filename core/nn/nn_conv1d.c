@@ -1,6 +1,4 @@
 /* nn_conv1d.c: the layer that convolves along time. */
-#include <math.h>
-
 #include "nn_layer.h"
 
 typedef struct conv1d {
@@ -38,14 +36,6 @@ qn_module *qn_nn_conv1d(qn_context *ctx, int64_t in, int64_t out, int kernel,
     if (!module)
         return NULL;
     conv1d *layer = qn_module_data(module);
-    const bool with_bias = !data.opts.no_bias;
-    const double bound = 1 / sqrt((double)(in / groups) * kernel);
-    layer->weight = qni_layer_uniform(module, "weight", QN_SHAPE(out, in / groups, kernel), bound);
-    if (layer->weight && with_bias)
-        layer->bias = qni_layer_uniform(module, "bias", QN_SHAPE(out), bound);
-    if (!layer->weight || (with_bias && !layer->bias)) {
-        qn_module_free(module);
-        return NULL;
-    }
-    return module;
+    return qni_layer_add_weights(module, QN_SHAPE(out, in / groups, kernel), &layer->weight,
+                                 data.opts.no_bias ? NULL : &layer->bias);
 }

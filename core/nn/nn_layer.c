@@ -1,6 +1,7 @@
 /* nn_layer.c: what the layers share. */
 #include "nn_layer.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,4 +29,35 @@ qn_tensor *qni_layer_constant(qn_module *layer, const char *name, qn_shape shape
                             ? qn_module_add_parameter(layer, name, qn_parameter(ctx, QN_F32, shape))
                             : qn_module_add_buffer(layer, name, qn_zeros(ctx, QN_F32, shape));
     return tensor && qn_fill(tensor, value) == QN_OK ? tensor : NULL;
+}
+
+/** The layer if it is complete; frees it and gives NULL if not. */
+static qn_module *finished(qn_module *layer, bool complete) {
+    if (complete)
+        return layer;
+    qn_module_free(layer);
+    return NULL;
+}
+
+qn_module *qni_layer_add_weights(qn_module *layer, qn_shape shape, qn_tensor **weight,
+                                 qn_tensor **bias) {
+    if (!layer)
+        return NULL;
+    double fan_in = 1;
+    for (int axis = 1; axis < shape.rank; axis++)
+        fan_in *= (double)shape.dim[axis];
+    const double bound = 1 / sqrt(fan_in);
+    *weight = qni_layer_uniform(layer, "weight", shape, bound);
+    if (*weight && bias)
+        *bias = qni_layer_uniform(layer, "bias", QN_SHAPE(shape.dim[0]), bound);
+    return finished(layer, *weight && (!bias || *bias));
+}
+
+qn_module *qni_layer_add_scale(qn_module *layer, qn_shape shape, qn_tensor **weight,
+                               qn_tensor **bias) {
+    if (!layer)
+        return NULL;
+    *weight = qni_layer_constant(layer, "weight", shape, 1, true);
+    *bias = qni_layer_constant(layer, "bias", shape, 0, true);
+    return finished(layer, *weight && *bias);
 }

@@ -1,6 +1,4 @@
 /* nn_linear.c: the fully connected layer. */
-#include <math.h>
-
 #include "nn_layer.h"
 
 typedef struct linear {
@@ -20,18 +18,10 @@ qn_module *qn_nn_linear(qn_context *ctx, int64_t in, int64_t out, const qn_linea
                         (long long)out);
         return NULL;
     }
-    const bool with_bias = !opts || !opts->no_bias;
     qn_module *module = qni_layer_new(ctx, "linear", linear_forward, &(linear){0}, sizeof(linear));
     if (!module)
         return NULL;
     linear *layer = qn_module_data(module);
-    const double bound = 1 / sqrt((double)in);
-    layer->weight = qni_layer_uniform(module, "weight", QN_SHAPE(out, in), bound);
-    if (layer->weight && with_bias)
-        layer->bias = qni_layer_uniform(module, "bias", QN_SHAPE(out), bound);
-    if (!layer->weight || (with_bias && !layer->bias)) {
-        qn_module_free(module);
-        return NULL;
-    }
-    return module;
+    return qni_layer_add_weights(module, QN_SHAPE(out, in), &layer->weight,
+                                 opts && opts->no_bias ? NULL : &layer->bias);
 }

@@ -42,11 +42,11 @@ qn_module *qn_nn_batch_norm(qn_context *ctx, int64_t channels, const qn_batch_no
         return NULL;
     batch_norm *layer = qn_module_data(module);
     const qn_shape shape = QN_SHAPE(channels);
-    layer->weight = qni_layer_constant(module, "weight", shape, 1, true);
-    layer->bias = qni_layer_constant(module, "bias", shape, 0, true);
+    if (!qni_layer_add_scale(module, shape, &layer->weight, &layer->bias))
+        return NULL;
     layer->running_mean = qni_layer_constant(module, "running_mean", shape, 0, false);
     layer->running_var = qni_layer_constant(module, "running_var", shape, 1, false);
-    if (!layer->weight || !layer->bias || !layer->running_mean || !layer->running_var) {
+    if (!layer->running_mean || !layer->running_var) {
         qn_module_free(module);
         return NULL;
     }
@@ -66,13 +66,7 @@ qn_module *qn_nn_layer_norm(qn_context *ctx, qn_shape shape, double epsilon) {
     if (!module)
         return NULL;
     layer_norm *layer = qn_module_data(module);
-    layer->weight = qni_layer_constant(module, "weight", shape, 1, true);
-    layer->bias = qni_layer_constant(module, "bias", shape, 0, true);
-    if (!layer->weight || !layer->bias) {
-        qn_module_free(module);
-        return NULL;
-    }
-    return module;
+    return qni_layer_add_scale(module, shape, &layer->weight, &layer->bias);
 }
 
 static qn_tensor *instance_norm_forward(qn_module *self, qn_tensor *x) {
@@ -94,11 +88,5 @@ qn_module *qn_nn_instance_norm(qn_context *ctx, int64_t channels, double epsilon
     if (!module)
         return NULL;
     instance_norm *layer = qn_module_data(module);
-    layer->weight = qni_layer_constant(module, "weight", QN_SHAPE(channels), 1, true);
-    layer->bias = qni_layer_constant(module, "bias", QN_SHAPE(channels), 0, true);
-    if (!layer->weight || !layer->bias) {
-        qn_module_free(module);
-        return NULL;
-    }
-    return module;
+    return qni_layer_add_scale(module, QN_SHAPE(channels), &layer->weight, &layer->bias);
 }

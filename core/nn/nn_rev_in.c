@@ -64,13 +64,5 @@ qn_module *qn_nn_rev_in(qn_context *ctx, int64_t channels) {
         return NULL;
     }
     qn_module *module = qn_module_new(ctx, "rev_in", rev_in_forward, layer, rev_in_destroy);
-    if (!module)
-        return NULL;
-    layer->weight = qni_layer_constant(module, "weight", QN_SHAPE(channels), 1, true);
-    layer->bias = qni_layer_constant(module, "bias", QN_SHAPE(channels), 0, true);
-    if (!layer->weight || !layer->bias) {
-        qn_module_free(module);
-        return NULL;
-    }
-    return module;
+    return qni_layer_add_scale(module, QN_SHAPE(channels), &layer->weight, &layer->bias);
 }

@@ -75,9 +75,7 @@ static qn_status attention_grad_infer(qni_infer *call) {
     if (status != QN_OK)
         return status;
     const extents e = extents_of(call->in[GRAD_Q], call->in[GRAD_K]);
-    status = qni_expect_shape(call, G, result_shape(e));
-    if (status == QN_OK)
-        status = qni_expect_same_dtype(call, G, GRAD_Q);
+    status = qni_expect_like(call, G, GRAD_Q, result_shape(e));
     if (status == QN_OK)
         status = qni_expect_shape(call, Y, result_shape(e));
     for (int i = 0; i < call->op->outputs; i++) {
@@ -93,12 +91,7 @@ static void give_parts(qni_backward *b, const qni_op *op, int count) {
         return;
     qn_tensor *in[8] = {b->grad[0], b->in[Q],  b->in[K],    b->in[V],
                         b->out[0],  b->out[1], b->in[MASK], b->out[2]};
-    qn_tensor *out[3];
-    if (qni_apply_all(op, in, 8, b->attrs, out) != QN_OK)
-        return;
-    for (int i = 0; i < count; i++)
-        if (b->needs[i])
-            qni_give(b, i, out[i]);
+    qni_give_outputs(b, op, in, 8, count);
 }
 
 /* ---- three tensors ----------------------------------------------------------------------- */

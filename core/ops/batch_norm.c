@@ -15,13 +15,8 @@ static qn_status batch_norm_infer(qni_infer *call) {
         return qn_context_fail(call->ctx, QN_INVALID_ARGUMENT,
                                "batch_norm: weight and bias go together");
     qn_shape channels = QN_SHAPE(x->shape[1]);
-    for (int i = 1; i < 5 && status == QN_OK; i++) {
-        if (!call->in[i])
-            continue;
-        status = qni_expect_same_dtype(call, i, 0);
-        if (status == QN_OK)
-            status = qni_expect_shape(call, i, channels);
-    }
+    for (int i = 1; i < 5 && status == QN_OK; i++)
+        status = qni_expect_like(call, i, 0, channels);
     if (status != QN_OK)
         return status;
     if (attrs->training && x->shape[1] > 0 && qn_view_count(x) / x->shape[1] < 2)
@@ -82,12 +77,8 @@ static void batch_norm_backward(qni_backward *b) {
         batch_norm_backward_composed(b);
         return;
     }
-    qn_tensor *in[5] = {b->grad[0], b->in[0], b->in[1], b->out[1], b->out[2]}, *out[3];
-    if (qni_apply_all(&qni_op_batch_norm_grad, in, 5, b->attrs, out) != QN_OK)
-        return;
-    for (int i = 0; i < 3; i++)
-        if (b->needs[i])
-            qni_give(b, i, out[i]);
+    qn_tensor *in[5] = {b->grad[0], b->in[0], b->in[1], b->out[1], b->out[2]};
+    qni_give_outputs(b, &qni_op_batch_norm_grad, in, 5, 3);
 }
 
 const qni_op qni_op_batch_norm = {
@@ -124,13 +115,8 @@ static qn_status batch_norm_grad_infer(qni_infer *call) {
     const qn_view *x = &call->in[1]->view;
     qn_status status = qni_expect_float(call, 1);
     qn_shape channels = QN_SHAPE(x->rank > 1 ? x->shape[1] : 0);
-    for (int i = 0; i < 5 && status == QN_OK; i++) {
-        if (!call->in[i])
-            continue;
-        status = qni_expect_same_dtype(call, i, 1);
-        if (status == QN_OK)
-            status = qni_expect_shape(call, i, i < 2 ? qni_shape_of(x) : channels);
-    }
+    for (int i = 0; i < 5 && status == QN_OK; i++)
+        status = qni_expect_like(call, i, 1, i < 2 ? qni_shape_of(x) : channels);
     for (int i = 0; i < 3; i++) {
         call->dtype[i] = x->dtype;
         call->shape[i] = i == 0 ? qni_shape_of(x) : channels;

@@ -42,40 +42,37 @@ static qn_status conv1d_max_infer(qni_infer *call) {
     const qn_shape x = qni_shape_of(&call->in[0]->view), w = qni_shape_of(&call->in[1]->view);
     if (window_count(call, x, w) < 0)
         return qn_context_error(call->ctx, NULL);
-    if (call->in[2])
-        status = expect_like_first(call, 2, 1);
-    if (status == QN_OK && call->in[2])
-        status = qni_expect_shape(call, 2, QN_SHAPE(w.dim[0]));
-    if (status == QN_OK && call->in[3])
-        status = qni_expect_dtype(call, 3, QN_I64);
-    if (status == QN_OK && call->in[3])
-        status = qni_expect_shape(call, 3, QN_SHAPE(x.dim[0]));
+    status = qni_expect_like(call, 2, 0, QN_SHAPE(w.dim[0]));
+    if (status == QN_OK)
+        status = qni_expect_lengths(call, 3);
     call->dtype[0] = call->in[0]->view.dtype;
     call->dtype[1] = QN_I32;
     call->shape[0] = call->shape[1] = QN_SHAPE(x.dim[0], w.dim[0]);
     return status;
 }
 
+static int32_t padding_of(const qni_backward *b) {
+    return ((const qn_conv1d_max_attrs *)b->attrs)->padding;
+}
+
 /** Gives input i the gradient with respect to x [n, t, c], through weights w. */
 static void give_input(qni_backward *b, int i, qn_tensor *g, qn_tensor *w, qn_tensor *index) {
-    if (!b->needs[i])
-        return;
-    qn_conv1d_max_attrs attrs = {0};
-    attrs.padding = ((const qn_conv1d_max_attrs *)b->attrs)->padding;
-    attrs.input = (int32_t)b->in[i]->view.shape[1];
+    const qn_conv1d_max_attrs attrs = {.padding = padding_of(b),
+                                       .input = (int32_t)b->in[i]->view.shape[1]};
     qn_tensor *in[3] = {g, w, index};
-    qni_give(b, i, qni_apply_to(&qni_op_conv1d_max_grad_input, in, 3, &attrs, qni_target(b, i)));
+    if (b->needs[i])
+        qni_give(b, i,
+                 qni_apply_to(&qni_op_conv1d_max_grad_input, in, 3, &attrs, qni_target(b, i)));
 }
 
 /** Gives input i the gradient with respect to the weight [o, c, k], through x. */
 static void give_weight(qni_backward *b, int i, qn_tensor *g, qn_tensor *x, qn_tensor *index) {
-    if (!b->needs[i])
-        return;
-    qn_conv1d_max_attrs attrs = {0};
-    attrs.padding = ((const qn_conv1d_max_attrs *)b->attrs)->padding;
-    attrs.kernel = (int32_t)b->in[i]->view.shape[2];
+    const qn_conv1d_max_attrs attrs = {.padding = padding_of(b),
+                                       .kernel = (int32_t)b->in[i]->view.shape[2]};
     qn_tensor *in[3] = {g, x, index};
-    qni_give(b, i, qni_apply_to(&qni_op_conv1d_max_grad_weight, in, 3, &attrs, qni_target(b, i)));
+    if (b->needs[i])
+        qni_give(b, i,
+                 qni_apply_to(&qni_op_conv1d_max_grad_weight, in, 3, &attrs, qni_target(b, i)));
 }
 
 static void conv1d_max_backward(qni_backward *b) {
@@ -159,7 +156,7 @@ static qn_status conv1d_max_grad_input_infer(qni_infer *call) {
 static void conv1d_max_grad_input_backward(qni_backward *b) {
     qn_tensor *g = b->in[0], *w = b->in[1], *index = b->in[2], *u = b->grad[0];
     if (b->needs[0])
-        qni_give(b, 0, at_windows(u, w, index, ((const qn_conv1d_max_attrs *)b->attrs)->padding));
+        qni_give(b, 0, at_windows(u, w, index, padding_of(b)));
     give_weight(b, 1, g, u, index);
 }
 
@@ -189,7 +186,7 @@ static qn_status conv1d_max_grad_weight_infer(qni_infer *call) {
 static void conv1d_max_grad_weight_backward(qni_backward *b) {
     qn_tensor *g = b->in[0], *x = b->in[1], *index = b->in[2], *v = b->grad[0];
     if (b->needs[0])
-        qni_give(b, 0, at_windows(x, v, index, ((const qn_conv1d_max_attrs *)b->attrs)->padding));
+        qni_give(b, 0, at_windows(x, v, index, padding_of(b)));
     give_input(b, 1, g, v, index);
 }
 

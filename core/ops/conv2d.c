@@ -53,10 +53,8 @@ static qn_status conv2d_infer(qni_infer *call) {
         return status;
     qn_shape x = qni_shape_of(&call->in[0]->view), w = qni_shape_of(&call->in[1]->view);
     status = conv2d_shape(call, x, w, &call->shape[0]);
-    if (status == QN_OK && call->in[2])
-        status = qni_expect_same_dtype(call, 2, 0);
-    if (status == QN_OK && call->in[2])
-        status = qni_expect_shape(call, 2, QN_SHAPE(w.dim[0]));
+    if (status == QN_OK)
+        status = qni_expect_like(call, 2, 0, QN_SHAPE(w.dim[0]));
     call->dtype[0] = call->in[0]->view.dtype;
     return status;
 }

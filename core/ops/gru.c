@@ -16,10 +16,9 @@ static qn_status gru_infer(qni_infer *call) {
         return status;
     const qn_view *gx = &call->in[GX]->view;
     const int64_t steps = gx->shape[0], n = gx->shape[1], hidden = call->in[W_HH]->view.shape[1];
-    if (call->in[B_HH])
-        status = qni_expect_shape(call, B_HH, QN_SHAPE(3 * hidden));
-    if (status == QN_OK && call->in[H0])
-        status = qni_expect_shape(call, H0, QN_SHAPE(n, hidden));
+    status = qni_expect_like(call, B_HH, GX, QN_SHAPE(3 * hidden));
+    if (status == QN_OK)
+        status = qni_expect_like(call, H0, GX, QN_SHAPE(n, hidden));
     call->dtype[0] = call->dtype[1] = gx->dtype;
     call->shape[0] = QN_SHAPE(steps, n, hidden);
     call->shape[1] = QN_SHAPE(steps, n, 4 * hidden);
@@ -57,7 +56,7 @@ qn_recurrent qn_gru(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *b
                     qn_tensor *b_hh, const qn_recurrent_opts *opts) {
     static const qn_recurrent_opts defaults = {0};
     opts = opts ? opts : &defaults;
-    if (!x || !w_ih || !w_hh || !qni_recurrent_fits("gru", 3, x, w_ih, w_hh, b_ih, b_hh))
+    if (!qni_recurrent_fits("gru", 3, x, w_ih, w_hh, b_ih, b_hh))
         return (qn_recurrent){0};
     if (opts->c0) {
         qn_context_fail(x->ctx, QN_INVALID_ARGUMENT, "gru: has no cell state, c0 must be NULL");
@@ -79,9 +78,7 @@ static qn_status gru_grad_infer(qni_infer *call) {
     const int64_t steps = states->shape[0], n = states->shape[1], hidden = states->shape[2];
     qn_status status = qni_expect_float(call, STATES);
     if (status == QN_OK)
-        status = qni_expect_same_dtype(call, G_Y, STATES);
-    if (status == QN_OK)
-        status = qni_expect_shape(call, G_Y, qni_shape_of(states));
+        status = qni_expect_like(call, G_Y, STATES, qni_shape_of(states));
     for (int i = 0; i < 3; i++)
         call->dtype[i] = states->dtype;
     call->shape[0] = call->shape[1] = QN_SHAPE(steps, n, 3 * hidden);

@@ -20,13 +20,8 @@ static qn_status layer_norm_infer(qni_infer *call) {
                                "layer_norm: cannot normalise the last %d axes of %s", axes,
                                qni_text(call->in[0]).s);
     qn_shape trailing = part_of_shape(x, x->rank - axes, x->rank);
-    for (int i = 1; i < 3 && status == QN_OK; i++) {
-        if (!call->in[i])
-            continue;
-        status = qni_expect_same_dtype(call, i, 0);
-        if (status == QN_OK)
-            status = qni_expect_shape(call, i, trailing);
-    }
+    for (int i = 1; i < 3 && status == QN_OK; i++)
+        status = qni_expect_like(call, i, 0, trailing);
     for (int i = 0; i < 3; i++) {
         call->dtype[i] = x->dtype;
         call->shape[i] = part_of_shape(x, 0, i == 0 ? x->rank : x->rank - axes);
@@ -62,12 +57,8 @@ static void layer_norm_backward(qni_backward *b) {
         layer_norm_backward_composed(b);
         return;
     }
-    qn_tensor *in[5] = {b->grad[0], b->in[0], b->in[1], b->out[1], b->out[2]}, *out[3];
-    if (qni_apply_all(&qni_op_layer_norm_grad, in, 5, b->attrs, out) != QN_OK)
-        return;
-    for (int i = 0; i < 3; i++)
-        if (b->needs[i])
-            qni_give(b, i, out[i]);
+    qn_tensor *in[5] = {b->grad[0], b->in[0], b->in[1], b->out[1], b->out[2]};
+    qni_give_outputs(b, &qni_op_layer_norm_grad, in, 5, 3);
 }
 
 const qni_op qni_op_layer_norm = {
@@ -109,13 +100,8 @@ static qn_status layer_norm_grad_infer(qni_infer *call) {
     qn_shape whole = qni_shape_of(x), leading = part_of_shape(x, 0, x->rank - axes);
     qn_shape trailing = part_of_shape(x, x->rank - axes, x->rank);
     const qn_shape shape[5] = {whole, whole, trailing, leading, leading};
-    for (int i = 0; i < 5 && status == QN_OK; i++) {
-        if (!call->in[i])
-            continue;
-        status = qni_expect_same_dtype(call, i, 1);
-        if (status == QN_OK)
-            status = qni_expect_shape(call, i, shape[i]);
-    }
+    for (int i = 0; i < 5 && status == QN_OK; i++)
+        status = qni_expect_like(call, i, 1, shape[i]);
     for (int i = 0; i < 3; i++) {
         call->dtype[i] = x->dtype;
         call->shape[i] = i == 0 ? whole : trailing;

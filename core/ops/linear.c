@@ -19,10 +19,8 @@ static qn_status linear_infer(qni_infer *call) {
                                (long long)features, (long long)weight->view.shape[1], qni_text(x).s,
                                qni_text(weight).s);
     status = qni_expect_rank(call, 0, 2);
-    if (status == QN_OK && call->in[2])
-        status = qni_expect_same_dtype(call, 2, 0);
-    if (status == QN_OK && call->in[2])
-        status = qni_expect_shape(call, 2, QN_SHAPE(weight->view.shape[0]));
+    if (status == QN_OK)
+        status = qni_expect_like(call, 2, 0, QN_SHAPE(weight->view.shape[0]));
     call->dtype[0] = x->view.dtype;
     call->shape[0] = QN_SHAPE(x->view.shape[0], weight->view.shape[0]);
     return status;

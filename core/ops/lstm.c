@@ -16,8 +16,7 @@ static qn_status lstm_infer(qni_infer *call) {
     const qn_view *gx = &call->in[GX]->view;
     const int64_t steps = gx->shape[0], n = gx->shape[1], hidden = call->in[W_HH]->view.shape[1];
     for (int i = H0; i <= C0 && status == QN_OK; i++)
-        if (call->in[i])
-            status = qni_expect_shape(call, i, QN_SHAPE(n, hidden));
+        status = qni_expect_like(call, i, GX, QN_SHAPE(n, hidden));
     for (int i = 0; i < 3; i++)
         call->dtype[i] = gx->dtype;
     call->shape[0] = call->shape[1] = QN_SHAPE(steps, n, hidden);
@@ -54,7 +53,7 @@ qn_recurrent qn_lstm(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *
                      qn_tensor *b_hh, const qn_recurrent_opts *opts) {
     static const qn_recurrent_opts defaults = {0};
     opts = opts ? opts : &defaults;
-    if (!x || !w_ih || !w_hh || !qni_recurrent_fits("lstm", 4, x, w_ih, w_hh, b_ih, b_hh))
+    if (!qni_recurrent_fits("lstm", 4, x, w_ih, w_hh, b_ih, b_hh))
         return (qn_recurrent){0};
     /* Both biases are added to the same sums. */
     qn_tensor *bias = b_ih && b_hh ? qn_add(b_ih, b_hh) : b_ih ? b_ih : b_hh;
@@ -77,11 +76,7 @@ static qn_status lstm_grad_infer(qni_infer *call) {
     const int64_t steps = cells->shape[0], n = cells->shape[1], hidden = cells->shape[2];
     qn_status status = qni_expect_float(call, CELLS);
     for (int i = G_Y; i <= G_C && status == QN_OK; i++)
-        if (call->in[i]) {
-            status = qni_expect_same_dtype(call, i, CELLS);
-            if (status == QN_OK)
-                status = qni_expect_shape(call, i, qni_shape_of(cells));
-        }
+        status = qni_expect_like(call, i, CELLS, qni_shape_of(cells));
     for (int i = 0; i < 3; i++)
         call->dtype[i] = cells->dtype;
     call->shape[0] = QN_SHAPE(steps, n, 4 * hidden);

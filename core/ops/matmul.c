@@ -41,10 +41,7 @@ static qn_status matmul_infer(qni_infer *call) {
     call->dtype[0] = a->view.dtype;
     call->shape[0] = qni_shape_of(&a->view);
     call->shape[0].dim[rank - 1] = b->view.shape[rank - 1];
-    if (!call->in[2])
-        return QN_OK;
-    status = qni_expect_same_dtype(call, 2, 0);
-    return status != QN_OK ? status : qni_expect_shape(call, 2, QN_SHAPE(b->view.shape[rank - 1]));
+    return qni_expect_like(call, 2, 0, QN_SHAPE(b->view.shape[rank - 1]));
 }
 
 /* da = g b^T, db = a^T g; the bias was added to every row. */

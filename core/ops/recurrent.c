@@ -10,6 +10,8 @@ static bool is_shape(const qn_tensor *x, qn_shape shape) {
 
 bool qni_recurrent_fits(const char *op, int gates, const qn_tensor *x, const qn_tensor *w_ih,
                         const qn_tensor *w_hh, const qn_tensor *b_ih, const qn_tensor *b_hh) {
+    if (!x || !w_ih || !w_hh)
+        return false;
     qn_context *ctx = x->ctx;
     const int64_t hidden = qn_tensor_dim(w_hh, -1), rows = gates * hidden;
     if (x->view.rank != 3 || !is_shape(w_hh, QN_SHAPE(rows, hidden)) ||
@@ -28,14 +30,6 @@ bool qni_recurrent_fits(const char *op, int gates, const qn_tensor *x, const qn_
             return false;
         }
     return true;
-}
-
-qn_status qni_expect_lengths(qni_infer *call, int i) {
-    if (!call->in[i])
-        return QN_OK;
-    qn_status status = qni_expect_dtype(call, i, QN_I64);
-    return status != QN_OK ? status
-                           : qni_expect_shape(call, i, QN_SHAPE(call->in[0]->view.shape[0]));
 }
 
 qn_status qni_infer_recurrent(qni_infer *call, int gates, int lengths) {

@@ -5,22 +5,14 @@ extern const qni_op qni_op_sequence_max_grad;
 
 /* y [n, c], and the step of each maximum [n, c]: the number of steps where there is none. */
 static qn_status sequence_max_infer(qni_infer *call) {
-    const qn_view *x = &call->in[0]->view;
-    qn_status status = qni_expect_float(call, 0);
-    if (status == QN_OK)
-        status = qni_expect_rank(call, 0, 3);
-    if (status == QN_OK)
-        status = qni_expect_lengths(call, 1);
-    call->dtype[0] = x->dtype;
+    const qn_status status = qni_infer_over_time(call);
     call->dtype[1] = QN_I64;
-    call->shape[0] = call->shape[1] = QN_SHAPE(x->shape[0], x->shape[2]);
+    call->shape[1] = call->shape[0];
     return status;
 }
 
 static void sequence_max_backward(qni_backward *b) {
-    qn_sequence_attrs attrs = {.steps = b->in[0]->view.shape[1]};
-    if (b->needs[0])
-        qni_give(b, 0, qni_binary(&qni_op_sequence_max_grad, b->grad[0], b->out[1], &attrs));
+    qni_over_time_backward(b, &qni_op_sequence_max_grad, b->out[1]);
 }
 
 const qni_op qni_op_sequence_max = {
@@ -37,18 +29,10 @@ qn_tensor *qn_sequence_max(qn_tensor *x, qn_tensor *lengths) {
 }
 
 static qn_status sequence_max_grad_infer(qni_infer *call) {
-    const qn_view *g = &call->in[0]->view;
-    const qn_sequence_attrs *attrs = call->attrs;
-    qn_status status = qni_expect_float(call, 0);
-    if (status == QN_OK)
-        status = qni_expect_rank(call, 0, 2);
+    qn_status status = qni_infer_over_time_grad(call);
     if (status == QN_OK)
         status = qni_expect_dtype(call, 1, QN_I64);
-    if (status == QN_OK)
-        status = qni_expect_shape(call, 1, qni_shape_of(g));
-    call->dtype[0] = g->dtype;
-    call->shape[0] = QN_SHAPE(g->shape[0], attrs->steps, g->shape[1]);
-    return status;
+    return status != QN_OK ? status : qni_expect_shape(call, 1, qni_shape_of(&call->in[0]->view));
 }
 
 /* Linear in g: its transpose picks the elements at the maxima. The step that stands for "none" is

@@ -3,22 +3,8 @@
 
 extern const qni_op qni_op_sequence_mean_grad;
 
-static qn_status sequence_mean_infer(qni_infer *call) {
-    const qn_view *x = &call->in[0]->view;
-    qn_status status = qni_expect_float(call, 0);
-    if (status == QN_OK)
-        status = qni_expect_rank(call, 0, 3);
-    if (status == QN_OK)
-        status = qni_expect_lengths(call, 1);
-    call->dtype[0] = x->dtype;
-    call->shape[0] = QN_SHAPE(x->shape[0], x->shape[2]);
-    return status;
-}
-
 static void sequence_mean_backward(qni_backward *b) {
-    qn_sequence_attrs attrs = {.steps = b->in[0]->view.shape[1]};
-    if (b->needs[0])
-        qni_give(b, 0, qni_binary(&qni_op_sequence_mean_grad, b->grad[0], b->in[1], &attrs));
+    qni_over_time_backward(b, &qni_op_sequence_mean_grad, b->in[1]);
 }
 
 const qni_op qni_op_sequence_mean = {
@@ -26,7 +12,7 @@ const qni_op qni_op_sequence_mean = {
     .inputs = 2,
     .outputs = 1,
     .optional = 1u << 1,
-    .infer = sequence_mean_infer,
+    .infer = qni_infer_over_time,
     .backward = sequence_mean_backward,
 };
 
@@ -35,16 +21,8 @@ qn_tensor *qn_sequence_mean(qn_tensor *x, qn_tensor *lengths) {
 }
 
 static qn_status sequence_mean_grad_infer(qni_infer *call) {
-    const qn_view *g = &call->in[0]->view;
-    const qn_sequence_attrs *attrs = call->attrs;
-    qn_status status = qni_expect_float(call, 0);
-    if (status == QN_OK)
-        status = qni_expect_rank(call, 0, 2);
-    if (status == QN_OK)
-        status = qni_expect_lengths(call, 1);
-    call->dtype[0] = g->dtype;
-    call->shape[0] = QN_SHAPE(g->shape[0], attrs->steps, g->shape[1]);
-    return status;
+    const qn_status status = qni_infer_over_time_grad(call);
+    return status != QN_OK ? status : qni_expect_lengths(call, 1);
 }
 
 /* Linear in g; its transpose is the mean itself. */

@@ -56,6 +56,21 @@ static qn_status run(const qn_call *call) {
 
 const qn_kernel qnk_ref_conv1d_max = {sizeof(qn_kernel), "conv1d_max", NULL, NULL, run};
 
+/* ---- gradients --------------------------------------------------------------------------- */
+
+/** An element of a gradient. */
+typedef double gradient_sum(const qn_call *call, int64_t i, int64_t j, int64_t k);
+
+static qn_status fill(const qn_call *call, gradient_sum *sum) {
+    const qn_view *out = call->out;
+    int64_t at = 0;
+    for (int64_t i = 0; i < out->shape[0]; i++)
+        for (int64_t j = 0; j < out->shape[1]; j++)
+            for (int64_t k = 0; k < out->shape[2]; k++)
+                ref_store(out, at++, sum(call, i, j, k));
+    return QN_OK;
+}
+
 /** The first step of the window that won, which may lie before the sample. */
 static int64_t winner(const qn_call *call, int64_t n, int64_t o) {
     const qn_view *index = &call->in[2];
@@ -76,15 +91,7 @@ static double grad_input_sum(const qn_call *call, int64_t n, int64_t step, int64
     return total;
 }
 
-static qn_status run_grad_input(const qn_call *call) {
-    const qn_view *dx = call->out;
-    int64_t at = 0;
-    for (int64_t n = 0; n < dx->shape[0]; n++)
-        for (int64_t step = 0; step < dx->shape[1]; step++)
-            for (int64_t c = 0; c < dx->shape[2]; c++)
-                ref_store(dx, at++, grad_input_sum(call, n, step, c));
-    return QN_OK;
-}
+static qn_status run_grad_input(const qn_call *call) { return fill(call, grad_input_sum); }
 
 const qn_kernel qnk_ref_conv1d_max_grad_input = {sizeof(qn_kernel), "conv1d_max_grad_input", NULL,
                                                  NULL, run_grad_input};
@@ -102,15 +109,7 @@ static double grad_weight_sum(const qn_call *call, int64_t o, int64_t c, int64_t
     return total;
 }
 
-static qn_status run_grad_weight(const qn_call *call) {
-    const qn_view *dw = call->out;
-    int64_t at = 0;
-    for (int64_t o = 0; o < dw->shape[0]; o++)
-        for (int64_t c = 0; c < dw->shape[1]; c++)
-            for (int64_t j = 0; j < dw->shape[2]; j++)
-                ref_store(dw, at++, grad_weight_sum(call, o, c, j));
-    return QN_OK;
-}
+static qn_status run_grad_weight(const qn_call *call) { return fill(call, grad_weight_sum); }
 
 const qn_kernel qnk_ref_conv1d_max_grad_weight = {sizeof(qn_kernel), "conv1d_max_grad_weight", NULL,
                                                   NULL, run_grad_weight};
