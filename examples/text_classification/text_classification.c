@@ -134,7 +134,7 @@ static int evaluate_model(const example_options *options, qn_context *ctx) {
     qn_corpus *test;
     int code = text_model_load(ctx, options->load ? options->load : TEXT_DEFAULT_MODEL, &model);
     if (code == EXAMPLE_OK)
-        code = text_test_open(options, ctx, &test);
+        code = text_test_open(options, ctx, &model, &test);
     if (code == EXAMPLE_OK)
         code = evaluate(options, ctx, &model, test);
     text_model_free(&model);

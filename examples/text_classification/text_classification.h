@@ -26,33 +26,14 @@ enum {
 /** Where evaluate and predict look for the model when no option names one. */
 #define TEXT_DEFAULT_MODEL "text_classification.safetensors"
 
-/* ---- text_sets.c: texts from files ---------------------------------------------------------- */
-
-/** The names of --format, NULL at the end. */
-extern const char *const text_formats[];
-
-/** Labelled texts. */
-typedef struct text_set {
-    qn_corpus *all;   /**< what was read from the first file; the parts may share its texts */
-    qn_corpus *train; /**< NULL with --folds */
-    qn_corpus *test;  /**< NULL with --folds */
-    char name[256];   /**< of the first file, without its folder */
-} text_set;
-
-/** Opens what --train, --test, --data, --holdout and --folds name. Returns the exit code. */
-int text_set_open(const example_options *options, qn_context *ctx, text_set *out);
-/** Opens what --test or --data name. Returns the exit code. */
-int text_test_open(const example_options *options, qn_context *ctx, qn_corpus **out);
-
 /* ---- text_models.c: networks with what goes with them --------------------------------------- */
 
-/** How a network is trained unless the options say otherwise. */
+/** How a network is trained unless the options say otherwise; the rate falls to 0 on a cosine. */
 typedef struct text_recipe {
     const char *model, *optimizer;
     int epochs;
     int64_t batch_size;
     double lr;
-    qn_schedule (*schedule)(void);
     int64_t width, max_length; /**< max_length 0: no limit */
     int min_count, ngrams;
 } text_recipe;
@@ -69,6 +50,7 @@ typedef struct text_model {
     char *names;        /**< where they lie, one behind the other */
     int64_t max_length; /**< tokens, 0: no limit */
     bool several;       /**< a text may have several classes */
+    char delimiter[24]; /**< between them in CSV; "" where there is none */
 } text_model;
 
 /** The recipe of the model that the options name, with their changes. */
@@ -88,7 +70,7 @@ int text_model_classes(const qn_corpus *corpus, text_model *out, size_t *size);
 qn_fit_opts text_fit_opts(const text_model *model, const text_recipe *recipe);
 
 /** What a saved model says of itself, beside its tensors. */
-enum { TEXT_SETTINGS = 5 };
+enum { TEXT_SETTINGS = 6 };
 typedef struct text_settings {
     char width[24], max_length[24];
     qn_metadata list[TEXT_SETTINGS];
@@ -96,6 +78,25 @@ typedef struct text_settings {
 /** Fills `out`, whose list points into it and to the arguments. */
 void text_model_settings(const text_model *model, const text_recipe *recipe, const char *data,
                          text_settings *out);
+
+/* ---- text_sets.c: texts from files ---------------------------------------------------------- */
+
+/** The names of --format, NULL at the end. */
+extern const char *const text_formats[];
+
+/** Labelled texts. */
+typedef struct text_set {
+    qn_corpus *all;   /**< what was read from the first file; the parts may share its texts */
+    qn_corpus *train; /**< NULL with --folds */
+    qn_corpus *test;  /**< NULL with --folds */
+    char name[256];   /**< of the first file, without its folder */
+} text_set;
+
+/** Opens what --train, --test, --data, --holdout and --folds name. Returns the exit code. */
+int text_set_open(const example_options *options, qn_context *ctx, text_set *out);
+/** Opens what --test or --data name, for a model. Returns the exit code. */
+int text_test_open(const example_options *options, qn_context *ctx, const text_model *model,
+                   qn_corpus **out);
 
 /* ---- text_metrics.c: how good a classifier is ----------------------------------------------- */
 

@@ -15,10 +15,10 @@ const char *const text_models[] = {"cnn", "fasttext", "lstm", "transformer", NUL
 const char *const text_optimizers[] = {"adam", "adadelta", NULL};
 
 static const text_recipe recipes[] = {
-    {"cnn", "adam", 5, 50, 1e-3, qn_schedule_constant, 300, 512, 1, 1},
-    {"fasttext", "adam", 8, 32, 1e-2, qn_schedule_constant, 100, 0, 1, 2},
-    {"lstm", "adam", 8, 32, 2e-3, qn_schedule_constant, 128, 512, 1, 1},
-    {"transformer", "adam", 10, 32, 5e-4, qn_schedule_constant, 128, 256, 1, 1},
+    {"cnn", "adam", 6, 50, 1e-3, 300, 512, 2, 1},
+    {"fasttext", "adam", 4, 32, 1e-2, 100, 0, 1, 2},
+    {"lstm", "adam", 8, 32, 2e-3, 128, 512, 1, 1},
+    {"transformer", "adam", 10, 32, 5e-4, 128, 256, 1, 1},
 };
 
 text_recipe text_recipe_of(const example_options *options) {
@@ -58,7 +58,7 @@ static qn_optimizer_spec optimizer_of(const text_recipe *recipe) {
 
 qn_fit_opts text_fit_opts(const text_model *model, const text_recipe *recipe) {
     return (qn_fit_opts){.optimizer = optimizer_of(recipe),
-                         .schedule = recipe->schedule(),
+                         .schedule = qn_schedule_cosine(0),
                          .loss = model->several ? qn_bce_with_logits : qn_cross_entropy,
                          .epochs = recipe->epochs,
                          .batch_size = recipe->batch_size};
@@ -72,7 +72,8 @@ void text_model_settings(const text_model *model, const text_recipe *recipe, con
     out->list[1] = (qn_metadata){"width", out->width};
     out->list[2] = (qn_metadata){"max_length", out->max_length};
     out->list[3] = (qn_metadata){"labels", model->several ? "several" : "one"};
-    out->list[4] = (qn_metadata){"data", data};
+    out->list[4] = (qn_metadata){"delimiter", model->delimiter};
+    out->list[5] = (qn_metadata){"data", data};
 }
 
 /* ---- classes ------------------------------------------------------------------------------- */
@@ -135,6 +136,8 @@ int text_model_new(const example_options *options, const text_recipe *recipe, qn
     if (code != EXAMPLE_OK)
         return code;
     out->max_length = recipe->max_length;
+    if (options->own[TEXT_DELIMITER])
+        snprintf(out->delimiter, sizeof out->delimiter, "%s", options->own[TEXT_DELIMITER]);
     const qn_vocabulary_opts opts = {
         .tokenizer = {.keep_case = options->own[TEXT_KEEP_CASE],
                       .ngrams = recipe->ngrams,
@@ -203,6 +206,7 @@ static bool unpack_classes(qn_tensor *bytes, text_model *model) {
 static bool rebuild(qn_context *ctx, qn_tensor_file *file, text_model *out) {
     const char *name = qn_tensor_file_metadata(file, "model");
     const char *labels = qn_tensor_file_metadata(file, "labels");
+    const char *delimiter = qn_tensor_file_metadata(file, "delimiter");
     const int64_t width = metadata_number(file, "width", MOST_WIDTH);
     qn_tensor *vocabulary = read_bytes(ctx, file, VOCABULARY);
     qn_tensor *names = read_bytes(ctx, file, CLASS_NAMES);
@@ -211,6 +215,7 @@ static bool rebuild(qn_context *ctx, qn_tensor_file *file, text_model *out) {
         !unpack_classes(names, out))
         return false;
     out->several = strcmp(labels, "several") == 0;
+    snprintf(out->delimiter, sizeof out->delimiter, "%s", delimiter ? delimiter : "");
     out->vocabulary = qn_vocabulary_unpack(vocabulary);
     if (out->vocabulary)
         make_network(ctx, name, width, vocabulary, names, out);

@@ -205,14 +205,17 @@ int text_set_open(const example_options *options, qn_context *ctx, text_set *out
     return example_status(ctx);
 }
 
-int text_test_open(const example_options *options, qn_context *ctx, qn_corpus **out) {
+int text_test_open(const example_options *options, qn_context *ctx, const text_model *model,
+                   qn_corpus **out) {
     set_files files;
     int code = find_files(options, &files);
     if (code != EXAMPLE_OK)
         return code;
     if (!*files.test)
         return example_error("'%s' has no test part: name it by --test", files.train);
-    const qn_corpus_opts opts = corpus_opts(options, NULL);
+    qn_corpus_opts opts = corpus_opts(options, NULL);
+    if (!opts.delimiter && *model->delimiter)
+        opts.delimiter = model->delimiter;
     *out = qn_corpus_open(ctx, files.test, &opts);
     return example_status(ctx);
 }
