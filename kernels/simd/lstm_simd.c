@@ -8,10 +8,7 @@ enum { GATES = 4 };
 
 /* A call: [t, n, hidden] arrays are contiguous unless they are views. */
 typedef struct lstm {
-    int64_t steps, n, hidden;
-    bool reverse;
-    qn_view lengths;
-    const float *packed; /* weights */
+    recurrent_shape shape;
     const float *gx;
     const float *h0, *c0; /* [n, hidden]; h0 NULL: zeros */
     float *y, *c, *gates;
@@ -25,7 +22,7 @@ static void keep(const float *from, float *to, int64_t part) {
 /* c' = f c + i g, h' = o tanh(c') for the columns from j on of one sample. */
 SIMD_INLINE void activate(const lstm *l, int64_t row, const float *sums, const float *c, int64_t j,
                           int64_t part) {
-    const int64_t h = l->hidden, at = row * h + j;
+    const int64_t h = l->shape.hidden, at = row * h + j;
     const float *x = l->gx + GATES * row * h + j;
     float *gates = l->gates + GATES * row * h + j;
     const vf i = v_sigmoid(recurrent_load(x, part) + v_load(sums));
@@ -41,40 +38,20 @@ SIMD_INLINE void activate(const lstm *l, int64_t row, const float *sums, const f
     recurrent_store(l->y + at, o * v_tanh(new), part);
 }
 
-/* Up to GEMM_ROWS samples from `first` on at one step, of the columns of one block. */
-static void forward_panel(const lstm *l, int64_t count, int64_t first, int rows, int64_t block) {
-    const int64_t h = l->hidden, step = recurrent_step(count, l->steps, l->reverse);
-    const int64_t before = recurrent_step(count - 1, l->steps, l->reverse) * l->n;
-    const int64_t j = block * V_WIDTH, part = gemm_min(V_WIDTH, h - j);
-    const float *h_before = count > 0 ? l->y + before * h : l->h0;
-    const float *c_before = count > 0 ? l->c + before * h : l->c0;
-    float sums[GEMM_ROWS * GATES * V_WIDTH] __attribute__((aligned(64))) = {0};
-    if (h_before && recurrent_any_within(&l->lengths, step, first, rows))
-        recurrent_product(h_before + first * h, rows, h, GATES, l->packed, block, sums);
-    for (int64_t i = 0; i < rows; i++) {
-        const int64_t sample = first + i, row = step * l->n + sample, at = sample * h + j;
-        if (recurrent_within(&l->lengths, step, sample)) {
-            activate(l, row, sums + i * GATES * V_WIDTH, c_before + at, j, part);
+static void forward_cells(const void *arg, recurrent_cells at) {
+    const lstm *l = arg;
+    const int64_t h = l->shape.hidden, part = at.end - at.j;
+    const float *h_before = recurrent_before(&at, l->y, l->h0, h);
+    const float *c_before = recurrent_before(&at, l->c, l->c0, h);
+    for (int64_t i = 0; i < at.rows; i++) {
+        const int64_t sample = at.first + i, row = at.row + sample, from = sample * h + at.j;
+        if (recurrent_within(&l->shape.lengths, at.step, sample)) {
+            activate(l, row, at.sums + i * GATES * V_WIDTH, c_before + from, at.j, part);
         } else {
-            keep(h_before ? h_before + at : NULL, l->y + row * h + j, part);
-            keep(c_before + at, l->c + row * h + j, part);
+            keep(h_before ? h_before + from : NULL, l->y + row * h + at.j, part);
+            keep(c_before + from, l->c + row * h + at.j, part);
         }
     }
-}
-
-static void forward_part(const void *arg, int64_t iteration, int64_t row, int64_t rows,
-                         int64_t block) {
-    for (int64_t panel = 0; panel < gemm_row_panels(rows); panel++) {
-        const int64_t first = gemm_row_start(rows, panel);
-        forward_panel(arg, iteration, row + first, (int)(gemm_row_start(rows, panel + 1) - first),
-                      block);
-    }
-}
-
-static const char *declines(const qn_call *call) {
-    if (call->in[0].dtype != QN_F32)
-        return "f32 only";
-    return qn_view_is_contiguous(&call->in[0]) ? NULL : "input products are not contiguous";
 }
 
 /* The packed weights, then h0 and c0. */
@@ -88,48 +65,43 @@ static qn_status run(const qn_call *call) {
     const int64_t n = gx->shape[1], hidden = w->shape[1];
     float *packed = call->workspace, *h0 = packed + recurrent_room(GATES, hidden);
     float *c0 = h0 + n * hidden;
-    const lstm l = {.steps = gx->shape[0],
-                    .n = n,
-                    .hidden = hidden,
-                    .reverse = ((const qn_recurrent_attrs *)call->attrs)->reverse,
-                    .lengths = call->in[4],
-                    .packed = packed,
+    const lstm l = {.shape = {.gates = GATES,
+                              .steps = gx->shape[0],
+                              .n = n,
+                              .hidden = hidden,
+                              .reverse = ((const qn_recurrent_attrs *)call->attrs)->reverse,
+                              .lengths = call->in[4]},
                     .gx = gx->data,
                     .h0 = call->in[2].data ? h0 : NULL,
                     .c0 = c0,
                     .y = call->out[0].data,
                     .c = call->out[1].data,
                     .gates = call->out[2].data};
-    const qn_status status = sequence_check_lengths(call, &l.lengths, l.steps);
+    const qn_status status = sequence_check_lengths(call, &l.shape.lengths, l.shape.steps);
     if (status != QN_OK)
         return status;
     recurrent_copy(call, &call->in[2], n * hidden, h0);
     recurrent_copy(call, &call->in[3], n * hidden, c0);
-    recurrent_pack_gates(w, GATES, packed, simd_threads(call, GATES * hidden * hidden));
-    const recurrent_work work = {.iterations = l.steps,
-                                 .rows = n,
-                                 .blocks = recurrent_blocks(hidden),
-                                 .weights = GATES * hidden * hidden,
-                                 .products = (double)(n * GATES * hidden) * (double)hidden,
-                                 .part = forward_part,
-                                 .arg = &l};
-    recurrent_run(&work, call->threads);
+    recurrent_pack_gates(call, w, GATES, packed);
+    recurrent_forward(call, &(recurrent_pass){.shape = &l.shape,
+                                              .packed = packed,
+                                              .h = l.y,
+                                              .h0 = l.h0,
+                                              .cells = forward_cells,
+                                              .arg = &l});
     return QN_OK;
 }
 
 const qn_kernel SIMD_KERNEL(lstm) = {.size = sizeof(qn_kernel),
                                      .op = "lstm",
-                                     .declines = declines,
+                                     .declines = recurrent_declines,
                                      .workspace = workspace,
                                      .run = run};
 
 /* ---- gradient ---------------------------------------------------------------------------- */
 
 typedef struct lstm_back {
-    int64_t steps, n, hidden;
-    bool reverse;
-    qn_view lengths;
-    const float *packed;
+    recurrent_shape shape;
     qn_view g_y, g_c; /* may be absent */
     const float *c0, *c, *gates;
     float *dgx;
@@ -140,13 +112,13 @@ typedef struct lstm_back {
  * is left at 0 for the product with the weights to be added to. */
 SIMD_INLINE void gates_back(const lstm_back *l, int64_t step, int64_t sample, const float *c_before,
                             int64_t j, int64_t part) {
-    const int64_t h = l->hidden, row = step * l->n + sample, at = sample * h + j;
+    const int64_t h = l->shape.hidden, row = step * l->shape.n + sample, at = sample * h + j;
     const float *gates = l->gates + GATES * row * h + j;
     float *dgx = l->dgx + GATES * row * h + j;
     const vf dh =
         recurrent_load(l->dh + at, part) + recurrent_load_at(&l->g_y, step, sample, j, part);
     vf dc = recurrent_load(l->dc + at, part) + recurrent_load_at(&l->g_c, step, sample, j, part);
-    if (!recurrent_within(&l->lengths, step, sample)) {
+    if (!recurrent_within(&l->shape.lengths, step, sample)) {
         for (int gate = 0; gate < GATES; gate++)
             recurrent_store(dgx + gate * h, (vf){0}, part);
         recurrent_store(l->dh + at, dh, part);
@@ -165,36 +137,16 @@ SIMD_INLINE void gates_back(const lstm_back *l, int64_t step, int64_t sample, co
     recurrent_store(l->dc + at, dc * f, part);
 }
 
-/* The product of the step taken last, then the gates of the step at hand: iteration 0 has none before
- * it, and the one after the last has no step. */
-static void back_part(const void *arg, int64_t iteration, int64_t row, int64_t rows,
-                      int64_t block) {
+static void backward_cells(const void *arg, recurrent_cells at) {
     const lstm_back *l = arg;
-    const int64_t h = l->hidden, count = l->steps - 1 - iteration;
-    if (iteration > 0) {
-        const int64_t step = recurrent_step(count + 1, l->steps, l->reverse);
-        if (recurrent_any_within(&l->lengths, step, row, rows))
-            recurrent_product_back(l->dgx + GATES * (step * l->n + row) * h, rows, GATES * h,
-                                   l->packed, block, l->dh + row * h, h);
-    }
-    if (count < 0)
-        return;
-    const int64_t step = recurrent_step(count, l->steps, l->reverse);
-    const int64_t before = recurrent_step(count - 1, l->steps, l->reverse) * l->n;
-    const float *c_before = count > 0 ? l->c + before * h : l->c0;
-    const int64_t end = gemm_min(h, (block + 1) * GEMM_COLS);
-    for (int64_t sample = row; sample < row + rows; sample++)
-        for (int64_t j = block * GEMM_COLS; j < end; j += V_WIDTH)
-            gates_back(l, step, sample, c_before + sample * h, j, gemm_min(V_WIDTH, end - j));
+    const int64_t h = l->shape.hidden;
+    const float *c_before = recurrent_before(&at, l->c, l->c0, h);
+    for (int64_t sample = at.first; sample < at.first + at.rows; sample++)
+        for (int64_t j = at.j; j < at.end; j += V_WIDTH)
+            gates_back(l, at.step, sample, c_before + sample * h, j, gemm_min(V_WIDTH, at.end - j));
 }
 
-static const char *declines_grad(const qn_call *call) {
-    if (call->in[4].dtype != QN_F32)
-        return "f32 only";
-    return qn_view_is_contiguous(&call->in[4]) && qn_view_is_contiguous(&call->in[5])
-               ? NULL
-               : "states are not contiguous";
-}
+static const char *declines_grad(const qn_call *call) { return recurrent_declines_grad(call, 4); }
 
 /* The packed weights, then c0. */
 static size_t workspace_grad(const qn_call *call) {
@@ -206,12 +158,12 @@ static qn_status run_grad(const qn_call *call) {
     const qn_view *w = &call->in[2], *c = &call->in[4];
     const int64_t n = c->shape[1], hidden = c->shape[2];
     float *packed = call->workspace, *c0 = packed + recurrent_room(GATES, hidden);
-    const lstm_back l = {.steps = c->shape[0],
-                         .n = n,
-                         .hidden = hidden,
-                         .reverse = ((const qn_recurrent_attrs *)call->attrs)->reverse,
-                         .lengths = call->in[6],
-                         .packed = packed,
+    const lstm_back l = {.shape = {.gates = GATES,
+                                   .steps = c->shape[0],
+                                   .n = n,
+                                   .hidden = hidden,
+                                   .reverse = ((const qn_recurrent_attrs *)call->attrs)->reverse,
+                                   .lengths = call->in[6]},
                          .g_y = call->in[0],
                          .g_c = call->in[1],
                          .c0 = c0,
@@ -223,15 +175,13 @@ static qn_status run_grad(const qn_call *call) {
     recurrent_copy(call, &call->in[3], n * hidden, c0);
     memset(l.dh, 0, (size_t)(n * hidden) * sizeof(float));
     memset(l.dc, 0, (size_t)(n * hidden) * sizeof(float));
-    recurrent_pack_back(w, packed, simd_threads(call, GATES * hidden * hidden));
-    const recurrent_work work = {.iterations = l.steps + 1,
-                                 .rows = n,
-                                 .blocks = recurrent_blocks_back(hidden),
-                                 .weights = GATES * hidden * hidden,
-                                 .products = (double)(n * GATES * hidden) * (double)hidden,
-                                 .part = back_part,
-                                 .arg = &l};
-    recurrent_run(&work, call->threads);
+    recurrent_pack_back(call, w, packed);
+    recurrent_backward(call, &(recurrent_pass){.shape = &l.shape,
+                                               .packed = packed,
+                                               .g = l.dgx,
+                                               .dh = l.dh,
+                                               .cells = backward_cells,
+                                               .arg = &l});
     return QN_OK;
 }
 

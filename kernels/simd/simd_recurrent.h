@@ -1,4 +1,4 @@
-/* simd_recurrent.h: what lstm and gru share: packed weights, and the order of the work.
+/* simd_recurrent.h: what lstm and gru share: packed weights, the steps, and the order of the work.
  *
  * A sequence is a chain of products with the same weights, small ones, and each needs the whole result
  * of the one before. So the weights are packed once for all steps, and the gates are computed from the
@@ -16,33 +16,50 @@
 #include "simd_gemm.h"
 #include "simd_sequence.h"
 
-/** Work in `iterations` rounds on rows x blocks of columns, each round after the one before. */
-typedef struct recurrent_work {
-    int64_t iterations, rows, blocks;
-    int64_t weights; /**< floats of packed weights */
-    double products; /**< multiplications in an iteration */
-    /** Does `rows` rows from `row` on of one block. */
-    void (*part)(const void *arg, int64_t iteration, int64_t row, int64_t rows, int64_t block);
-    const void *arg;
-} recurrent_work;
+/** The extents of a call. */
+typedef struct recurrent_shape {
+    int gates; /**< blocks of `hidden` rows of the weights */
+    int64_t steps, n, hidden;
+    bool reverse;
+    qn_view lengths; /**< of the samples; may be absent */
+} recurrent_shape;
 
-#define recurrent_run SIMD_NAME(recurrent_run_)
+/** Some samples, and some columns of the state, at one step. */
+typedef struct recurrent_cells {
+    int64_t step;
+    int64_t first, rows; /**< samples */
+    int64_t j, end;      /**< columns */
+    int64_t row;         /**< of sample 0 at this step in [t, n, ..] arrays */
+    int64_t before;      /**< at the step taken before; negative at the first */
+    const float *sums;   /**< way forward: the products with the weights [rows][gates][V_WIDTH] */
+} recurrent_cells;
+
+/** All steps one way. */
+typedef struct recurrent_pass {
+    const recurrent_shape *shape;
+    const float *packed; /**< weights, by recurrent_pack_gates() or recurrent_pack_back() */
+    /* Way forward: the states [t, n, hidden] that it makes, and before the first (NULL: zeros). */
+    const float *h, *h0;
+    /* Way back: the gradients of the products [t, n, gates hidden] that it makes, and of the state
+     * [n, hidden]: after the step at hand, then before it. */
+    const float *g;
+    float *dh;
+    /** Computes cells from `sums`, or makes `g` and what dh gets besides the product of g. */
+    void (*cells)(const void *arg, recurrent_cells at);
+    const void *arg;
+} recurrent_pass;
+
+#define recurrent_forward SIMD_NAME(recurrent_forward_)
+#define recurrent_backward SIMD_NAME(recurrent_backward_)
 #define recurrent_pack_gates SIMD_NAME(recurrent_pack_gates_)
 #define recurrent_pack_back SIMD_NAME(recurrent_pack_back_)
-#define recurrent_product SIMD_NAME(recurrent_product_)
-#define recurrent_product_back SIMD_NAME(recurrent_product_back_)
 #define recurrent_copy SIMD_NAME(recurrent_copy_)
+#define recurrent_declines SIMD_NAME(recurrent_declines_)
+#define recurrent_declines_grad SIMD_NAME(recurrent_declines_grad_)
 
-/** Does all of it on up to `threads` threads. */
-void recurrent_run(const recurrent_work *work, int threads);
-
-/** Blocks of V_WIDTH columns of a state, as the way forward takes them, and of GEMM_COLS, as the way back
- * does. */
-SIMD_INLINE int64_t recurrent_blocks(int64_t hidden) { return (hidden + V_WIDTH - 1) / V_WIDTH; }
-
-SIMD_INLINE int64_t recurrent_blocks_back(int64_t hidden) {
-    return (hidden + GEMM_COLS - 1) / GEMM_COLS;
-}
+/** Takes all steps on up to the call's threads, or goes all the way back. */
+void recurrent_forward(const qn_call *call, const recurrent_pass *pass);
+void recurrent_backward(const qn_call *call, const recurrent_pass *pass);
 
 /** Floats of W_hh [gates hidden, hidden] packed for either way. */
 SIMD_INLINE int64_t recurrent_room(int gates, int64_t hidden) {
@@ -51,39 +68,29 @@ SIMD_INLINE int64_t recurrent_room(int gates, int64_t hidden) {
 
 /** Packs W_hh for the way forward: for each block of columns of the state the rows of all its gates, two
  * gates side by side. */
-void recurrent_pack_gates(const qn_view *w, int gates, float *packed, int threads);
+void recurrent_pack_gates(const qn_call *call, const qn_view *w, int gates, float *packed);
 
 /** Packs W_hh for the way back: panels of GEMM_COLS columns, all rows. */
-void recurrent_pack_back(const qn_view *w, float *packed, int threads);
-
-/** sums[row][gate][V_WIDTH] = h W_hh^T for up to GEMM_ROWS rows of h [.., hidden] and one block. */
-void recurrent_product(const float *h, int rows, int64_t hidden, int gates, const float *packed,
-                       int64_t block, float *sums);
-
-/** dh += g W_hh for `rows` rows of g [.., count] and one block of columns of dh [.., hidden]. */
-void recurrent_product_back(const float *g, int64_t rows, int64_t count, const float *packed,
-                            int64_t block, float *dh, int64_t hidden);
+void recurrent_pack_back(const qn_call *call, const qn_view *w, float *packed);
 
 /** Copies an array of `count` elements and any strides; zeros where it is absent. */
 void recurrent_copy(const qn_call *call, const qn_view *from, int64_t count, float *to);
 
-/** The step that is taken as number `count`. */
-SIMD_INLINE int64_t recurrent_step(int64_t count, int64_t steps, bool reverse) {
-    return reverse ? steps - 1 - count : count;
-}
+/** Wants f32 and input products, input 0, that are contiguous. */
+const char *recurrent_declines(const qn_call *call);
+
+/** Wants f32 and contiguous kept arrays, inputs `states` and `states` + 1. */
+const char *recurrent_declines_grad(const qn_call *call, int states);
 
 /** Whether a step is within the sample's length. */
 SIMD_INLINE bool recurrent_within(const qn_view *lengths, int64_t step, int64_t sample) {
     return step < sequence_length(lengths, sample, step + 1);
 }
 
-/** Whether it is for any of these samples. */
-SIMD_INLINE bool recurrent_any_within(const qn_view *lengths, int64_t step, int64_t first,
-                                      int64_t count) {
-    bool any = false;
-    for (int64_t i = first; i < first + count; i++)
-        any = any || recurrent_within(lengths, step, i);
-    return any;
+/** The states [n, hidden] before the cells' step, of all `states` [t, n, hidden] or the `start`. */
+SIMD_INLINE const float *recurrent_before(const recurrent_cells *at, const float *states,
+                                          const float *start, int64_t hidden) {
+    return at->before < 0 ? start : states + at->before * hidden;
 }
 
 /** Loads and stores of the last vector of a row, which may be a part of one. */
