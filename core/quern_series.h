@@ -61,6 +61,7 @@ typedef struct qn_series_facts {
     int64_t missing;       /**< values filled in, within the items' own ranges */
     const char *frequency; /**< "H", "15min", "D", "W", "M", "Q", "Y" */
     const char *every;     /**< the same in words: "hour", "15 minutes" */
+    double year;           /**< steps in a year, on average */
     int season; /**< steps of the usual cycle: a day of hours or minutes, 7 days, 52 weeks, 12 months, 4
                    quarters, else 1 */
 } qn_series_facts;

@@ -102,6 +102,7 @@ Test(series, wide_files) {
     cr_expect_eq(facts.steps, 5);
     cr_expect_eq(facts.missing, 4);
     cr_expect_str_eq(facts.every, "day");
+    cr_expect_float_eq(facts.year, 365.2425, 1e-9);
     cr_expect_str_eq(qn_series_name(s, 1), "b");
     cr_expect_null(qn_series_name(s, 2));
     cr_expect_str_eq(qn_series_dropped(s, 0), "kind");

@@ -248,6 +248,7 @@ qn_series_facts qn_series_info(const qn_series *series) {
                              .missing = series->missing,
                              .frequency = series->frequency,
                              .every = series->every,
+                             .year = qni_year(&series->axis),
                              .season = qni_season(&series->axis)};
 }
 

@@ -243,6 +243,10 @@ int qni_season(const qni_axis *axis) {
     return count < DAY && DAY % count == 0 ? (int)(DAY / count) : 1;
 }
 
+double qni_year(const qni_axis *axis) {
+    return (axis->unit == QNI_MONTHS ? MONTHS_OF_YEAR : 365.2425 * DAY) / (double)axis->count;
+}
+
 /* ---- steps ----------------------------------------------------------------------------------- */
 
 bool qni_step_of(const qni_axis *axis, qni_time time, int64_t *step) {

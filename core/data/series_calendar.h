@@ -43,6 +43,9 @@ const char *qni_frequency_words(const qni_axis *axis, char out[32]);
 /** Steps in the usual cycle of a frequency (see qn_series_facts). */
 int qni_season(const qni_axis *axis);
 
+/** Steps in a year of the Gregorian calendar, on average. */
+double qni_year(const qni_axis *axis);
+
 /** The step of a time; false where it lies between two. */
 bool qni_step_of(const qni_axis *axis, qni_time time, int64_t *step);
 qni_time qni_time_of(const qni_axis *axis, int64_t step);

@@ -13,6 +13,7 @@ enum { LAYERS = 2, HIDDEN = 40, MOST_ITEM_WIDTH = 20 };
 
 typedef struct parts {
     qn_module *items, *lstm, *output;
+    int64_t used; /* columns of a window */
 } parts;
 
 /** The inputs of the LSTM: the item's embedding, the logarithm of the scale made smaller, the rest. */
@@ -20,7 +21,7 @@ static qn_tensor *inputs_of(const parts *p, qn_tensor *x) {
     qn_tensor *item = qn_squeeze(qn_slice(x, 2, QN_WINDOW_ITEM, QN_WINDOW_ITEM + 1), 2);
     qn_tensor *scale = qn_slice(x, 2, QN_WINDOW_LOG_SCALE, QN_WINDOW_LOG_SCALE + 1);
     qn_tensor *all[] = {qn_forward(p->items, qn_cast(item, QN_I64)), qn_affine(scale, 0.1, 0),
-                        qn_slice(x, 2, QN_WINDOW_LAST, qn_tensor_dim(x, 2))};
+                        qn_slice(x, 2, QN_WINDOW_LAST, p->used)};
     return qn_concat(all, 3, 2);
 }
 
@@ -50,12 +51,13 @@ qn_module *deepar(qn_context *ctx, const forecast_sizes *sizes) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "deepar: no memory for its parts");
     if (!net)
         return NULL;
+    p->used = sizes->used;
     const int64_t half = (sizes->items + 1) / 2;
     const int64_t width = half < MOST_ITEM_WIDTH ? half : MOST_ITEM_WIDTH;
     const qn_nn_recurrent_opts opts = {.layers = LAYERS, .dropout = 0.1};
     p->items = qn_module_add_child(net, "items", qn_nn_embedding(ctx, sizes->items, width, NULL));
     p->lstm = qn_module_add_child(
-        net, "lstm", qn_nn_lstm(ctx, width + sizes->inputs - QN_WINDOW_LOG_SCALE, HIDDEN, &opts));
+        net, "lstm", qn_nn_lstm(ctx, width + sizes->used - QN_WINDOW_LOG_SCALE, HIDDEN, &opts));
     p->output = qn_module_add_child(net, "output", qn_nn_linear(ctx, HIDDEN, 2, NULL));
     return net;
 }

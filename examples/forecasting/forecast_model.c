@@ -166,6 +166,10 @@ int forecast_model_new(const example_options *options, const forecast_set *set,
                                                        : QN_WINDOWS_JOINT;
     default_sizes(options, set, &out->sizes);
     out->sizes.inputs = QN_WINDOW_INPUTS + qn_series_features(set->series, 0, row);
+    /* The last two tell the time of the year: of less than two years they tell the date. */
+    const bool years = (double)set->train_end >= 2 * set->facts.year;
+    out->sizes.used =
+        out->sizes.inputs > QN_WINDOW_INPUTS && !years ? out->sizes.inputs - 2 : out->sizes.inputs;
     snprintf(out->frequency, sizeof out->frequency, "%s", set->facts.frequency);
     char *names = join_names(set->series, &size);
     if (!names) {
@@ -249,8 +253,8 @@ static bool read_settings(const qn_tensor_file *file, forecast_model *m) {
            (kind == QN_WINDOWS_RECURSIVE) == (strcmp(m->name, "deepar") == 0);
 }
 
-/** Columns of the windows that a saved "deepar" was made for: its LSTM's, less the item's embedding. */
-static int64_t inputs_of(const qn_tensor_file *file) {
+/** Columns that a saved "deepar" looks at: its LSTM's, less the item's embedding. */
+static int64_t used_of(const qn_tensor_file *file) {
     int64_t width = 0, all = 0;
     for (int i = 0; i < qn_tensor_file_count(file); i++) {
         const qn_tensor_entry entry = qn_tensor_file_entry(file, i);
@@ -259,9 +263,9 @@ static int64_t inputs_of(const qn_tensor_file *file) {
         if (entry.shape.rank == 2 && strcmp(entry.name, "lstm.weight_ih_l0") == 0)
             all = entry.shape.dim[1];
     }
-    const int64_t inputs = all - width + QN_WINDOW_LOG_SCALE;
-    const bool fits = inputs >= QN_WINDOW_INPUTS && inputs <= QN_WINDOW_INPUTS + QN_SERIES_FEATURES;
-    return fits ? inputs : QN_WINDOW_INPUTS;
+    const int64_t used = all - width + QN_WINDOW_LOG_SCALE;
+    const bool fits = used >= QN_WINDOW_INPUTS && used <= QN_WINDOW_INPUTS + QN_SERIES_FEATURES;
+    return fits ? used : QN_WINDOW_INPUTS;
 }
 
 int forecast_model_load(qn_context *ctx, const char *path, forecast_model *out) {
@@ -271,7 +275,7 @@ int forecast_model_load(qn_context *ctx, const char *path, forecast_model *out) 
         return example_status(ctx);
     const int64_t names = extent_of(file, NAMES);
     const bool whole = read_settings(file, out) && names > 0;
-    out->sizes.inputs = inputs_of(file);
+    out->sizes.used = used_of(file);
     qn_tensor_file_free(file);
     if (!whole)
         return example_error("'%s' was not saved by 'forecasting train'", path);
@@ -282,7 +286,9 @@ int forecast_model_load(qn_context *ctx, const char *path, forecast_model *out) 
     return example_status(ctx);
 }
 
-int forecast_model_check(const forecast_model *model, const forecast_set *set) {
+int forecast_model_check(forecast_model *model, const forecast_set *set) {
+    float row[QN_SERIES_FEATURES];
+    model->sizes.inputs = QN_WINDOW_INPUTS + qn_series_features(set->series, 0, row);
     if (strcmp(model->frequency, set->facts.frequency) != 0)
         return example_error("%s: steps of %s do not fit a model for steps of %s", set->name,
                              set->facts.frequency, model->frequency);

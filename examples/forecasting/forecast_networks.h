@@ -9,7 +9,8 @@ typedef struct forecast_sizes {
     int64_t look_back, horizon; /**< steps that it sees, and forecasts */
     int64_t channels;           /**< items side by side; 1 for "deepar" */
     int64_t items;              /**< "deepar": items in all */
-    int64_t inputs;             /**< "deepar": columns of a recursive window */
+    int64_t inputs;             /**< "deepar": columns of a recursive window, */
+    int64_t used;               /**< and how many of them it looks at */
 } forecast_sizes;
 
 /** The network "dlinear", "nlinear", "lstm", "tcn" or "patchtst": x f32 [n, look_back, channels] to

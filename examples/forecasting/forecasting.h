@@ -77,8 +77,9 @@ int forecast_model_new(const example_options *options, const forecast_set *set,
                        forecast_model *out);
 /** A model from a file that `forecasting train` saved. Returns the exit code. */
 int forecast_model_load(qn_context *ctx, const char *path, forecast_model *out);
-/** Whether a model can be used on a set: the same items at the same frequency. Returns the exit code. */
-int forecast_model_check(const forecast_model *model, const forecast_set *set);
+/** Makes a loaded model ready for a set, which must have the same items at the same frequency. Returns the
+ * exit code. */
+int forecast_model_check(forecast_model *model, const forecast_set *set);
 void forecast_model_free(forecast_model *model);
 
 /** What a model's file says of it. */
