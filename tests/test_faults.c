@@ -58,6 +58,29 @@ static qn_module *network(qn_context *ctx) {
                             qn_nn_dropout(ctx, 0.3), qn_nn_linear(ctx, 4 * 3 * 3, 5, NULL), NULL);
 }
 
+/** Rows of the same images as steps in time, through layers that look along it. */
+static qn_tensor *along_time(qn_module *self, qn_tensor *x) {
+    static const int64_t lengths[2] = {6, 4};
+    qn_module *rev_in = qn_module_child(self, 0), *encoder = qn_module_child(self, 1);
+    qn_tensor *within = qn_from_data(qn_module_context(self), QN_I64, QN_SHAPE(2), lengths);
+    x = qn_forward(encoder, qn_forward(rev_in, qn_reshape(x, QN_SHAPE(2, 6, 6))));
+    x = qn_nn_rev_in_restore(rev_in, x);
+    x = qn_nn_recurrent_forward(qn_module_child(self, 2), x, within, NULL).y;
+    return qn_conv1d_max(qn_transpose(x, 1, 2), qn_module_find(self, "filters"), NULL, within, 1);
+}
+
+static qn_module *sequence_network(qn_context *ctx) {
+    const qn_nn_recurrent_opts both_ways = {.bidirectional = true};
+    qn_module *net = qn_module_new(ctx, "sequence", along_time, NULL, NULL);
+    qn_module_add_child(net, "rev_in", qn_nn_rev_in(ctx, 6));
+    qn_module_add_child(
+        net, "encoder",
+        qn_nn_transformer_encoder_layer(ctx, 6, 2, &(qn_nn_transformer_opts){.dropout = 0.1}));
+    qn_module_add_child(net, "lstm", qn_nn_lstm(ctx, 6, 4, &both_ways));
+    qn_module_add_parameter(net, "filters", qn_parameter(ctx, QN_F32, QN_SHAPE(5, 8, 3)));
+    return net;
+}
+
 static qn_status step(qn_context *ctx, qn_module *net, qn_optimizer *optimizer) {
     float pixels[2 * 36];
     for (int i = 0; i < 72; i++)
@@ -73,10 +96,10 @@ static qn_status step(qn_context *ctx, qn_module *net, qn_optimizer *optimizer) 
 }
 
 /** Everything from the context to the second step. */
-static qn_status train(void) {
+static qn_status train(qn_module *(*make)(qn_context *ctx)) {
     qn_context *ctx = qn_context_new("cpu");
     qn_context_set_threads(ctx, 1);
-    qn_module *net = network(ctx);
+    qn_module *net = make(ctx);
     qn_optimizer_spec spec = qn_adam(1e-3);
     spec.clip_norm = 1;
     qn_optimizer *optimizer = qn_optimizer_new(net, spec);
@@ -88,6 +111,10 @@ static qn_status train(void) {
     qn_context_free(ctx);
     return status;
 }
+
+static qn_status train_images(void) { return train(network); }
+
+static qn_status train_sequences(void) { return train(sequence_network); }
 
 /** The same for a table with a sparse gradient, looked up twice before a step. */
 static qn_status train_table(void) {
@@ -308,7 +335,11 @@ static void fail_each_allocation(qn_status (*work)(void), long least) {
     cr_assert_gt(n, least, "only %ld allocations seen: are the wrappers in place?", n);
 }
 
-Test(faults, every_allocation_of_a_training_may_fail) { fail_each_allocation(train, 100); }
+Test(faults, every_allocation_of_a_training_may_fail) { fail_each_allocation(train_images, 100); }
+
+Test(faults, every_allocation_of_a_training_along_time_may_fail) {
+    fail_each_allocation(train_sequences, 300);
+}
 
 Test(faults, every_allocation_of_a_sparse_training_may_fail) {
     fail_each_allocation(train_table, 50);
@@ -324,12 +355,13 @@ Test(faults, every_allocation_around_time_series_may_fail) { fail_each_allocatio
 
 Test(faults, every_allocation_of_qn_fit_may_fail) { fail_each_allocation(fit, 100); }
 
-Test(faults, training_goes_on_after_memory_was_out) {
+/** One step with one allocation after the other failing, and one more, which works. */
+static void go_on_after_each(qn_module *(*make)(qn_context *ctx)) {
     long n = 0;
     do {
         qn_context *ctx = qn_context_new("cpu");
         qn_context_set_threads(ctx, 1);
-        qn_module *net = network(ctx);
+        qn_module *net = make(ctx);
         qn_optimizer *optimizer = qn_optimizer_new(net, qn_sgd(0.1, 0.9));
         failed = false;
         calls_left = n++;
@@ -341,4 +373,10 @@ Test(faults, training_goes_on_after_memory_was_out) {
                      qn_context_message(ctx));
         qn_context_free(ctx);
     } while (failed);
+}
+
+Test(faults, training_goes_on_after_memory_was_out) { go_on_after_each(network); }
+
+Test(faults, training_along_time_goes_on_after_memory_was_out) {
+    go_on_after_each(sequence_network);
 }
