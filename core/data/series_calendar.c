@@ -204,31 +204,26 @@ bool qni_frequency_read(const char *text, qni_axis *out) {
     return false;
 }
 
-/** The largest unit that the distance is a multiple of. */
-static int unit_of(const qni_axis *axis) {
+/** The distance in the largest unit that it is a multiple of: "15min", or in words "15 minutes". */
+static void describe(const qni_axis *axis, bool in_words, char *out, size_t size) {
     int i = 0;
     while (units[i].unit != axis->unit || axis->count % units[i].size != 0)
         i++;
-    return i;
+    const int64_t count = axis->count / units[i].size;
+    const char *name = in_words ? units[i].words : units[i].name;
+    if (count == 1)
+        snprintf(out, size, "%s", name);
+    else
+        snprintf(out, size, in_words ? "%lld %ss" : "%lld%s", (long long)count, name);
 }
 
 const char *qni_frequency_name(const qni_axis *axis, char out[24]) {
-    const int i = unit_of(axis);
-    const int64_t count = axis->count / units[i].size;
-    if (count == 1)
-        snprintf(out, 24, "%s", units[i].name);
-    else
-        snprintf(out, 24, "%lld%s", (long long)count, units[i].name);
+    describe(axis, false, out, 24);
     return out;
 }
 
 const char *qni_frequency_words(const qni_axis *axis, char out[32]) {
-    const int i = unit_of(axis);
-    const int64_t count = axis->count / units[i].size;
-    if (count == 1)
-        snprintf(out, 32, "%s", units[i].words);
-    else
-        snprintf(out, 32, "%lld %ss", (long long)count, units[i].words);
+    describe(axis, true, out, 32);
     return out;
 }
 
