@@ -428,6 +428,19 @@ Test(series, recursive_windows) {
     cr_expect(isnan(y[4]));
 }
 
+Test(series, a_dry_look_back_is_no_scale) {
+    float x[4][QN_WINDOW_INPUTS + QN_SERIES_FEATURES], y[4];
+    qn_series *s = open_text("date,x\n2020-01-01,8\n2020-01-02,8\n2020-01-03,0\n2020-01-04,0\n"
+                             "2020-01-05,0\n2020-01-06,5\n",
+                             NULL);
+    qn_dataset *d = qn_windows(
+        s, &(qn_windows_opts){.kind = QN_WINDOWS_RECURSIVE, .look_back = 3, .horizon = 1});
+    cr_assert_not_null(d, "%s", qn_context_message(ctx));
+    qn_dataset_get(d, 2, x, y);
+    cr_expect_float_eq(x[0][QN_WINDOW_LOG_SCALE], log(16.0 / 5 / 4), 1e-6);
+    cr_expect_float_eq(y[3], 5 / 0.8, 1e-5);
+}
+
 Test(series, bad_windows_are_refused) {
     qn_series *s = ramp(10);
     static const double ones[] = {1, 1};
