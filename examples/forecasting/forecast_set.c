@@ -1,5 +1,6 @@
 /* forecast_set.c: time series from a file, and what of them is for training, validation and test. */
 #include <string.h>
+#include <unistd.h>
 
 #include "forecasting.h"
 
@@ -62,15 +63,25 @@ static void tell(const example_options *options, const forecast_set *set) {
     fputc('\n', stderr);
 }
 
+/** The file that the options name, also from the folder "forecast" of $QUERN_DATA_DIR; without a name the
+ * weather. */
+static void find_file(const example_options *options, const char *path, forecast_set *out) {
+    char other[4096], found[sizeof out->path];
+    if (!path) {
+        example_data_folder(options, other, sizeof other);
+        snprintf(out->path, sizeof out->path, "%s/seattle-weather.csv", other);
+        return;
+    }
+    example_data_path(path, out->path, sizeof out->path);
+    snprintf(other, sizeof other, "forecast/%s", path);
+    example_data_path(other, found, sizeof found);
+    if (access(out->path, R_OK) != 0 && access(found, R_OK) == 0)
+        snprintf(out->path, sizeof out->path, "%s", found);
+}
+
 int forecast_set_open(const example_options *options, qn_context *ctx, const char *path,
                       forecast_set *out) {
-    if (!path) {
-        char folder[4000];
-        example_data_folder(options, folder, sizeof folder);
-        snprintf(out->path, sizeof out->path, "%s/seattle-weather.csv", folder);
-    } else {
-        example_data_path(path, out->path, sizeof out->path);
-    }
+    find_file(options, path, out);
     const qn_series_opts opts = {
         .format = (qn_series_format)position(forecast_formats, options->own[FORECAST_FORMAT]),
         .fill = (qn_series_fill)position(forecast_fills, options->own[FORECAST_FILL]),
