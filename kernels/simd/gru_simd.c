@@ -1,6 +1,4 @@
 /* gru_simd.c: all steps of a GRU, and the way back. See simd_recurrent.h. */
-#include <string.h>
-
 #include "simd_math.h"
 #include "simd_recurrent.h"
 
@@ -60,12 +58,7 @@ static qn_status run(const qn_call *call) {
     const int64_t n = gx->shape[1], hidden = w->shape[1];
     float *packed = call->workspace, *bias = packed + recurrent_room(GATES, hidden);
     float *h0 = bias + GATES * hidden;
-    const gru l = {.shape = {.gates = GATES,
-                             .steps = gx->shape[0],
-                             .n = n,
-                             .hidden = hidden,
-                             .reverse = ((const qn_recurrent_attrs *)call->attrs)->reverse,
-                             .lengths = call->in[4]},
+    const gru l = {.shape = recurrent_shape_of(call, GATES, hidden, 0, 4),
                    .gx = gx->data,
                    .bias = bias,
                    .h0 = call->in[3].data ? h0 : NULL,
@@ -76,8 +69,8 @@ static qn_status run(const qn_call *call) {
         return status;
     recurrent_copy(call, &call->in[2], GATES * hidden, bias);
     recurrent_copy(call, &call->in[3], n * hidden, h0);
-    recurrent_pack_gates(call, w, GATES, packed);
     recurrent_forward(call, &(recurrent_pass){.shape = &l.shape,
+                                              .w = w,
                                               .packed = packed,
                                               .h = l.y,
                                               .h0 = l.h0,
@@ -151,12 +144,7 @@ static qn_status run_grad(const qn_call *call) {
     const qn_view *w = &call->in[1], *y = &call->in[3];
     const int64_t n = y->shape[1], hidden = y->shape[2];
     float *packed = call->workspace, *h0 = packed + recurrent_room(GATES, hidden);
-    const gru_back l = {.shape = {.gates = GATES,
-                                  .steps = y->shape[0],
-                                  .n = n,
-                                  .hidden = hidden,
-                                  .reverse = ((const qn_recurrent_attrs *)call->attrs)->reverse,
-                                  .lengths = call->in[5]},
+    const gru_back l = {.shape = recurrent_shape_of(call, GATES, hidden, 3, 5),
                         .g_y = call->in[0],
                         .h0 = h0,
                         .y = y->data,
@@ -165,9 +153,8 @@ static qn_status run_grad(const qn_call *call) {
                         .dgh = call->out[1].data,
                         .dh = call->out[2].data};
     recurrent_copy(call, &call->in[2], n * hidden, h0);
-    memset(l.dh, 0, (size_t)(n * hidden) * sizeof(float));
-    recurrent_pack_back(call, w, packed);
     recurrent_backward(call, &(recurrent_pass){.shape = &l.shape,
+                                               .w = w,
                                                .packed = packed,
                                                .g = l.dgh,
                                                .dh = l.dh,

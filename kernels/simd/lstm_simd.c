@@ -65,12 +65,7 @@ static qn_status run(const qn_call *call) {
     const int64_t n = gx->shape[1], hidden = w->shape[1];
     float *packed = call->workspace, *h0 = packed + recurrent_room(GATES, hidden);
     float *c0 = h0 + n * hidden;
-    const lstm l = {.shape = {.gates = GATES,
-                              .steps = gx->shape[0],
-                              .n = n,
-                              .hidden = hidden,
-                              .reverse = ((const qn_recurrent_attrs *)call->attrs)->reverse,
-                              .lengths = call->in[4]},
+    const lstm l = {.shape = recurrent_shape_of(call, GATES, hidden, 0, 4),
                     .gx = gx->data,
                     .h0 = call->in[2].data ? h0 : NULL,
                     .c0 = c0,
@@ -82,8 +77,8 @@ static qn_status run(const qn_call *call) {
         return status;
     recurrent_copy(call, &call->in[2], n * hidden, h0);
     recurrent_copy(call, &call->in[3], n * hidden, c0);
-    recurrent_pack_gates(call, w, GATES, packed);
     recurrent_forward(call, &(recurrent_pass){.shape = &l.shape,
+                                              .w = w,
                                               .packed = packed,
                                               .h = l.y,
                                               .h0 = l.h0,
@@ -158,12 +153,7 @@ static qn_status run_grad(const qn_call *call) {
     const qn_view *w = &call->in[2], *c = &call->in[4];
     const int64_t n = c->shape[1], hidden = c->shape[2];
     float *packed = call->workspace, *c0 = packed + recurrent_room(GATES, hidden);
-    const lstm_back l = {.shape = {.gates = GATES,
-                                   .steps = c->shape[0],
-                                   .n = n,
-                                   .hidden = hidden,
-                                   .reverse = ((const qn_recurrent_attrs *)call->attrs)->reverse,
-                                   .lengths = call->in[6]},
+    const lstm_back l = {.shape = recurrent_shape_of(call, GATES, hidden, 4, 6),
                          .g_y = call->in[0],
                          .g_c = call->in[1],
                          .c0 = c0,
@@ -173,10 +163,9 @@ static qn_status run_grad(const qn_call *call) {
                          .dh = call->out[1].data,
                          .dc = call->out[2].data};
     recurrent_copy(call, &call->in[3], n * hidden, c0);
-    memset(l.dh, 0, (size_t)(n * hidden) * sizeof(float));
     memset(l.dc, 0, (size_t)(n * hidden) * sizeof(float));
-    recurrent_pack_back(call, w, packed);
     recurrent_backward(call, &(recurrent_pass){.shape = &l.shape,
+                                               .w = w,
                                                .packed = packed,
                                                .g = l.dgx,
                                                .dh = l.dh,

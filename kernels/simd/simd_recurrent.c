@@ -102,7 +102,9 @@ static void pack_gates_task(const void *arg, int64_t block) {
                   pair_pitch(p->gates, gate));
 }
 
-void recurrent_pack_gates(const qn_call *call, const qn_view *w, int gates, float *packed) {
+/* Packs W_hh for the way forward: for each block of columns of the state the rows of all its gates, two
+ * gates side by side. */
+static void pack_gates(const qn_call *call, const qn_view *w, int gates, float *packed) {
     const packing p = {w, gates, packed};
     simd_parallel(simd_threads(call, qn_view_count(w)), forward_blocks(w->shape[1]),
                   pack_gates_task, &p);
@@ -118,7 +120,8 @@ static void pack_back_task(const void *arg, int64_t block) {
                   gemm_pitch(cols));
 }
 
-void recurrent_pack_back(const qn_call *call, const qn_view *w, float *packed) {
+/* Packs W_hh for the way back: panels of GEMM_COLS columns, all rows. */
+static void pack_back(const qn_call *call, const qn_view *w, float *packed) {
     const packing p = {w, 0, packed};
     simd_parallel(simd_threads(call, qn_view_count(w)), backward_blocks(w->shape[1]),
                   pack_back_task, &p);
@@ -245,7 +248,18 @@ static workload workload_of(const recurrent_pass *pass) {
         .rows = s->n, .weights = weights, .products = (double)s->n * (double)weights, .pass = pass};
 }
 
+recurrent_shape recurrent_shape_of(const qn_call *call, int gates, int64_t hidden, int like,
+                                   int lengths) {
+    return (recurrent_shape){.gates = gates,
+                             .steps = call->in[like].shape[0],
+                             .n = call->in[like].shape[1],
+                             .hidden = hidden,
+                             .reverse = ((const qn_recurrent_attrs *)call->attrs)->reverse,
+                             .lengths = call->in[lengths]};
+}
+
 void recurrent_forward(const qn_call *call, const recurrent_pass *pass) {
+    pack_gates(call, pass->w, pass->shape->gates, pass->packed);
     workload work = workload_of(pass);
     work.iterations = pass->shape->steps;
     work.blocks = forward_blocks(pass->shape->hidden);
@@ -254,9 +268,12 @@ void recurrent_forward(const qn_call *call, const recurrent_pass *pass) {
 }
 
 void recurrent_backward(const qn_call *call, const recurrent_pass *pass) {
+    const recurrent_shape *s = pass->shape;
+    memset(pass->dh, 0, (size_t)(s->n * s->hidden) * sizeof(float));
+    pack_back(call, pass->w, pass->packed);
     workload work = workload_of(pass);
-    work.iterations = pass->shape->steps + 1;
-    work.blocks = backward_blocks(pass->shape->hidden);
+    work.iterations = s->steps + 1;
+    work.blocks = backward_blocks(s->hidden);
     work.part = backward_part;
     run(&work, call->threads);
 }

@@ -37,7 +37,8 @@ typedef struct recurrent_cells {
 /** All steps one way. */
 typedef struct recurrent_pass {
     const recurrent_shape *shape;
-    const float *packed; /**< weights, by recurrent_pack_gates() or recurrent_pack_back() */
+    const qn_view *w; /**< W_hh [gates hidden, hidden] */
+    float *packed;    /**< room for it packed: recurrent_room() */
     /* Way forward: the states [t, n, hidden] that it makes, and before the first (NULL: zeros). */
     const float *h, *h0;
     /* Way back: the gradients of the products [t, n, gates hidden] that it makes, and of the state
@@ -51,13 +52,16 @@ typedef struct recurrent_pass {
 
 #define recurrent_forward SIMD_NAME(recurrent_forward_)
 #define recurrent_backward SIMD_NAME(recurrent_backward_)
-#define recurrent_pack_gates SIMD_NAME(recurrent_pack_gates_)
-#define recurrent_pack_back SIMD_NAME(recurrent_pack_back_)
+#define recurrent_shape_of SIMD_NAME(recurrent_shape_of_)
 #define recurrent_copy SIMD_NAME(recurrent_copy_)
 #define recurrent_declines SIMD_NAME(recurrent_declines_)
 #define recurrent_declines_grad SIMD_NAME(recurrent_declines_grad_)
 
-/** Takes all steps on up to the call's threads, or goes all the way back. */
+/** The extents of a call, whose input `like` is [t, n, ..], and `lengths` the lengths. */
+recurrent_shape recurrent_shape_of(const qn_call *call, int gates, int64_t hidden, int like,
+                                   int lengths);
+
+/** Takes all steps on up to the call's threads, or goes all the way back, where `dh` begins as zeros. */
 void recurrent_forward(const qn_call *call, const recurrent_pass *pass);
 void recurrent_backward(const qn_call *call, const recurrent_pass *pass);
 
@@ -65,13 +69,6 @@ void recurrent_backward(const qn_call *call, const recurrent_pass *pass);
 SIMD_INLINE int64_t recurrent_room(int gates, int64_t hidden) {
     return gates * hidden * gemm_round_up(hidden, GEMM_COLS);
 }
-
-/** Packs W_hh for the way forward: for each block of columns of the state the rows of all its gates, two
- * gates side by side. */
-void recurrent_pack_gates(const qn_call *call, const qn_view *w, int gates, float *packed);
-
-/** Packs W_hh for the way back: panels of GEMM_COLS columns, all rows. */
-void recurrent_pack_back(const qn_call *call, const qn_view *w, float *packed);
 
 /** Copies an array of `count` elements and any strides; zeros where it is absent. */
 void recurrent_copy(const qn_call *call, const qn_view *from, int64_t count, float *to);
