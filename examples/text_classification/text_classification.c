@@ -185,6 +185,7 @@ int main(int argc, char **argv) {
                 [TEXT_MAX_LENGTH] = {"max-length", "N", "tokens of a text, then it is cut", TRAIN},
                 [TEXT_WIDTH] = {"width", "N", "of word vectors", TRAIN},
                 [TEXT_OPTIMIZER] = {"optimizer", "NAME", "adam or adadelta", TRAIN},
+                [TEXT_WORD_DROPOUT] = {"word-dropout", "X", "of embedded words, for cnn", TRAIN},
                 [TEXT_KEEP_CASE] = {"keep-case", NULL, "tell capitals from others", TRAIN}},
         .rules = {[TEXT_HOLDOUT] = {EXAMPLE_REAL, 0.001, 0.999, NULL},
                   [TEXT_FOLDS] = {EXAMPLE_INTEGER, 2, 1000, NULL},
@@ -194,6 +195,7 @@ int main(int argc, char **argv) {
                   [TEXT_BUCKETS] = {EXAMPLE_INTEGER, 1, 1e8, NULL},
                   [TEXT_MAX_LENGTH] = {EXAMPLE_INTEGER, 1, 1 << 20, NULL},
                   [TEXT_WIDTH] = {EXAMPLE_INTEGER, 1, 1 << 16, NULL},
+                  [TEXT_WORD_DROPOUT] = {EXAMPLE_REAL, 0, 0.9, NULL},
                   [TEXT_OPTIMIZER] = {EXAMPLE_CHOICE, 0, 0, text_optimizers}},
         .run = run};
     return example_main(&program, argc, argv);

@@ -20,6 +20,7 @@ enum {
     TEXT_MAX_LENGTH,
     TEXT_WIDTH,
     TEXT_OPTIMIZER,
+    TEXT_WORD_DROPOUT,
     TEXT_KEEP_CASE
 };
 
@@ -121,9 +122,7 @@ typedef struct text_summary {
     double accuracy, loss;
     double macro_precision, macro_recall, macro_f1;
     double micro_precision, micro_recall, micro_f1;
-    double
-        hamming_loss; /**< wrong decisions of those on each text and class; with one class a text,
-                            wrong texts */
+    double hamming_loss; /**< wrong ones of all decisions; with one class a text, wrong texts */
 } text_summary;
 
 /** Empty measures. Returns the exit code; to be freed either way. */

@@ -19,7 +19,7 @@ typedef struct fold_record {
 enum { RECORD = sizeof(fold_record) / sizeof(double) };
 
 /** What two runs must have in common for one to continue the other. */
-enum { CONDITIONS = 13 };
+enum { CONDITIONS = 14 };
 
 /** A cross-validation under way. */
 typedef struct validation {
@@ -62,6 +62,7 @@ static void set_conditions(validation *v) {
     add_condition(v, &count, "min count", r->min_count);
     add_condition(v, &count, "ngrams", r->ngrams);
     add_condition(v, &count, "buckets", number[TEXT_BUCKETS]);
+    add_condition(v, &count, "word dropout", number[TEXT_WORD_DROPOUT]);
 }
 
 /** The state as tensors: made from it to be written, or empty to be read into it. */

@@ -106,10 +106,11 @@ int text_model_classes(const qn_corpus *corpus, text_model *model, size_t *size)
 /* ---- new models ---------------------------------------------------------------------------- */
 
 /** Makes the network for a vocabulary and classes, with both as buffers. */
-static void make_network(qn_context *ctx, const char *name, int64_t width, qn_tensor *vocabulary,
-                         qn_tensor *names, text_model *model) {
+static void make_network(qn_context *ctx, const char *name, int64_t width, double word_dropout,
+                         qn_tensor *vocabulary, qn_tensor *names, text_model *model) {
     const text_sizes sizes = {.tokens = qn_vocabulary_size(model->vocabulary),
                               .width = width,
+                              .word_dropout = word_dropout,
                               .classes = model->classes,
                               .max_length = model->max_length};
     model->net = text_network(ctx, name, &sizes);
@@ -144,7 +145,8 @@ int text_model_new(const example_options *options, const text_recipe *recipe, qn
                       .buckets = (int64_t)options->number[TEXT_BUCKETS]},
         .min_count = recipe->min_count};
     out->vocabulary = qn_vocabulary_new(train, &opts);
-    make_network(ctx, recipe->model, recipe->width, qn_vocabulary_pack(ctx, out->vocabulary),
+    make_network(ctx, recipe->model, recipe->width, options->number[TEXT_WORD_DROPOUT],
+                 qn_vocabulary_pack(ctx, out->vocabulary),
                  qn_from_data(ctx, QN_U8, QN_SHAPE((int64_t)size), out->names), out);
     if (options->own[TEXT_VECTORS])
         read_vectors(options, out);
@@ -218,7 +220,7 @@ static bool rebuild(qn_context *ctx, qn_tensor_file *file, text_model *out) {
     snprintf(out->delimiter, sizeof out->delimiter, "%s", delimiter ? delimiter : "");
     out->vocabulary = qn_vocabulary_unpack(vocabulary);
     if (out->vocabulary)
-        make_network(ctx, name, width, vocabulary, names, out);
+        make_network(ctx, name, width, 0, vocabulary, names, out);
     return true;
 }
 

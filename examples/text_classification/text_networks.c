@@ -19,7 +19,7 @@ enum { LAYERS = 2, HEADS = 4 };
 
 /** The parts of a network; each has those that it needs. */
 typedef struct parts {
-    qn_module *embedding, *positions, *dropout, *output;
+    qn_module *embedding, *words, *positions, *dropout, *output; /* words: their dropout */
     qn_module *layers[WINDOWS];
 } parts;
 
@@ -47,7 +47,8 @@ static qn_module *add_embedding(qn_module *net, qn_module *embedding, double amo
 static qn_tensor *cnn_forward(qn_module *self, qn_tensor *x) {
     const parts *p = qn_module_data(self);
     qn_tensor *lengths = qn_sequence_lengths(x, PADDING), *features[WINDOWS];
-    qn_tensor *embedded = qn_transpose(qn_forward(p->embedding, x), 1, 2);
+    qn_tensor *words = qn_forward(p->words, qn_forward(p->embedding, x));
+    qn_tensor *embedded = qn_transpose(words, 1, 2);
     for (int i = 0; i < WINDOWS; i++)
         features[i] =
             qn_conv1d_max(embedded, qn_module_find(p->layers[i], "weight"),
@@ -66,6 +67,7 @@ static qn_module *cnn(qn_context *ctx, const text_sizes *sizes) {
     const qn_embedding_opts padding = {.padding = true};
     p->embedding =
         add_embedding(net, qn_nn_embedding(ctx, sizes->tokens, sizes->width, &padding), 0.25);
+    p->words = qn_module_add_child(net, "words", qn_nn_dropout(ctx, sizes->word_dropout));
     for (int i = 0; i < WINDOWS; i++) {
         char name[16];
         snprintf(name, sizeof name, "window%d", SHORTEST_WINDOW + i);

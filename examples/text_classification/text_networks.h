@@ -6,10 +6,11 @@
 
 /** What a network is made for. */
 typedef struct text_sizes {
-    int64_t tokens;     /**< numbers that a text's tokens may have: rows of the embedding */
-    int64_t width;      /**< of the embedding */
-    int64_t classes;    /**< outputs */
-    int64_t max_length; /**< tokens of the longest text; only "transformer" needs it */
+    int64_t tokens;      /**< numbers that a text's tokens may have: rows of the embedding */
+    int64_t width;       /**< of the embedding */
+    int64_t classes;     /**< outputs */
+    int64_t max_length;  /**< tokens of the longest text; only "transformer" needs it */
+    double word_dropout; /**< "cnn": of the embedded words */
 } text_sizes;
 
 /** The network "cnn", "fasttext", "lstm" or "transformer": token numbers i64 [n, length], 0 behind each

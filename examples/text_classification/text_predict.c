@@ -73,7 +73,7 @@ static qn_tensor *batch_tensor(const predictor *p) {
 
 /** Classifies the lines that wait. */
 static int flush_lines(predictor *p) {
-    if (!p->waiting)
+    if (p->waiting <= 0)
         return EXAMPLE_OK;
     const size_t size = (size_t)(p->waiting * p->model.classes) * sizeof(float);
     qn_tensor *logits = qn_forward(p->model.net, batch_tensor(p));
