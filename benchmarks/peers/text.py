@@ -14,6 +14,7 @@ p.add_argument("--model", default="kimcnn", choices=["kimcnn", "lstm", "transfor
 p.add_argument("--fold", type=int, default=0)
 p.add_argument("--opt", default=None, choices=["adam", "adadelta"])
 p.add_argument("--dropout", type=float, default=None)
+p.add_argument("--bidirectional", action="store_true", help="lstm: both directions, as the example has it")
 p.add_argument("--pad", type=int, default=0, help="pad every batch to this length (0: to the corpus maximum; transformer: 64)")
 a = p.parse_args()
 a.batch = a.batch or (50 if a.model == "kimcnn" else 32)
@@ -101,8 +102,9 @@ class Lstm(nn.Module):
     def __init__(s):
         super().__init__()
         s.e = nn.Embedding(V, 128, padding_idx=0)
-        s.r = nn.LSTM(128, 128, batch_first=True)
-        s.d, s.o = nn.Dropout(0.5 if a.dropout is None else a.dropout), nn.Linear(128, C)
+        s.r = nn.LSTM(128, 128, batch_first=True, bidirectional=a.bidirectional)
+        s.d = nn.Dropout(0.5 if a.dropout is None else a.dropout)
+        s.o = nn.Linear(256 if a.bidirectional else 128, C)
 
     def forward(s, x):
         m = (x != 0).unsqueeze(2).float()
