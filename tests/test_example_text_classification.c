@@ -262,6 +262,8 @@ Test(example_text_classification, questions_and_reviews_are_read_where_they_are)
 #define FOLDS                                                                                      \
     "train --data ./pair --folds 3 --model cnn --epochs 2 --width 8 --threads 1 --log log "
 
+#define LONG_FOLDS FOLDS "--epochs 10 "
+
 Test(example_text_classification, folds_hold_each_text_out_once) {
     write_pair();
     run(FOLDS);
@@ -292,32 +294,32 @@ static void read_folds(char *out, size_t size) {
 /* The moments are anywhere in the run; where they fall depends on the machine's load. */
 Test(example_text_classification, folds_killed_and_resumed_end_the_same) {
     char whole[2048], resumed[2048];
-    const char *checkpoint = scratch_path("text_classification.checkpoint");
     write_pair();
-    run(FOLDS);
+    run(LONG_FOLDS);
     read_folds(whole, sizeof whole);
-    remove(checkpoint);
+    cr_assert_eq(remove(scratch_path("text_classification.checkpoint")), 0);
     unsigned moment = 3;
     for (int kills = 0; kills < 6; kills++) {
         bool begun = access(scratch_path("text_classification.checkpoint"), F_OK) == 0;
-        pid_t child = start(begun ? FOLDS "--resume text_classification.checkpoint" : FOLDS);
+        pid_t child =
+            start(begun ? LONG_FOLDS "--resume text_classification.checkpoint" : LONG_FOLDS);
         moment = moment * 1664525u + 1013904223u;
         usleep(10000 + (moment >> 8) % 100000);
         kill(child, SIGKILL);
         wait_for(child);
     }
     bool begun = access(scratch_path("text_classification.checkpoint"), F_OK) == 0;
-    run(begun ? FOLDS "--resume text_classification.checkpoint" : FOLDS);
+    run(begun ? LONG_FOLDS "--resume text_classification.checkpoint" : LONG_FOLDS);
     read_folds(resumed, sizeof resumed);
     cr_expect_str_eq(resumed, whole);
-    expect_refused(FOLDS "--resume text_classification.checkpoint --seed 2",
+    expect_refused(LONG_FOLDS "--resume text_classification.checkpoint --seed 2",
                    "was made with seed 1, not 2");
-    expect_refused(FOLDS "--resume pair.pos", "pair.pos");
+    expect_refused(LONG_FOLDS "--resume pair.pos", "pair.pos");
 }
 
 Test(example_text_classification, ctrl_c_says_how_to_go_on) {
     write_pair();
-    pid_t child = start(FOLDS "--epochs 200");
+    pid_t child = start(LONG_FOLDS "--epochs 200");
     while (access(scratch_path("text_classification.checkpoint.1"), F_OK) != 0)
         usleep(1000);
     kill(child, SIGINT);

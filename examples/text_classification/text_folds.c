@@ -40,7 +40,7 @@ typedef struct validation {
 /* ---- the checkpoint ------------------------------------------------------------------------- */
 
 static void add_condition(validation *v, int *count, const char *key, double value) {
-    snprintf(v->values[*count], sizeof v->values[0], "%.17g", value);
+    snprintf(v->values[*count], sizeof v->values[0], "%.15g", value);
     v->conditions[*count] = (qn_metadata){key, v->values[*count]};
     ++*count;
 }
