@@ -96,6 +96,7 @@ static inline void plain_check(bool holds, const char *file, int line, const cha
 #define cr_assert_str_empty(a, ...) cr_assert(*(a) == '\0')
 #define cr_assert_str_not_empty(a, ...) cr_assert(*(a) != '\0')
 #define cr_assert_arr_eq(a, b, size, ...) cr_assert(memcmp(a, b, size) == 0)
+#define cr_assert_arr_neq(a, b, size, ...) cr_assert(memcmp(a, b, size) != 0)
 #define cr_assert_float_eq(a, b, tolerance, ...) cr_assert(fabs((a) - (b)) <= (tolerance))
 #define cr_assert_fail(...) cr_assert(false)
 #define cr_expect cr_assert
@@ -110,6 +111,7 @@ static inline void plain_check(bool holds, const char *file, int line, const cha
 #define cr_expect_not_null cr_assert_not_null
 #define cr_expect_str_eq cr_assert_str_eq
 #define cr_expect_arr_eq cr_assert_arr_eq
+#define cr_expect_arr_neq cr_assert_arr_neq
 #define cr_expect_float_eq cr_assert_float_eq
 #define cr_log_info(...) ((void)0)
 #define cr_log_warn(...) ((void)0)
