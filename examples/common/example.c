@@ -73,6 +73,20 @@ static void hold_standard_streams(void) {
             open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
+/** Opens the context that the options name and runs their command. */
+static int run(const example_program *program, const example_options *options) {
+    qn_context *ctx;
+    int code = example_open(options, &ctx);
+    if (code == EXAMPLE_OK && options->command == EXAMPLE_TRAIN)
+        code = program->train(options, ctx);
+    else if (code == EXAMPLE_OK && options->command == EXAMPLE_EVALUATE)
+        code = program->evaluate(options, ctx);
+    else if (code == EXAMPLE_OK)
+        code = program->predict(options, ctx);
+    qn_context_free(ctx);
+    return code;
+}
+
 int example_main(const example_program *program, int argc, char **argv) {
     example_running = program;
     hold_standard_streams();
@@ -85,7 +99,7 @@ int example_main(const example_program *program, int argc, char **argv) {
     }
     int code = example_parse(program, argc, argv, &options);
     if (code == EXAMPLE_OK)
-        code = program->run(&options);
+        code = run(program, &options);
     free(options.inputs);
     if (fflush(stdout) != 0 && code == EXAMPLE_OK)
         code = example_error("cannot write to standard output");

@@ -60,6 +60,9 @@ typedef struct example_rule {
     const char *const *choices; /**< ends with NULL */
 } example_rule;
 
+/** What a program does for one of the commands, on an opened context. Returns an exit code. */
+typedef int (*example_command)(const example_options *options, qn_context *ctx);
+
 /** A program. Lists end with NULL; the first model is the default. */
 typedef struct example_program {
     const char *name;
@@ -68,8 +71,8 @@ typedef struct example_program {
     bool may_lack_inputs; /**< predict without any is left to the program */
     const char *const *models;
     example_option own[EXAMPLE_OWN];
-    example_rule rules[EXAMPLE_OWN];            /**< of the values of those; without one: text */
-    int (*run)(const example_options *options); /**< returns an exit code */
+    example_rule rules[EXAMPLE_OWN]; /**< of the values of those; without one: text */
+    example_command train, evaluate, predict;
 } example_program;
 
 /** Parses the command line and runs the program. Returns the exit code of main(). */

@@ -106,19 +106,6 @@ static int evaluate_model(const example_options *options, qn_context *ctx) {
 
 /* ---- the program --------------------------------------------------------------------------- */
 
-static int run(const example_options *options) {
-    qn_context *ctx;
-    int code = example_open(options, &ctx);
-    if (code == EXAMPLE_OK && options->command == EXAMPLE_TRAIN)
-        code = train_model(options, ctx);
-    else if (code == EXAMPLE_OK && options->command == EXAMPLE_EVALUATE)
-        code = evaluate_model(options, ctx);
-    else if (code == EXAMPLE_OK)
-        code = forecast_predict(options, ctx);
-    qn_context_free(ctx);
-    return code;
-}
-
 #define TRAIN EXAMPLE_TRAIN
 #define EVALUATE EXAMPLE_EVALUATE
 #define PREDICT EXAMPLE_PREDICT
@@ -160,6 +147,8 @@ int main(int argc, char **argv) {
                   [FORECAST_FORMAT] = {EXAMPLE_CHOICE, 0, 0, forecast_formats},
                   [FORECAST_FILL] = {EXAMPLE_CHOICE, 0, 0, forecast_fills},
                   [FORECAST_SPLIT] = {EXAMPLE_CHOICE, 0, 0, forecast_splits}},
-        .run = run};
+        .train = train_model,
+        .evaluate = evaluate_model,
+        .predict = forecast_predict};
     return example_main(&program, argc, argv);
 }

@@ -87,19 +87,6 @@ static int evaluate_model(const example_options *options, qn_context *ctx) {
     return code == EXAMPLE_OK ? example_evaluate(options, net, test) : code;
 }
 
-static int run(const example_options *options) {
-    qn_context *ctx;
-    int code = example_open(options, &ctx);
-    if (code == EXAMPLE_OK && options->command == EXAMPLE_TRAIN)
-        code = train_model(options, ctx);
-    else if (code == EXAMPLE_OK && options->command == EXAMPLE_EVALUATE)
-        code = evaluate_model(options, ctx);
-    else if (code == EXAMPLE_OK)
-        code = mnist_predict(options, ctx);
-    qn_context_free(ctx);
-    return code;
-}
-
 int main(int argc, char **argv) {
     const example_program program = {
         .name = "mnist",
@@ -112,6 +99,8 @@ int main(int argc, char **argv) {
         .models = mnist_models,
         .own = {{"no-augment", NULL, "train on the images as they are", EXAMPLE_TRAIN},
                 {"invert", NULL, "images are dark on light", EXAMPLE_PREDICT}},
-        .run = run};
+        .train = train_model,
+        .evaluate = evaluate_model,
+        .predict = mnist_predict};
     return example_main(&program, argc, argv);
 }

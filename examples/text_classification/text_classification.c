@@ -143,19 +143,6 @@ static int evaluate_model(const example_options *options, qn_context *ctx) {
 
 /* ---- the program --------------------------------------------------------------------------- */
 
-static int run(const example_options *options) {
-    qn_context *ctx;
-    int code = example_open(options, &ctx);
-    if (code == EXAMPLE_OK && options->command == EXAMPLE_TRAIN)
-        code = train_model(options, ctx);
-    else if (code == EXAMPLE_OK && options->command == EXAMPLE_EVALUATE)
-        code = evaluate_model(options, ctx);
-    else if (code == EXAMPLE_OK)
-        code = text_predict(options, ctx);
-    qn_context_free(ctx);
-    return code;
-}
-
 #define TRAIN EXAMPLE_TRAIN
 #define READ (EXAMPLE_TRAIN | EXAMPLE_EVALUATE)
 
@@ -197,6 +184,8 @@ int main(int argc, char **argv) {
                   [TEXT_WIDTH] = {EXAMPLE_INTEGER, 1, 1 << 16, NULL},
                   [TEXT_WORD_DROPOUT] = {EXAMPLE_REAL, 0, 0.9, NULL},
                   [TEXT_OPTIMIZER] = {EXAMPLE_CHOICE, 0, 0, text_optimizers}},
-        .run = run};
+        .train = train_model,
+        .evaluate = evaluate_model,
+        .predict = text_predict};
     return example_main(&program, argc, argv);
 }
