@@ -101,6 +101,7 @@ typedef struct qn_call {
     void *queue;        /**< the backend's queue: a CUDA stream, say; NULL on the CPU */
     int threads;        /**< threads that a CPU kernel may use; results must not depend on it */
     char *reason;       /**< QN_REASON_SIZE bytes: what was wrong, when run() fails */
+    qn_precision precision; /**< of products and convolutions */
 } qn_call;
 
 /** A kernel: one operation by one provider. Instances are constant and live as long as the code. */
@@ -159,6 +160,14 @@ typedef struct qn_backend {
     bool host_addressable;
     /** CPU threads that its kernels would use if not told otherwise; 0: as the CPU beside it. */
     int (*default_threads)(void *device);
+    /** All four or none: what is queued between begin and end is recorded, not run, and can then be
+     * launched as one any number of times, with the same addresses. Nothing may wait, copy from or to the
+     * host, or take memory in between. */
+    qn_status (*capture_begin)(void *device, char *reason);
+    qn_status (*capture_end)(void *device, void **graph,
+                             char *reason); /**< failed: *graph is NULL */
+    qn_status (*graph_launch)(void *device, void *graph, char *reason);
+    void (*graph_free)(void *device, void *graph);
 } qn_backend;
 
 /** The one symbol that a backend plug-in exports. The struct is constant and part of the plug-in; NULL

@@ -49,6 +49,14 @@ typedef enum qn_dtype {
         QN_DTYPE_COUNT
 } qn_dtype;
 
+/** How matrix products and convolutions of f32 tensors read their operands; sums are f32 in all of them. */
+typedef enum qn_precision {
+    QN_PRECISION_F32,  /**< as they are */
+    QN_PRECISION_TF32, /**< rounded to 10 bits of mantissa, exponent of f32 */
+    QN_PRECISION_BF16, /**< rounded to bfloat16: 7 bits of mantissa, exponent of f32 */
+    QN_PRECISION_F16   /**< rounded to IEEE half precision: 10 bits of mantissa, largest 65504 */
+} qn_precision;
+
 /** Positions in the `hyper` tensor (f32) that every optimizer step reads. It lies in device memory
  * so that a replayed step sees new values. */
 enum qn_hyper {
