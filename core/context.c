@@ -88,6 +88,14 @@ qn_status qn_context_set_threads(qn_context *ctx, int threads) {
 
 int qn_context_threads(const qn_context *ctx) { return ctx ? ctx->threads : 0; }
 
+qn_status qn_context_synchronize(qn_context *ctx) {
+    if (!ctx || !ctx->backend)
+        return QN_INVALID_ARGUMENT;
+    char reason[QN_REASON_SIZE] = "";
+    qn_status status = ctx->backend->synchronize(ctx->device, reason);
+    return status == QN_OK ? QN_OK : qn_context_fail(ctx, status, "%s: %s", ctx->name, reason);
+}
+
 qn_status qn_context_own(qn_context *ctx, void *object, void (*destroy)(void *object)) {
     if (!ctx)
         return QN_INVALID_ARGUMENT;

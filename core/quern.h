@@ -129,6 +129,10 @@ QN_API qn_status qn_context_set_threads(qn_context *ctx, int threads);
 /** Number of CPU threads that kernels use. */
 QN_API int qn_context_threads(const qn_context *ctx);
 
+/** Waits until the device has done all that was queued. Failures of earlier calls that show only then
+ * come out here, as they do where a tensor is read. On the CPU there is nothing to wait for. */
+QN_API qn_status qn_context_synchronize(qn_context *ctx);
+
 /** Restarts the context's random numbers (Philox4x32-10) from `seed`. A new context has seed 0. */
 QN_API void qn_context_seed(qn_context *ctx, uint64_t seed);
 
