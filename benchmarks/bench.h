@@ -1,10 +1,15 @@
-/* bench.h: between the files of the benchmark program. */
+/* bench.h: between the files of the benchmark program.
+ *
+ * A measurement is a row: a JSON object with the keys of its command's columns (bench_table.h). Rows travel
+ * from the measuring process to the one that was called, into tables, pages and files. */
 #ifndef QUERN_BENCH_H
 #define QUERN_BENCH_H
 
+#include <jansson.h>
+
 #include "bench_models.h"
 
-/** What is to be measured: one model, one batch size, one number of threads. */
+/** What is to be measured in one process. */
 typedef struct bench_setting {
     const bench_model *model;
     const char *data; /**< file or folder of the model's family */
@@ -13,29 +18,36 @@ typedef struct bench_setting {
     int threads;
     double seconds; /**< length of a window */
     int windows;
+    const char *filter;     /**< ops: part of the names of the rows wanted; "" for all */
+    int epochs;             /**< compare: most epochs */
+    double target_accuracy; /**< compare: to be reached, 0: none */
 } bench_setting;
 
-/** What was measured. Times are of whole steps: loader, forward, backward, optimizer. */
-typedef struct bench_result {
-    double median, least, most; /**< samples a second over the windows */
-    double step_ms;             /**< median */
-    double product_ms; /**< the linear layers' products alone, of one step; 0 where convolutions
-                             lead */
-    double gflops;     /**< arithmetic of products and convolutions, in steps as they ran; 0 where
-                             it is not counted (texts and series) */
-    double matmul_gflops; /**< a product of 1024^3 in the same process */
-    double allocations;   /**< requests to the system a step, in the steady state */
-    double first_step_ms; /**< from the start of the process to the end of the first step */
-    double peak_rss_mb;
-} bench_result;
-
-/** Measures in this process. Returns the context's status, having printed its error. */
-qn_status bench_train(const bench_setting *setting, bench_result *result);
+/** Median, least and most of several windows. */
+typedef struct bench_spread {
+    double median, least, most;
+} bench_spread;
 
 /** Seconds of a clock that does not jump. */
 double bench_now(void);
-/** Seconds since this process was started (to 10 ms), as the system accounts for it. */
+/** Seconds since this process was started (to 10 ms), as the system accounts for it; NaN: unknown. */
 double bench_age(void);
-int bench_by_size(const void *a, const void *b);
+/** Sorts the values, and picks. */
+bench_spread bench_spread_of(double *values, int count);
+/** Seconds that one call of `body` takes, over windows of about `seconds` each after a warm-up. */
+bench_spread bench_time(void (*body)(void *data), void *data, double seconds, int windows);
+
+/** Times over the windows of a setting: most of them that are kept. */
+enum { BENCH_MOST_WINDOWS = 64 };
+
+/* Each measures in this process and gives a row, or an array of rows; NULL after printing the error. */
+json_t *bench_train(const bench_setting *setting);
+json_t *bench_ops(const bench_setting *setting);
+json_t *bench_compare(const bench_setting *setting);
+/** What the machine gives at best: fma_gflops (absent on devices), sgemm_gflops, copy_gbs. */
+json_t *bench_limits(const bench_setting *setting);
+
+/** GFLOP/s of a square matrix product on a context. */
+double bench_product_gflops(qn_context *ctx, int64_t n);
 
 #endif

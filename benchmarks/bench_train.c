@@ -4,43 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "bench.h"
 
-enum { WARM_UP_STEPS = 10, MOST_WINDOWS = 64 };
-
-double bench_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-double bench_age(void) {
-    /* Field 22 of the line is the start in clock ticks since boot; the name before may hold spaces.
-     */
-    char line[1024];
-    FILE *file = fopen("/proc/self/stat", "r");
-    if (!file)
-        return NAN;
-    char *got = fgets(line, sizeof(line), file);
-    fclose(file);
-    char *at = got ? strrchr(line, ')') : NULL;
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    if (!at)
-        return NAN;
-    struct timespec t;
-    clock_gettime(CLOCK_BOOTTIME, &t);
-    double started = strtod(at, NULL) / (double)sysconf(_SC_CLK_TCK);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec - started;
-}
-
-int bench_by_size(const void *a, const void *b) {
-    double left = *(const double *)a, right = *(const double *)b;
-    return (left > right) - (left < right);
-}
+enum { WARM_UP_STEPS = 10 };
 
 /** What a measurement works with. */
 typedef struct bench {
@@ -75,48 +42,58 @@ static bool step(bench *b) {
     return status == QN_OK;
 }
 
-/** Steps for the windows; false when a step failed. */
-static bool run_windows(const bench_setting *setting, bench *b, bench_result *result) {
-    double rates[MOST_WINDOWS];
-    int windows = setting->windows < MOST_WINDOWS ? setting->windows : MOST_WINDOWS;
+/** Samples a second in each window; the steps taken, 0 when one failed. */
+static int64_t run_windows(const bench_setting *setting, bench *b, int windows, double *rates) {
     int64_t steps = 0;
-    size_t allocations = qn_memory_stats(b->ctx).allocations;
     for (int w = 0; w < windows; w++) {
         double start = bench_now(), elapsed = 0;
         int64_t before = steps;
         while (elapsed < setting->seconds) {
             if (!step(b))
-                return false;
+                return 0;
             steps++;
             elapsed = bench_now() - start;
         }
-        rates[w] = (double)((steps - before) * setting->batch_size) / elapsed;
+        if (qn_context_synchronize(b->ctx) != QN_OK)
+            return 0;
+        rates[w] = (double)((steps - before) * setting->batch_size) / (bench_now() - start);
     }
-    qsort(rates, (size_t)windows, sizeof(*rates), bench_by_size);
-    result->least = rates[0];
-    result->median = rates[windows / 2];
-    result->most = rates[windows - 1];
-    result->step_ms = 1e3 * (double)setting->batch_size / result->median;
-    result->allocations =
-        (double)(qn_memory_stats(b->ctx).allocations - allocations) / (double)steps;
+    return steps;
+}
+
+/** Rate, time of a step, and allocations, of whole steps; false when a step failed. */
+static bool measure_steps(const bench_setting *setting, bench *b, json_t *row) {
+    double rates[BENCH_MOST_WINDOWS];
+    int windows = setting->windows < BENCH_MOST_WINDOWS ? setting->windows : BENCH_MOST_WINDOWS;
+    size_t before = qn_memory_stats(b->ctx).allocations;
+    int64_t steps = run_windows(setting, b, windows, rates);
+    if (steps == 0)
+        return false;
+    bench_spread rate = bench_spread_of(rates, windows);
+    size_t allocations = qn_memory_stats(b->ctx).allocations - before;
+    json_object_set_new(row, "rate", json_real(rate.median));
+    json_object_set_new(row, "rate_least", json_real(rate.least));
+    json_object_set_new(row, "rate_most", json_real(rate.most));
+    json_object_set_new(row, "ms", json_real(1e3 * (double)setting->batch_size / rate.median));
+    json_object_set_new(row, "allocations", json_real((double)allocations / (double)steps));
     return true;
 }
 
 /* ---- arithmetic -------------------------------------------------------------------------- */
 
-/** Median milliseconds of a product [m, k] x [k, n] at this setting. */
-static double product_ms(qn_context *ctx, qn_tensor *a, qn_tensor *b) {
-    enum { RUNS = 15 };
-    double times[RUNS];
-    for (int i = -2; i < RUNS; i++) {
-        double start = bench_now();
-        qn_tensor_free(qn_matmul(a, b));
-        if (i >= 0)
-            times[i] = 1e3 * (bench_now() - start);
-    }
-    (void)ctx;
-    qsort(times, RUNS, sizeof(*times), bench_by_size);
-    return times[RUNS / 2];
+typedef struct operands {
+    qn_tensor *a, *b;
+} operands;
+
+static void multiply(void *data) {
+    const operands *o = data;
+    qn_tensor_free(qn_matmul(o->a, o->b));
+}
+
+/** Milliseconds of a product [m, k] x [k, n] at this setting. */
+static double product_ms(qn_tensor *a, qn_tensor *b) {
+    operands o = {a, b};
+    return 1e3 * bench_time(multiply, &o, 0.02, 5).median;
 }
 
 /** The products of a linear layer in one step: forward, gradient of the weight, and of the input
@@ -125,71 +102,86 @@ static double linear_ms(qn_context *ctx, int64_t rows, int64_t in, int64_t out, 
     qn_tensor *x = qn_normal(ctx, QN_F32, QN_SHAPE(rows, in), 0, 1);
     qn_tensor *weight = qn_normal(ctx, QN_F32, QN_SHAPE(out, in), 0, 1);
     qn_tensor *grad = qn_normal(ctx, QN_F32, QN_SHAPE(rows, out), 0, 1);
-    double ms = product_ms(ctx, x, qn_transpose(weight, 0, 1));
-    ms += product_ms(ctx, qn_transpose(grad, 0, 1), x);
+    double ms = product_ms(x, qn_transpose(weight, 0, 1));
+    ms += product_ms(qn_transpose(grad, 0, 1), x);
     if (!first)
-        ms += product_ms(ctx, grad, weight);
+        ms += product_ms(grad, weight);
     qn_step_end(ctx);
     return ms;
 }
 
-/** Walks the layers: operations of one step, and the time of the linear products alone. */
-static void count_arithmetic(const bench_setting *setting, bench *b, bench_result *result) {
-    bool recording = qn_context_set_grad(b->ctx, false), first = true, convolutions = false;
+/** What a step computes. */
+typedef struct arithmetic {
+    double operations; /**< multiplications and additions of products and convolutions */
+    double linear_ms;  /**< time of the linear layers' products alone */
+    bool convolutions;
+} arithmetic;
+
+/** Adds a layer x -> y: forward, gradient of the weight, and of the input unless it is the first. */
+static void add_layer(arithmetic *sum, const qn_module *layer, const qn_tensor *y, int64_t batch) {
+    bool conv = strcmp(qn_module_kind(layer), "conv2d") == 0;
+    bool linear = strcmp(qn_module_kind(layer), "linear") == 0;
+    if (!conv && !linear)
+        return;
+    const qn_tensor *weight = qn_module_find(layer, "weight");
+    bool first = sum->operations == 0;
+    /* Every output element takes the products of one row of the weight. */
+    double forward = 2.0 * (double)qn_tensor_count(y) * (double)qn_tensor_count(weight) /
+                     (double)qn_tensor_dim(weight, 0);
+    sum->operations += forward * (first ? 2 : 3);
+    if (linear)
+        sum->linear_ms += linear_ms(qn_tensor_context(y), batch, qn_tensor_dim(weight, 1),
+                                    qn_tensor_dim(weight, 0), first);
+    sum->convolutions = sum->convolutions || conv;
+}
+
+/** Walks the layers of a network of images. */
+static arithmetic count_arithmetic(const bench_setting *setting, bench *b) {
+    arithmetic sum = {0};
+    bool recording = qn_context_set_grad(b->ctx, false);
     qn_tensor *x = qn_normal(b->ctx, QN_F32, QN_SHAPE(setting->batch_size, 1, 28, 28), 0, 1);
     qn_keep(x);
-    double operations = 0, linear = 0;
     qn_module *layer;
     for (int i = 0; (layer = qn_module_child(b->task.net, i)); i++) {
         qn_tensor *y = qn_keep(qn_forward(layer, x));
-        qn_tensor *weight = qn_module_find(layer, "weight");
-        bool is_conv = strcmp(qn_module_kind(layer), "conv2d") == 0;
-        bool is_linear = strcmp(qn_module_kind(layer), "linear") == 0;
-        if (is_conv || is_linear) {
-            /* Every output element takes the products of one row of the weight. */
-            double forward = 2.0 * (double)qn_tensor_count(y) * (double)qn_tensor_count(weight) /
-                             (double)qn_tensor_dim(weight, 0);
-            operations += forward * (first ? 2 : 3);
-            if (is_linear)
-                linear += linear_ms(b->ctx, setting->batch_size, qn_tensor_dim(weight, 1),
-                                    qn_tensor_dim(weight, 0), first);
-            convolutions = convolutions || is_conv;
-            first = false;
-        }
+        add_layer(&sum, layer, y, setting->batch_size);
         qn_tensor_free(x);
         x = y;
     }
     qn_tensor_free(x);
-    result->gflops = operations / (1e6 * result->step_ms);
-    result->product_ms = convolutions ? 0 : linear;
     qn_context_set_grad(b->ctx, recording);
+    return sum;
 }
 
-static double square_product_gflops(qn_context *ctx) {
-    const int64_t n = 1024;
-    qn_tensor *a = qn_normal(ctx, QN_F32, QN_SHAPE(n, n), 0, 1);
-    qn_tensor *b = qn_normal(ctx, QN_F32, QN_SHAPE(n, n), 0, 1);
-    double ms = product_ms(ctx, a, b);
-    qn_step_end(ctx);
-    return 2.0 * (double)(n * n * n) / (1e6 * ms);
+static void add_arithmetic(const bench_setting *setting, bench *b, json_t *row) {
+    double ms = json_real_value(json_object_get(row, "ms"));
+    arithmetic sum = count_arithmetic(setting, b);
+    json_object_set_new(row, "gflops", json_real(sum.operations / (1e6 * ms)));
+    if (!sum.convolutions)
+        json_object_set_new(row, "products", json_real(sum.linear_ms / ms));
 }
 
-qn_status bench_train(const bench_setting *setting, bench_result *result) {
+json_t *bench_train(const bench_setting *setting) {
     bench b = {0};
-    *result = (bench_result){0};
-    bool ok = set_up(setting, &b) && step(&b);
-    result->first_step_ms = 1e3 * bench_age();
+    bool ok = set_up(setting, &b) && step(&b) && qn_context_synchronize(b.ctx) == QN_OK;
+    double first_step = bench_age();
     for (int i = 0; ok && i < WARM_UP_STEPS; i++)
         ok = step(&b);
-    ok = ok && run_windows(setting, &b, result);
+    json_t *row = json_pack("{s:s, s:s, s:I, s:i, s:f}", "model", setting->model->name, "device",
+                            qn_context_device(b.ctx), "batch", (json_int_t)setting->batch_size,
+                            "threads", setting->threads, "first_ms", 1e3 * first_step);
+    ok = ok && row && measure_steps(setting, &b, row);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    result->peak_rss_mb = (double)usage.ru_maxrss / 1024;
+    json_object_set_new(row, "peak_mb", json_real((double)usage.ru_maxrss / 1024));
     if (ok && setting->model->family == BENCH_IMAGES)
-        count_arithmetic(setting, &b, result);
+        add_arithmetic(setting, &b, row);
     if (ok)
-        result->matmul_gflops = square_product_gflops(b.ctx);
-    qn_status status = qn_context_error(b.ctx, stderr);
+        json_object_set_new(row, "sgemm_gflops", json_real(bench_product_gflops(b.ctx, 1024)));
+    ok = qn_context_error(b.ctx, stderr) == QN_OK && ok;
     qn_context_free(b.ctx);
-    return status;
+    if (ok)
+        return row;
+    json_decref(row);
+    return NULL;
 }

@@ -1,9 +1,10 @@
-/* quern_bench.c: the command line of the benchmark program, and its table.
+/* quern_bench.c: the command line of the benchmark program.
  *
- * Each setting is measured in a process of its own (`quern-bench measure`), so that peak memory and
- * the time to the first step are its own. */
+ * Each setting is measured in a process of its own (`quern-bench measure`), so that peak memory and the time to
+ * the first step are its own. It prints its rows as JSON, which this process collects. */
 #include <argp.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,81 +12,69 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "bench_command.h"
 
-#ifndef BENCH_DATA
-#define BENCH_DATA "examples"
-#endif
-
-enum { BAD_INPUT = 2, LONGEST_LIST = 16 };
-
-/** The command line: lists are separated by commas. */
-typedef struct options {
-    const char *command;
-    const char *models, *batch_sizes, *threads, *device, *seconds, *windows;
-    const char *data[BENCH_FAMILIES];
-} options;
-
-/** The options that name data, by family. */
-static const char data_keys[] = "dxe";
+enum { BAD_INPUT = 2 };
 
 static const struct argp_option argp_options[] = {
+    {0, 0, 0, 0, "What is measured:", 1},
     {"model", 'm', "LIST", 0,
      "Networks: mlp, lenet, cnn; text/cnn, text/lstm, text/transformer, text/fasttext; "
-     "forecast/dlinear, "
-     "forecast/nlinear, forecast/lstm, forecast/tcn, forecast/patchtst (mlp,lenet,cnn)",
-     0},
-    {"batch-size", 'b', "LIST", 0, "Samples a step (what the network is usually trained with)", 0},
-    {"threads", 't', "LIST", 0, "Numbers of threads (1,2)", 0},
-    {"seconds", 's', "S", 0, "Length of a window (0.7)", 0},
-    {"windows", 'w', "N", 0, "Windows; the median is shown with least and most (7)", 0},
-    {"data", 'd', "FOLDER", 0, "The MNIST set (the project's)", 0},
-    {"text", 'x', "FILE", 0, "Labelled texts (the project's spam mail)", 0},
-    {"series", 'e', "FILE", 0, "Time series (the project's weather)", 0},
-    {"device", 'D', "DEVICE", 0, "auto, cpu, cuda:0 (auto)", 0},
+     "forecast/dlinear, forecast/nlinear, forecast/lstm, forecast/tcn, forecast/patchtst "
+     "(mlp,lenet,cnn; compare: lenet)",
+     1},
+    {"op", 'o', "TEXT", 0, "ops: rows whose name has TEXT in it (all)", 1},
+    {"batch-size", 'b', "LIST", 0, "Samples a step (what the network is usually trained with)", 1},
+    {"threads", 't', "LIST", 0, "Numbers of threads (1,2; compare: all)", 1},
+    {"devices", 'D', "LIST", 0, "cpu, cuda:0 (cpu; compare: cpu,cuda:0)", 1},
+    {"device", 1001, "LIST", OPTION_ALIAS, 0, 1},
+    {"providers", 'p', "LIST", 0,
+     "ops: whose kernels, each on its own; 'all' asks them in the device's order (all)", 1},
+    {"target-accuracy", 'a', "X", 0, "compare: trains until the test accuracy is X, 0 to 1 (0.99)",
+     1},
+    {"epochs", 'n', "N", 0, "compare: at most N epochs (10)", 1},
+    {"seconds", 's', "S", 0, "Length of a window (0.7; ops: 0.05)", 1},
+    {"windows", 'w', "N", 0, "Windows; the median is shown with least and most (7)", 1},
+    {"data", 'd', "FOLDER", 0, "The MNIST set (the project's)", 1},
+    {"text", 'x', "FILE", 0, "Labelled texts (the project's spam mail)", 1},
+    {"series", 'e', "FILE", 0, "Time series (the project's weather)", 1},
+    {0, 0, 0, 0, "What is shown:", 2},
+    {"price", 'P', "LIST", 0, "compare: dollars an hour, as cpu=0.68,cuda:0=1.006", 2},
+    {"instances", 'i', "FILE", 0, "compare: instance types and their prices (built in)", 2},
+    {"json", 'j', "FILE", 0, "Writes all figures to FILE", 2},
+    {"html", 'h', "FILE", 0, "Writes a page with charts to FILE", 2},
+    {"baseline", 'B', "FILE", 0,
+     "Compares with FILE, of an earlier --json; ! marks what is beyond the noise", 2},
     {0},
 };
 
 static error_t parse(int key, char *value, struct argp_state *state) {
-    options *o = state->input;
-    switch (key) {
-    case 'm':
-        o->models = value;
-        return 0;
-    case 'b':
-        o->batch_sizes = value;
-        return 0;
-    case 't':
-        o->threads = value;
-        return 0;
-    case 's':
-        o->seconds = value;
-        return 0;
-    case 'w':
-        o->windows = value;
-        return 0;
-    case 'd':
-    case 'x':
-    case 'e':
-        o->data[strchr(data_keys, key) - data_keys] = value;
-        return 0;
-    case 'D':
-        o->device = value;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (o->command)
-            return ARGP_ERR_UNKNOWN;
+    static const char keys[] = "mobtDpanswdxePijhB";
+    bench_options *o = state->input;
+    if (key == ARGP_KEY_ARG && !o->command) {
         o->command = value;
         return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
     }
+    key = key == 1001 ? 'D' : key;
+    const char *at = key > 0 && key < 128 ? strchr(keys, key) : NULL;
+    if (!at)
+        return ARGP_ERR_UNKNOWN;
+    const char **fields[] = {
+        &o->models,  &o->filter, &o->batch_sizes, &o->threads, &o->devices, &o->providers,
+        &o->target,  &o->epochs, &o->seconds,     &o->windows, &o->data[0], &o->data[1],
+        &o->data[2], &o->prices, &o->instances,   &o->json,    &o->html,    &o->baseline};
+    *fields[at - keys] = value;
+    return 0;
 }
 
 static const struct argp argp = {
     .options = argp_options,
     .parser = parse,
-    .args_doc = "train",
-    .doc = "Measures training steps: loader, forward, backward and optimizer.",
+    .args_doc = "train|ops|compare",
+    .doc =
+        "Measures training steps (train), single operations (ops), or the same training on several "
+        "devices (compare).\vEvery figure is a median of several windows, with the least and the "
+        "most.",
 };
 
 /** One line on stderr; gives the exit code for bad input. */
@@ -100,114 +89,82 @@ static bool number(const char *text, double least, double most, double *value) {
     return end != text && *end == '\0' && *value >= least && *value <= most;
 }
 
-/* ---- one setting, in its own process ----------------------------------------------------- */
-
-static int measure(const options *o) {
-    double batch = 0, threads = 0, seconds = 0, windows = 0;
+/** Everything that a measuring process is told in numbers. */
+static int read_setting(const bench_options *o, bench_setting *setting) {
+    double batch = 0, threads = 0, windows = 0, epochs = 0;
     if (*o->batch_sizes && !number(o->batch_sizes, 1, 60000, &batch))
         return complain("--batch-size", o->batch_sizes, "1 to 60000");
-    if (!number(o->threads, 1, 1024, &threads))
+    if (!number(o->threads, 0, 1024, &threads))
         return complain("--threads", o->threads, "1 to 1024");
-    if (!number(o->seconds, 0.01, 3600, &seconds))
-        return complain("--seconds", o->seconds, "0.01 to 3600");
-    if (!number(o->windows, 1, 64, &windows))
+    if (!number(o->seconds, 0.001, 3600, &setting->seconds))
+        return complain("--seconds", o->seconds, "0.001 to 3600");
+    if (!number(o->windows, 1, BENCH_MOST_WINDOWS, &windows))
         return complain("--windows", o->windows, "1 to 64");
-    const bench_model *model = bench_model_find(o->models);
-    if (!model)
+    if (!number(o->epochs, 1, 1000, &epochs))
+        return complain("--epochs", o->epochs, "1 to 1000");
+    if (!number(o->target, 0, 1, &setting->target_accuracy))
+        return complain("--target-accuracy", o->target, "0 to 1");
+    setting->model = bench_model_find(o->models);
+    if (!setting->model)
         return complain("--model", o->models, "one of those that --help lists");
-    bench_setting setting = {model,        o->data[model->family],
-                             o->device,    batch ? (int64_t)batch : model->batch_size,
-                             (int)threads, seconds,
-                             (int)windows};
-    bench_result r;
-    if (bench_train(&setting, &r) != QN_OK)
-        return BAD_INPUT;
-    printf("%-16s %6lld %7.0f %9.0f %8.0f %8.0f %8.3f ", model->name, (long long)setting.batch_size,
-           threads, r.median, r.least, r.most, r.step_ms);
-    if (r.product_ms > 0)
-        printf("%7.0f %%", 100 * r.product_ms / r.step_ms);
-    else
-        printf("%9s", "-");
-    if (r.gflops > 0)
-        printf(" %8.0f", r.gflops);
-    else
-        printf(" %8s", "-");
-    printf(" %8.0f %7.2f %8.0f %8.0f\n", r.matmul_gflops, r.allocations, r.first_step_ms,
-           r.peak_rss_mb);
+    setting->data = o->data[setting->model->family];
+    setting->device = o->devices;
+    setting->batch_size = batch > 0 ? (int64_t)batch : setting->model->batch_size;
+    setting->threads = (int)threads;
+    setting->windows = (int)windows;
+    setting->epochs = (int)epochs;
+    setting->filter = o->filter;
     return 0;
 }
 
-/* ---- all settings ------------------------------------------------------------------------ */
-
-static int split(char *list, char **items) {
-    int count = 0;
-    for (char *save = NULL, *item = strtok_r(list, ",", &save); item && count < LONGEST_LIST;
-         item = strtok_r(NULL, ",", &save))
-        items[count++] = item;
-    return count;
-}
-
-/** Runs one setting as a child and waits; gives its exit code. */
-static int run_child(const options *o, const char *model, const char *batch_size,
-                     const char *threads) {
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        execl("/proc/self/exe", "quern-bench", "measure", "--model", model, "--batch-size",
-              batch_size, "--threads", threads, "--seconds", o->seconds, "--windows", o->windows,
-              "--data", o->data[BENCH_IMAGES], "--text", o->data[BENCH_TEXTS], "--series",
-              o->data[BENCH_SERIES], "--device", o->device, (char *)NULL);
-        _exit(127);
-    }
-    int status = 0;
-    if (child < 0 || waitpid(child, &status, 0) < 0 || !WIFEXITED(status)) {
-        fprintf(stderr, "quern-bench: a measurement could not be run: %s\n", strerror(errno));
-        return 1;
-    }
-    return WEXITSTATUS(status);
-}
-
-static int train(const options *o) {
-    char models[256], batches[256], threads[256];
-    char *model[LONGEST_LIST], *batch[LONGEST_LIST], *thread[LONGEST_LIST];
-    snprintf(models, sizeof(models), "%s", o->models);
-    snprintf(batches, sizeof(batches), "%s", o->batch_sizes);
-    snprintf(threads, sizeof(threads), "%s", o->threads);
-    int model_count = split(models, model), batch_count = split(batches, batch);
-    if (batch_count == 0) /* each model's own */
-        batch[batch_count++] = "";
-    int thread_count = split(threads, thread);
-    qn_context *ctx = qn_context_new(o->device);
-    if (qn_context_error(ctx, stderr) != QN_OK)
+/** In a process of its own: measures what `what` says, and prints the rows. */
+static int measure(const bench_options *o, const char *what) {
+    bench_setting setting = {0};
+    int code = read_setting(o, &setting);
+    if (code)
+        return code;
+    if (strcmp(what, "compare") == 0 && setting.model->family != BENCH_IMAGES)
+        return complain("--model", o->models, "mlp, lenet or cnn for compare");
+    json_t *rows = strcmp(what, "train") == 0     ? bench_train(&setting)
+                   : strcmp(what, "ops") == 0     ? bench_ops(&setting)
+                   : strcmp(what, "compare") == 0 ? bench_compare(&setting)
+                                                  : bench_limits(&setting);
+    if (!rows)
         return BAD_INPUT;
-    printf("Quern %s, %s\n", qn_version(), qn_context_describe(ctx));
-    qn_context_free(ctx);
-    printf("%-16s %6s %7s %9s %8s %8s %8s %9s %8s %8s %7s %8s %8s\n", "model", "batch", "threads",
-           "samples/s", "least", "most", "ms/step", "products", "GFLOP/s", "1024^3", "allocs",
-           "first ms", "peak MB");
-    int code = 0;
-    for (int m = 0; code == 0 && m < model_count; m++)
-        for (int b = 0; code == 0 && b < batch_count; b++)
-            for (int t = 0; code == 0 && t < thread_count; t++)
-                code = run_child(o, model[m], batch[b], thread[t]);
-    return code;
+    json_dumpf(rows, stdout, JSON_COMPACT);
+    json_decref(rows);
+    return 0;
+}
+
+/** Settings that depend on the command, where none were given. */
+static void fill_defaults(bench_options *o) {
+    bool ops = strcmp(o->command, "ops") == 0, compare = strcmp(o->command, "compare") == 0;
+    o->models = o->models ? o->models : compare ? "lenet" : "mlp,lenet,cnn";
+    o->threads = o->threads ? o->threads : compare ? "0" : "1,2";
+    o->devices = o->devices ? o->devices : compare ? "cpu,cuda:0" : "cpu";
+    o->seconds = o->seconds ? o->seconds : ops ? "0.05" : "0.7";
+    if (ops)
+        o->models = "mlp"; /* not looked at */
 }
 
 int main(int argc, char **argv) {
-    options o = {.models = "mlp,lenet,cnn",
-                 .batch_sizes = "",
-                 .threads = "1,2",
-                 .data = {BENCH_DATA "/mnist/data",
-                          BENCH_DATA "/text_classification/data/spam.train.csv.gz",
-                          BENCH_DATA "/forecasting/data/seattle-weather.csv"},
-                 .device = "auto",
-                 .seconds = "0.7",
-                 .windows = "7"};
+    bench_options o = {.filter = "",
+                       .batch_sizes = "",
+                       .providers = "all",
+                       .target = "0.99",
+                       .epochs = "10",
+                       .windows = "7",
+                       .data = {BENCH_DATA "/mnist/data",
+                                BENCH_DATA "/text_classification/data/spam.train.csv.gz",
+                                BENCH_DATA "/forecasting/data/seattle-weather.csv"}};
     argp_err_exit_status = BAD_INPUT;
     argp_parse(&argp, argc, argv, 0, NULL, &o);
-    if (o.command && strcmp(o.command, "measure") == 0)
-        return measure(&o);
-    if (o.command && strcmp(o.command, "train") == 0)
-        return train(&o);
-    return complain("command", o.command ? o.command : "", "train");
+    if (o.command && strncmp(o.command, "measure-", 8) == 0)
+        return measure(&o, o.command + 8);
+    if (!o.command || !bench_layout_of(o.command))
+        return complain("command", o.command ? o.command : "", "train, ops or compare");
+    fill_defaults(&o);
+    o.argc = argc;
+    o.argv = argv;
+    return bench_command(&o);
 }

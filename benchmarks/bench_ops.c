@@ -1,0 +1,256 @@
+/* bench_ops.c: every row of the operation table (tests/op_cases.def), forward and with its gradient, by provider.
+ *
+ * Sizes are those of bench_sizes.def, else the table's large ones. Bytes are those of inputs and outputs, each
+ * once; the floor of a call is the longer of its bytes at the copy's rate and its operations at the peak. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench.h"
+
+enum { MOST_INPUTS = 6, WORD = 32 };
+
+/** What the table calls the checks of a row. */
+enum { FORWARD, ONCE, TWICE };
+
+typedef struct bench_op {
+    const char *id;
+    int checks;
+    qn_tensor *(*call)(qn_tensor **x);
+    const char *small[MOST_INPUTS + 1], *large[MOST_INPUTS + 1]; /**< end with NULL */
+} bench_op;
+
+#define INPUTS(...)                                                                                \
+    { __VA_ARGS__ }
+
+#define OP_CASE(id, checks, expression, small, large)                                              \
+    static qn_tensor *call_##id(qn_tensor **x) { return expression; }
+#include "op_cases.def"
+#undef OP_CASE
+
+/* The lists of inputs hold commas of their own, so they are passed on as they stand. */
+#define OP_CASE(id, checks, expression, ...) {#id, checks, call_##id, __VA_ARGS__},
+static const bench_op ops[] = {
+#include "op_cases.def"
+};
+#undef OP_CASE
+enum { OPS = sizeof(ops) / sizeof(ops[0]) };
+
+/** A size of a real network for a row of the table. */
+typedef struct bench_size {
+    const char *id;
+    double operations;
+    const char *inputs[MOST_INPUTS + 1];
+} bench_size;
+
+static const bench_size sizes[] = {
+#define BENCH_SIZE(id, operations, ...) {#id, operations, {__VA_ARGS__}},
+#include "bench_sizes.def"
+#undef BENCH_SIZE
+};
+
+static bench_size size_of(const bench_op *op) {
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+        if (strcmp(sizes[i].id, op->id) == 0)
+            return sizes[i];
+    bench_size size = {.id = op->id};
+    memcpy(size.inputs, op->large, sizeof(size.inputs));
+    return size;
+}
+
+/* ---- inputs -------------------------------------------------------------------------------- */
+
+static qn_shape parse_shape(const char *text, const char **end) {
+    qn_shape shape = {0};
+    while (*text && *text != ':') {
+        shape.dim[shape.rank++] = strtoll(text, (char **)&text, 10);
+        text += *text == 'x';
+    }
+    *end = text;
+    return shape;
+}
+
+/** Integers from 0 to `below` - 1, the same each time. */
+static qn_tensor *integers(qn_context *ctx, qn_dtype dtype, qn_shape shape, int64_t below) {
+    int64_t count = 1;
+    for (int axis = 0; axis < shape.rank; axis++)
+        count *= shape.dim[axis];
+    int64_t *wide = malloc((size_t)(count + 1) * sizeof(*wide));
+    if (!wide) {
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory");
+        return NULL;
+    }
+    uint64_t state = 1;
+    for (int64_t i = 0; i < count; i++) {
+        state = state * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX generator */
+        int64_t value = (int64_t)(state >> 33) % below;
+        if (dtype == QN_I64)
+            wide[i] = value;
+        else
+            ((uint8_t *)wide)[i] = (uint8_t)value;
+    }
+    qn_tensor *x = qn_from_data(ctx, dtype, shape, wide);
+    free(wide);
+    return x;
+}
+
+/** An input as op_cases.def writes it: "!4x3:positive". */
+static qn_tensor *make_input(qn_context *ctx, const char *text) {
+    bool constant = *text == '!';
+    qn_shape shape = parse_shape(text + constant, &text);
+    const char *domain = *text == ':' ? text + 1 : "";
+    if (strncmp(domain, "index", 5) == 0)
+        return qn_keep(integers(ctx, QN_I64, shape, strtoll(domain + 5, NULL, 10)));
+    if (strcmp(domain, "bool") == 0)
+        return qn_keep(integers(ctx, QN_U8, shape, 2));
+    qn_tensor *x = NULL;
+    if (strcmp(domain, "positive") == 0)
+        x = qn_uniform(ctx, QN_F32, shape, 0.5, 2);
+    else if (strcmp(domain, "unit") == 0)
+        x = qn_uniform(ctx, QN_F32, shape, 0, 1);
+    else
+        x = qn_normal(ctx, QN_F32, shape, 0, 1);
+    return qn_keep(constant ? x : qn_require_grad(x));
+}
+
+/* ---- calls --------------------------------------------------------------------------------- */
+
+/** A row with its tensors. */
+typedef struct call {
+    qn_context *ctx;
+    const bench_op *op;
+    qn_tensor *x[MOST_INPUTS];
+    qn_tensor *y, *weights; /**< an output as a leaf, and what it is weighted with */
+    int inputs;
+} call;
+
+static void forward(void *data) {
+    call *c = data;
+    c->op->call(c->x);
+    qn_step_end(c->ctx);
+    qn_context_synchronize(c->ctx);
+}
+
+static void differentiate(call *c, qn_tensor *y) {
+    qn_backward(qn_sum(qn_mul(y, c->weights), QN_ALL, false));
+    qn_step_end(c->ctx);
+    qn_context_synchronize(c->ctx);
+}
+
+static void forward_and_backward(void *data) {
+    call *c = data;
+    differentiate(c, c->op->call(c->x));
+}
+
+/** What forward_and_backward() does besides the operation and its gradient. */
+static void loss_alone(void *data) {
+    call *c = data;
+    differentiate(c, c->y);
+}
+
+static double bytes_of(const qn_tensor *x) {
+    return (double)qn_tensor_count(x) * (double)qn_dtype_bytes(qn_tensor_dtype(x));
+}
+
+static bool set_up(call *c, const bench_size *size) {
+    for (; size->inputs[c->inputs]; c->inputs++)
+        c->x[c->inputs] = make_input(c->ctx, size->inputs[c->inputs]);
+    bool recording = qn_context_set_grad(c->ctx, false);
+    qn_tensor *y = c->op->call(c->x);
+    if (c->op->checks != FORWARD) {
+        c->weights = qn_keep(qn_normal(c->ctx, QN_F32, qn_tensor_shape(y), 0, 1));
+        y = qn_require_grad(y);
+    }
+    c->y = qn_keep(y);
+    qn_step_end(c->ctx);
+    qn_context_set_grad(c->ctx, recording);
+    return qn_context_error(c->ctx, NULL) == QN_OK;
+}
+
+static void tear_down(call *c) {
+    for (int i = 0; i < c->inputs; i++)
+        qn_tensor_free(c->x[i]);
+    qn_tensor_free(c->y);
+    qn_tensor_free(c->weights);
+    qn_memory_trim(c->ctx);
+}
+
+static void set_spread(json_t *row, const char *key, bench_spread seconds) {
+    char name[WORD];
+    json_object_set_new(row, key, json_real(1e3 * seconds.median));
+    snprintf(name, sizeof(name), "%s_least", key);
+    json_object_set_new(row, name, json_real(1e3 * seconds.least));
+    snprintf(name, sizeof(name), "%s_most", key);
+    json_object_set_new(row, name, json_real(1e3 * seconds.most));
+}
+
+/** Times a call without and with its gradient. */
+static void measure(call *c, const bench_setting *setting, json_t *row) {
+    bool recording = qn_context_set_grad(c->ctx, false);
+    set_spread(row, "ms", bench_time(forward, c, setting->seconds, setting->windows));
+    qn_context_set_grad(c->ctx, recording);
+    if (c->op->checks == FORWARD)
+        return;
+    bench_spread both = bench_time(forward_and_backward, c, setting->seconds, setting->windows);
+    double loss = bench_time(loss_alone, c, setting->seconds, setting->windows).median;
+    set_spread(row, "both_ms",
+               (bench_spread){both.median - loss, both.least - loss, both.most - loss});
+}
+
+/** The inputs as text, "64x784 512x784 512". */
+static json_t *inputs_text(const bench_size *size) {
+    char text[256] = "";
+    size_t used = 0;
+    for (int i = 0; size->inputs[i] && used < sizeof(text); i++)
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i ? " " : "",
+                                 *size->inputs[i] ? size->inputs[i] : "1");
+    return json_string(text);
+}
+
+/** A row, or NULL when the call failed. */
+static json_t *measure_op(qn_context *ctx, const bench_op *op, const bench_setting *setting) {
+    call c = {.ctx = ctx, .op = op};
+    bench_size size = size_of(op);
+    if (!set_up(&c, &size))
+        return NULL;
+    double bytes = bytes_of(c.y);
+    for (int i = 0; i < c.inputs; i++)
+        bytes += bytes_of(c.x[i]);
+    json_t *row =
+        json_pack("{s:s, s:s, s:i, s:f, s:f}", "op", op->id, "device", qn_context_device(ctx),
+                  "threads", setting->threads, "bytes", bytes, "operations", size.operations);
+    json_object_set_new(row, "inputs", inputs_text(&size));
+    const char *providers = getenv("QUERN_PROVIDERS");
+    json_object_set_new(row, "providers", json_string(providers && *providers ? providers : "all"));
+    measure(&c, setting, row);
+    double seconds = 1e-3 * json_real_value(json_object_get(row, "ms"));
+    json_object_set_new(row, "gbs", json_real(1e-9 * bytes / seconds));
+    if (size.operations > 0)
+        json_object_set_new(row, "gflops", json_real(1e-9 * size.operations / seconds));
+    tear_down(&c);
+    if (qn_context_error(ctx, NULL) == QN_OK)
+        return row;
+    json_decref(row);
+    return NULL;
+}
+
+json_t *bench_ops(const bench_setting *setting) {
+    qn_context *ctx = qn_context_new(setting->device);
+    qn_context_set_threads(ctx, setting->threads);
+    json_t *rows = json_array();
+    for (int i = 0; i < OPS && qn_context_error(ctx, NULL) == QN_OK; i++) {
+        if (!strstr(ops[i].id, setting->filter))
+            continue;
+        json_t *row = measure_op(ctx, &ops[i], setting);
+        if (row)
+            json_array_append_new(rows, row);
+        else
+            fprintf(stderr, "quern-bench: %s:\n", ops[i].id);
+    }
+    qn_status status = qn_context_error(ctx, stderr);
+    qn_context_free(ctx);
+    if (status == QN_OK)
+        return rows;
+    json_decref(rows);
+    return NULL;
+}
