@@ -1,0 +1,128 @@
+/* test_bench.c: the benchmark program from outside: its rows, its files, bad input. No time is asserted. */
+#include <jansson.h>
+#include <string.h>
+
+#define EXAMPLE_PROGRAM "quern-bench"
+#include "example_program.h"
+
+TestSuite(bench, .init = scratch_open, .fini = scratch_close, .timeout = 300);
+
+static json_t *load(const char *name) {
+    json_error_t error;
+    json_t *document = json_load_file(scratch_path(name), 0, &error);
+    cr_assert_not_null(document, "%s: %s", name, error.text);
+    return document;
+}
+
+static double number(const json_t *row, const char *key) {
+    const json_t *value = json_object_get(row, key);
+    cr_assert(json_is_number(value), "no number '%s'", key);
+    return json_number_value(value);
+}
+
+/* The value lies between least and most, and is more than nothing. */
+static void expect_spread(const json_t *row, const char *key) {
+    char name[64];
+    double median = number(row, key);
+    snprintf(name, sizeof name, "%s_least", key);
+    double least = number(row, name);
+    snprintf(name, sizeof name, "%s_most", key);
+    cr_expect(0 < least && least <= median && median <= number(row, name), "%s", key);
+}
+
+Test(bench, train_gives_rates_and_a_steady_loop_allocates_nothing) {
+    run("train --model mlp --threads 1 --seconds 0.02 --windows 3 --json t.json --html t.html");
+    json_t *document = load("t.json");
+    const json_t *row = json_array_get(json_object_get(document, "rows"), 0);
+    cr_expect_str_eq(json_string_value(json_object_get(row, "model")), "mlp");
+    expect_spread(row, "rate");
+    cr_expect_eq(number(row, "allocations"), 0);
+    cr_expect(number(row, "products") > 0 && number(row, "peak_mb") > 0);
+    const json_t *limit = json_array_get(json_object_get(document, "limits"), 0);
+    cr_expect(number(limit, "sgemm_gflops") > 0 && number(limit, "copy_gbs") > 0);
+    json_decref(document);
+    expect_in_file("t.html", "<rect class='bar'");
+    expect_in_file("t.html", "--model mlp");
+}
+
+Test(bench, ops_measures_the_rows_asked_for_and_marks_changes) {
+    const char *command =
+        "ops --op softmax --threads 1 --providers all,ref --seconds 0.002 --windows 3";
+    char words[256];
+    snprintf(words, sizeof words, "%s --json before.json", command);
+    run(words);
+    json_t *document = load("before.json"), *row;
+    size_t i, gradients = 0;
+    json_array_foreach(json_object_get(document, "rows"), i, row) {
+        cr_expect(strstr(json_string_value(json_object_get(row, "op")), "softmax"));
+        expect_spread(row, "ms");
+        gradients += json_object_get(row, "both_ms") != NULL;
+    }
+    cr_expect_eq(i, 8, "four rows by two choices of provider, got %zu", i);
+    cr_expect_eq(gradients, 8);
+    json_decref(document);
+    snprintf(words, sizeof words, "%s --json now.json --html now.html --baseline before.json",
+             command);
+    run(words);
+    document = load("now.json");
+    json_array_foreach(json_object_get(document, "rows"), i, row)
+        cr_expect(number(row, "change") > 0 && json_object_get(row, "beyond"));
+    json_decref(document);
+    expect_in_file("now.html", "Roofline");
+}
+
+Test(bench, every_size_names_a_row_of_the_table) {
+    static const char *const rows =
+#define OP_CASE(id, ...) " " #id " "
+#include "op_cases.def"
+#undef OP_CASE
+        "";
+    static const char *const sizes[] = {
+#define BENCH_SIZE(id, ...) " " #id " ",
+#include "benchmarks/bench_sizes.def"
+#undef BENCH_SIZE
+    };
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        cr_expect(strstr(rows, sizes[i]), "no row%sin op_cases.def", sizes[i]);
+}
+
+Test(bench, compare_goes_on_without_a_device_and_counts_dollars) {
+    run("compare --model mlp --threads 1 --epochs 1 --target-accuracy 0.5 --devices nothere:0,cpu "
+        "--price "
+        "cpu=3.6 "
+        "--json c.json --html c.html");
+    expect_in_file("err", "nothere");
+    json_t *document = load("c.json");
+    const json_t *rows = json_object_get(document, "rows"), *row = json_array_get(rows, 0);
+    cr_assert_eq(json_array_size(rows), 1);
+    cr_expect(number(row, "accuracy") > 0.5 && number(row, "epochs") == 1);
+    cr_expect_float_eq(number(row, "epoch_dollars"), number(row, "epoch_seconds") / 1000, 1e-9);
+    cr_expect_float_eq(number(row, "target_dollars"), number(row, "target_seconds") / 1000, 1e-9);
+    json_decref(document);
+    expect_in_file("out", "g5.xlarge");
+    expect_in_file("c.html", "Instances and their prices");
+}
+
+Test(bench, instances_come_from_a_file) {
+    static const char good[] = "# mine\nbig.one\t8\t32\tnone\t1.5\t2026-01\n",
+                      bad[] = "big.one\t8\n";
+    scratch_write("good.tsv", good, sizeof good - 1);
+    scratch_write("bad.tsv", bad, sizeof bad - 1);
+    run("compare --model mlp --threads 1 --epochs 1 --devices cpu --instances good.tsv");
+    expect_in_file("out", "big.one");
+    expect_refused("compare --model mlp --threads 1 --epochs 1 --instances bad.tsv",
+                   "bad.tsv:1: expected type");
+    expect_refused("compare --model mlp --instances gone.tsv", "gone.tsv: No such file");
+}
+
+Test(bench, bad_input_is_refused_in_one_line) {
+    expect_refused("", "command '': expected train, ops or compare");
+    expect_refused("grind", "command 'grind'");
+    static const char not_json[] = "{", no_rows[] = "{\"rows\": 3}";
+    scratch_write("not.json", not_json, sizeof not_json - 1);
+    scratch_write("none.json", no_rows, sizeof no_rows - 1);
+    expect_refused("train --baseline not.json", "not.json: ");
+    expect_refused("train --baseline none.json", "expected an object with \"rows\"");
+    expect_refused("measure-train --model mlp --threads x --seconds 1", "--threads 'x'");
+    expect_refused("measure-train --model what --threads 1 --seconds 1", "--model 'what'");
+}
