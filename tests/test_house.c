@@ -102,12 +102,16 @@ static bool file_exists(const char *folder, const char *name) {
 static const char *const *headers_for(const char *path) {
     static const char *const backend[] = {"quern_types.h", "quern_random.h", "quern_backend.h",
                                           NULL};
+    static const char *const cuda[] = {"quern_types.h", "quern_random.h",   "quern_backend.h",
+                                       "cuda_queue.h",  "cudasim_device.h", NULL};
     static const char *const base[] = {"internal.h",     "quern.h",         "quern_types.h",
                                        "quern_random.h", "quern_backend.h", NULL};
     static const char *const user[] = {"quern.h", NULL};
     static const char *const bench[] = {
         "quern.h",         "op_cases.def",        "mnist_networks.h",
         "text_networks.h", "forecast_networks.h", NULL};
+    if (matches(path, "^(kernels/(cuda|cublas|cudnn)|backends/cuda)/"))
+        return cuda;
     if (starts_with(path, "kernels/") || starts_with(path, "backends/"))
         return backend;
     if (matches(path, "^core/([^/]*|ops/[^/]*)$"))

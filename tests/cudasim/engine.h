@@ -20,8 +20,8 @@ struct Access {
 /** Queues work of a stand-in library on a stream, in order with kernels and copies. When it runs, device memory
  * is open to it. The checker is told of `accesses`: each must lie inside one live allocation; what is read must
  * have been written. `name` goes into reports and counters. Captured like a kernel when the stream captures. */
-cudaError_t enqueue_library(cudaStream_t stream, const char *name, std::initializer_list<Access> accesses,
-                            std::function<void()> work);
+cudaError_t enqueue_library(cudaStream_t stream, const char *name,
+                            std::initializer_list<Access> accesses, std::function<void()> work);
 
 /** Whether a pointer lies in the simulated device's memory. */
 bool is_device_pointer(const void *pointer);
@@ -35,8 +35,8 @@ bool call_should_fail(const char *function);
 /** Counts for reports and for the benchmark: kernels, library calls, copies and their bytes, synchronisations,
  * graph launches. */
 struct Counters {
-    uint64_t kernels, library_calls, copies_to_device, copies_to_host, bytes_to_device, bytes_to_host,
-        synchronizations, graph_launches, allocations;
+    uint64_t kernels, library_calls, copies_to_device, copies_to_host, bytes_to_device,
+        bytes_to_host, synchronizations, graph_launches, allocations;
 };
 extern Counters counters;
 

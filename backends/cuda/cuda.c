@@ -1,0 +1,194 @@
+/* cuda.c: NVIDIA GPUs as a device: opening and closing, and the order in which kernels are asked. */
+#include <cublasLt.h>
+#include <cudnn.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cuda_device.h"
+
+/* Tables generated from the kernel folders (kernels/tables.cmake). */
+extern const qn_kernel *const qnk_cudnn_table[];
+extern const qn_kernel *const qnk_cublas_table[];
+extern const qn_kernel *const qnk_cuda_table[];
+
+__attribute__((visibility("default"))) const qn_backend *qn_backend_entry_v1(const qn_host *host);
+
+/* Well above the CPU's 1: `auto` takes a GPU where there is one. */
+enum { SCORE = 100 };
+
+/* ---- errors ------------------------------------------------------------------------------ */
+
+qn_status cuda_failed(cuda_device *device, cudaError_t error, const char *what, char *reason) {
+    const char *last = device->queue.last_op;
+    cudaGetLastError(); /* errors that are not for good are forgotten */
+    snprintf(reason, QN_REASON_SIZE, "%s: %s (CUDA error %d%s%s)", what, cudaGetErrorString(error),
+             (int)error, last ? "; queued last: " : "", last ? last : "");
+    return error == cudaErrorMemoryAllocation ? QN_OUT_OF_MEMORY : QN_DEVICE_ERROR;
+}
+
+qn_status cuda_enter(cuda_device *device, char *reason) {
+    cudaError_t error = cudaSetDevice(device->index);
+    return error == cudaSuccess ? QN_OK : cuda_failed(device, error, "choosing the device", reason);
+}
+
+/* ---- opening ----------------------------------------------------------------------------- */
+
+static int cuda_score(int index, char *reason) {
+    int count = 0; /* left as it is when the call fails */
+    cudaError_t error = cudaGetDeviceCount(&count);
+    if (error != cudaSuccess) {
+        cudaGetLastError();
+        snprintf(reason, QN_REASON_SIZE, "no usable NVIDIA driver: %s (CUDA error %d)",
+                 cudaGetErrorString(error), (int)error);
+        return 0;
+    }
+    if (index >= 0 && index < count)
+        return SCORE;
+    snprintf(reason, QN_REASON_SIZE, "there are %d CUDA devices, numbered from 0", count);
+    return 0;
+}
+
+static void describe(cuda_device *device, const struct cudaDeviceProp *properties) {
+    int runtime = 0;
+    cudaRuntimeGetVersion(&runtime);
+    snprintf(device->description, sizeof(device->description),
+             "%.128s, %.0f GiB, compute capability %d.%d, CUDA %d.%d, cuDNN %zu", properties->name,
+             (double)properties->totalGlobalMem / (1 << 30), properties->major, properties->minor,
+             runtime / 1000, runtime % 1000 / 10, cudnnGetVersion());
+}
+
+static cudaError_t open_streams(cuda_device *device) {
+    struct cudaDeviceProp properties;
+    int pools = 0;
+    cudaError_t error = cudaGetDeviceProperties(&properties, device->index);
+    if (error == cudaSuccess)
+        error = cudaDeviceGetAttribute(&pools, cudaDevAttrMemoryPoolsSupported, device->index);
+    if (error == cudaSuccess)
+        error = cudaStreamCreateWithFlags(&device->queue.stream, cudaStreamNonBlocking);
+    if (error == cudaSuccess)
+        error = cudaStreamCreateWithFlags(&device->copies, cudaStreamNonBlocking);
+    if (error != cudaSuccess)
+        return error;
+    device->pools = pools;
+    device->queue.multiprocessors = properties.multiProcessorCount;
+    device->queue.capability = 10 * properties.major + properties.minor;
+    describe(device, &properties);
+    return cudaSuccess;
+}
+
+/** Freed memory stays in the pool of cudaMallocAsync instead of going back to the driver at each wait. */
+static cudaError_t keep_pool(const cuda_device *device) {
+    cudaMemPool_t pool;
+    uint64_t all = UINT64_MAX;
+    cudaError_t error = cudaDeviceGetDefaultMemPool(&pool, device->index);
+    return error != cudaSuccess
+               ? error
+               : cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all);
+}
+
+static qn_status open_libraries(cuda_device *device, char *reason) {
+    cublasStatus_t cublas = cublasLtCreate(&device->queue.cublas);
+    if (cublas != CUBLAS_STATUS_SUCCESS) {
+        snprintf(reason, QN_REASON_SIZE, "cuBLASLt: %s", cublasLtGetStatusString(cublas));
+        return QN_DEVICE_ERROR;
+    }
+    cudnnStatus_t cudnn = cudnnCreate(&device->queue.cudnn);
+    if (cudnn == CUDNN_STATUS_SUCCESS)
+        cudnn = cudnnSetStream(device->queue.cudnn, device->queue.stream);
+    if (cudnn == CUDNN_STATUS_SUCCESS)
+        return QN_OK;
+    snprintf(reason, QN_REASON_SIZE, "cuDNN: %s", cudnnGetErrorString(cudnn));
+    return QN_DEVICE_ERROR;
+}
+
+static void cuda_close(void *opened) {
+    cuda_device *device = opened;
+    cudaSetDevice(device->index);
+    if (device->queue.stream)
+        cudaStreamSynchronize(device->queue.stream);
+    qnk_cublas_forget(&device->queue);
+    qnk_cudnn_forget(&device->queue);
+    if (device->queue.cudnn)
+        cudnnDestroy(device->queue.cudnn);
+    if (device->queue.cublas)
+        cublasLtDestroy(device->queue.cublas);
+    cuda_staging_close(device);
+    if (device->copies)
+        cudaStreamDestroy(device->copies);
+    if (device->queue.stream)
+        cudaStreamDestroy(device->queue.stream);
+    cudaGetLastError();
+    free(device);
+}
+
+static qn_status open_all(cuda_device *device, char *reason) {
+    qn_status status = cuda_enter(device, reason);
+    if (status != QN_OK)
+        return status;
+    cudaError_t error = open_streams(device);
+    if (error == cudaSuccess && device->pools)
+        error = keep_pool(device);
+    if (error != cudaSuccess)
+        return cuda_failed(device, error, "opening the device", reason);
+    status = open_libraries(device, reason);
+    return status == QN_OK ? cuda_staging_open(device, reason) : status;
+}
+
+static qn_status cuda_open(int index, void **opened, char *reason) {
+    cuda_device *device = calloc(1, sizeof(*device));
+    if (!device) {
+        snprintf(reason, QN_REASON_SIZE, "out of memory");
+        return QN_OUT_OF_MEMORY;
+    }
+    device->index = index;
+    qn_status status = open_all(device, reason);
+    if (status == QN_OK)
+        *opened = device;
+    else
+        cuda_close(device);
+    return status;
+}
+
+static const char *cuda_describe(void *opened) { return ((cuda_device *)opened)->description; }
+
+static const qn_provider *cuda_providers(void *opened) {
+    static const qn_provider providers[] = {{"cudnn", qnk_cudnn_table},
+                                            {"cublas", qnk_cublas_table},
+                                            {"cuda", qnk_cuda_table},
+                                            {NULL, NULL}};
+    (void)opened;
+    return providers;
+}
+
+static void *cuda_queue_handle(void *opened) { return &((cuda_device *)opened)->queue; }
+
+static int cuda_default_threads(void *opened) {
+    (void)opened;
+    return 0;
+}
+
+const qn_backend *qn_backend_entry_v1(const qn_host *host) {
+    static const qn_backend backend = {
+        .size = sizeof(qn_backend),
+        .abi = QN_BACKEND_ABI,
+        .name = "cuda",
+        .score = cuda_score,
+        .open = cuda_open,
+        .close = cuda_close,
+        .describe = cuda_describe,
+        .providers = cuda_providers,
+        .alloc = cuda_alloc,
+        .free = cuda_free,
+        .to_device = cuda_to_device,
+        .to_host = cuda_to_host,
+        .synchronize = cuda_synchronize,
+        .queue = cuda_queue_handle,
+        .host_addressable = false,
+        .default_threads = cuda_default_threads,
+        .capture_begin = cuda_capture_begin,
+        .capture_end = cuda_capture_end,
+        .graph_launch = cuda_graph_launch,
+        .graph_free = cuda_graph_free,
+    };
+    return host->abi == QN_BACKEND_ABI ? &backend : NULL;
+}

@@ -1,0 +1,329 @@
+/* matmul_cublas.c: matrix products by cuBLASLt, with bias and ReLU in its epilogue.
+ *
+ * cuBLASLt counts matrices by columns. A row-major y = a b is, by columns, y' = b' a' on the same memory, so b is its
+ * first operand and a its second, and a bias along y's columns runs along y's first axis, as its epilogue wants. */
+#include <cublasLt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda_queue.h"
+
+/* What a plan may ask for as workspace, and how many are kept before all are dropped and begun anew. */
+enum { MOST_WORKSPACE = 8 << 20, SLOTS = 512, MOST_PLANS = 384, MOST_ALIGNMENT = 256 };
+
+/** A matrix as cuBLASLt sees it: by columns. */
+typedef struct matrix {
+    int64_t rows, columns, leading, batch_stride;
+    int32_t transposed, alignment;
+} matrix;
+
+/** All that a plan depends on. Compared as bytes. */
+typedef struct plan_key {
+    matrix a, b; /* first and second operand of cuBLASLt: the call's b and a */
+    int64_t m, n, k, batches;
+    int32_t dtype, precision, epilogue, out_alignment;
+} plan_key;
+
+typedef struct plan {
+    plan_key key;
+    bool used, works; /* works: the library has an algorithm for it */
+    cublasLtMatmulDesc_t product;
+    cublasLtMatrixLayout_t a, b, y;
+    cublasLtMatmulAlgo_t algorithm;
+    size_t workspace;
+} plan;
+
+/** Plans by hash of their key, open addressing. */
+typedef struct plans {
+    int count;
+    plan slot[SLOTS];
+} plans;
+
+/* ---- keys -------------------------------------------------------------------------------- */
+
+static int32_t alignment_of(const void *pointer) {
+    uintptr_t address = (uintptr_t)pointer;
+    int32_t alignment = 1;
+    while (alignment < MOST_ALIGNMENT && address % (uintptr_t)(2 * alignment) == 0)
+        alignment *= 2;
+    return alignment;
+}
+
+/** The step from one matrix of a batch to the next; false when there is no single one. */
+static bool batch_stride_of(const qn_view *view, int64_t *stride) {
+    int64_t covered = 0;
+    *stride = 0;
+    for (int axis = view->rank - 3; axis >= 0; axis--) {
+        if (view->shape[axis] == 1)
+            continue;
+        if (covered == 0) {
+            *stride = view->stride[axis];
+            covered = view->shape[axis];
+            continue;
+        }
+        if (view->stride[axis] != *stride * covered)
+            return false;
+        covered *= view->shape[axis];
+    }
+    return true;
+}
+
+/** A row-major view [.., rows, columns] by columns: transposed where its rows lie densely the other way round.
+ * False when neither axis is dense. */
+static bool matrix_of(const qn_view *view, matrix *out) {
+    int row = view->rank - 2, column = view->rank - 1;
+    int64_t rows = view->shape[row], columns = view->shape[column];
+    int64_t step = rows == 1 ? columns : view->stride[row];
+    if ((columns == 1 || view->stride[column] == 1) && step >= columns) {
+        out->rows = columns; /* y' of a row-major matrix is itself, read by columns */
+        out->columns = rows;
+        out->leading = step;
+    } else {
+        int64_t across = columns == 1 ? rows : view->stride[column];
+        if ((rows != 1 && view->stride[row] != 1) || across < rows)
+            return false;
+        out->rows = rows;
+        out->columns = columns;
+        out->leading = across;
+        out->transposed = 1;
+    }
+    out->alignment = alignment_of(view->data);
+    return batch_stride_of(view, &out->batch_stride);
+}
+
+static const qn_view *bias_of(const qn_call *call) {
+    return call->n_in > 2 && call->in[2].data ? &call->in[2] : NULL;
+}
+
+static cublasLtEpilogue_t epilogue_of(const qn_call *call) {
+    bool relu = ((const qn_matmul_attrs *)call->attrs)->relu;
+    if (bias_of(call))
+        return relu ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
+    return relu ? CUBLASLT_EPILOGUE_RELU : CUBLASLT_EPILOGUE_DEFAULT;
+}
+
+/** Fills the key, or gives the reason to decline. */
+static const char *key_of(const qn_call *call, plan_key *key) {
+    const qn_view *a = &call->in[0], *b = &call->in[1], *y = call->out, *bias = bias_of(call);
+    memset(key, 0, sizeof(*key));
+    key->m = y->shape[y->rank - 2];
+    key->n = y->shape[y->rank - 1];
+    key->k = a->shape[a->rank - 1];
+    int64_t count = qn_view_count(y);
+    if (count == 0 || key->k == 0)
+        return "empty";
+    key->batches = count / (key->m * key->n);
+    if (key->m > INT32_MAX || key->n > INT32_MAX || key->k > INT32_MAX || key->batches > INT32_MAX)
+        return "an extent of more than 31 bits";
+    if (!matrix_of(b, &key->a) || !matrix_of(a, &key->b))
+        return "strides that are no matrix of cuBLAS";
+    key->dtype = y->dtype;
+    key->precision = y->dtype == QN_F32 ? call->precision : QN_PRECISION_F32;
+    key->epilogue = epilogue_of(call);
+    key->out_alignment = alignment_of(y->data);
+    if (y->dtype == QN_F64 && key->epilogue != CUBLASLT_EPILOGUE_DEFAULT)
+        return "f64 with bias or activation";
+    if (bias && key->n > 1 && bias->stride[0] != 1)
+        return "a bias that is not contiguous";
+    return NULL;
+}
+
+/* ---- plans ------------------------------------------------------------------------------- */
+
+static cublasComputeType_t compute_of(const plan_key *key) {
+    if (key->dtype == QN_F64)
+        return CUBLAS_COMPUTE_64F;
+    switch ((qn_precision)key->precision) {
+    case QN_PRECISION_TF32:
+        return CUBLAS_COMPUTE_32F_FAST_TF32;
+    case QN_PRECISION_BF16:
+        return CUBLAS_COMPUTE_32F_FAST_16BF;
+    case QN_PRECISION_F16:
+        return CUBLAS_COMPUTE_32F_FAST_16F;
+    default:
+        return CUBLAS_COMPUTE_32F;
+    }
+}
+
+static cublasStatus_t make_layout(const plan_key *key, const matrix *m,
+                                  cublasLtMatrixLayout_t *layout) {
+    cudaDataType_t type = key->dtype == QN_F64 ? CUDA_R_64F : CUDA_R_32F;
+    int32_t batches = (int32_t)key->batches;
+    cublasStatus_t status = cublasLtMatrixLayoutCreate(layout, type, (uint64_t)m->rows,
+                                                       (uint64_t)m->columns, m->leading);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cublasLtMatrixLayoutSetAttribute(*layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT,
+                                                  &batches, sizeof(batches));
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status =
+            cublasLtMatrixLayoutSetAttribute(*layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET,
+                                             &m->batch_stride, sizeof(m->batch_stride));
+    return status;
+}
+
+static cublasStatus_t make_product(const plan_key *key, cublasLtMatmulDesc_t *product) {
+    cublasOperation_t first = key->a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+    cublasOperation_t second = key->b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+    cublasLtEpilogue_t epilogue = (cublasLtEpilogue_t)key->epilogue;
+    cublasStatus_t status = cublasLtMatmulDescCreate(
+        product, compute_of(key), key->dtype == QN_F64 ? CUDA_R_64F : CUDA_R_32F);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cublasLtMatmulDescSetAttribute(*product, CUBLASLT_MATMUL_DESC_TRANSA, &first,
+                                                sizeof(first));
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cublasLtMatmulDescSetAttribute(*product, CUBLASLT_MATMUL_DESC_TRANSB, &second,
+                                                sizeof(second));
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cublasLtMatmulDescSetAttribute(*product, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue,
+                                                sizeof(epilogue));
+    return status;
+}
+
+static cublasStatus_t prefer(cublasLtMatmulPreference_t preference, const plan_key *key) {
+    const uint64_t most = MOST_WORKSPACE;
+    const struct {
+        cublasLtMatmulPreferenceAttributes_t attribute;
+        uint32_t bytes;
+    } alignments[] = {
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, (uint32_t)key->a.alignment},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, (uint32_t)key->b.alignment},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, (uint32_t)key->out_alignment},
+        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, (uint32_t)key->out_alignment},
+    };
+    cublasStatus_t status = cublasLtMatmulPreferenceSetAttribute(
+        preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most, sizeof(most));
+    for (int i = 0; i < 4 && status == CUBLAS_STATUS_SUCCESS; i++)
+        status = cublasLtMatmulPreferenceSetAttribute(
+            preference, alignments[i].attribute, &alignments[i].bytes, sizeof(alignments[i].bytes));
+    return status;
+}
+
+/** Asks the library for its best algorithm; the plan works if there is one. */
+static void choose_algorithm(cublasLtHandle_t handle, plan *p) {
+    cublasLtMatmulPreference_t preference = NULL;
+    cublasLtMatmulHeuristicResult_t result;
+    int found = 0;
+    if (cublasLtMatmulPreferenceCreate(&preference) != CUBLAS_STATUS_SUCCESS)
+        return;
+    cublasStatus_t status = prefer(preference, &p->key);
+    if (status == CUBLAS_STATUS_SUCCESS)
+        status = cublasLtMatmulAlgoGetHeuristic(handle, p->product, p->a, p->b, p->y, p->y,
+                                                preference, 1, &result, &found);
+    cublasLtMatmulPreferenceDestroy(preference);
+    if (status != CUBLAS_STATUS_SUCCESS || found == 0)
+        return;
+    p->algorithm = result.algo;
+    p->workspace = result.workspaceSize;
+    p->works = true;
+}
+
+static void destroy(plan *p) {
+    if (p->product)
+        cublasLtMatmulDescDestroy(p->product);
+    cublasLtMatrixLayout_t layouts[] = {p->a, p->b, p->y};
+    for (int i = 0; i < 3; i++)
+        if (layouts[i])
+            cublasLtMatrixLayoutDestroy(layouts[i]);
+    *p = (plan){0};
+}
+
+static void make(cublasLtHandle_t handle, plan *p, const plan_key *key) {
+    const matrix out = {
+        .rows = key->n, .columns = key->m, .leading = key->n, .batch_stride = key->m * key->n};
+    *p = (plan){.key = *key, .used = true};
+    if (make_product(key, &p->product) == CUBLAS_STATUS_SUCCESS &&
+        make_layout(key, &key->a, &p->a) == CUBLAS_STATUS_SUCCESS &&
+        make_layout(key, &key->b, &p->b) == CUBLAS_STATUS_SUCCESS &&
+        make_layout(key, &out, &p->y) == CUBLAS_STATUS_SUCCESS)
+        choose_algorithm(handle, p);
+}
+
+static size_t hash_of(const plan_key *key) { /* FNV-1a (Fowler, Noll and Vo) */
+    const unsigned char *bytes = (const unsigned char *)key;
+    uint64_t hash = 14695981039346656037u;
+    for (size_t i = 0; i < sizeof(*key); i++)
+        hash = (hash ^ bytes[i]) * 1099511628211u;
+    return (size_t)hash;
+}
+
+void qnk_cublas_forget(cuda_queue *queue) {
+    plans *all = queue->cublas_plans;
+    for (int i = 0; all && i < SLOTS; i++)
+        if (all->slot[i].used)
+            destroy(&all->slot[i]);
+    free(all);
+    queue->cublas_plans = NULL;
+}
+
+/** The plan of a key, made at its first use; NULL when memory is out. */
+static plan *plan_of(cuda_queue *queue, const plan_key *key) {
+    plans *all = queue->cublas_plans;
+    if (all && all->count >= MOST_PLANS) {
+        qnk_cublas_forget(queue);
+        all = NULL;
+    }
+    if (!all)
+        all = queue->cublas_plans = calloc(1, sizeof(*all));
+    if (!all)
+        return NULL;
+    size_t i = hash_of(key) % SLOTS;
+    while (all->slot[i].used && memcmp(&all->slot[i].key, key, sizeof(*key)) != 0)
+        i = (i + 1) % SLOTS;
+    if (!all->slot[i].used) {
+        make(queue->cublas, &all->slot[i], key);
+        all->count++;
+    }
+    return &all->slot[i];
+}
+
+/* ---- the kernel -------------------------------------------------------------------------- */
+
+static const char *declines(const qn_call *call) {
+    plan_key key;
+    const char *reason = key_of(call, &key);
+    if (reason)
+        return reason;
+    const plan *p = plan_of(cuda_queue_of(call), &key);
+    return p && p->works ? NULL : "cuBLAS has no algorithm for it";
+}
+
+static size_t workspace(const qn_call *call) {
+    plan_key key;
+    const plan *p = key_of(call, &key) ? NULL : plan_of(cuda_queue_of(call), &key);
+    return p ? p->workspace : 0;
+}
+
+static qn_status end(const qn_call *call, cublasStatus_t status) {
+    cuda_queue_of(call)->last_op = call->op;
+    if (status == CUBLAS_STATUS_SUCCESS)
+        return QN_OK;
+    snprintf(call->reason, QN_REASON_SIZE, "cuBLASLt: %s", cublasLtGetStatusString(status));
+    return QN_DEVICE_ERROR;
+}
+
+static qn_status run(const qn_call *call) {
+    const double one = 1, zero = 0;
+    const float one_f = 1, zero_f = 0;
+    cuda_queue *queue = cuda_queue_of(call);
+    plan_key key;
+    plan *p = key_of(call, &key) ? NULL : plan_of(queue, &key);
+    const qn_view *bias = bias_of(call);
+    bool wide = call->out->dtype == QN_F64;
+    if (!p)
+        return QN_OUT_OF_MEMORY;
+    if (bias) {
+        cublasStatus_t status = cublasLtMatmulDescSetAttribute(
+            p->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias->data, sizeof(bias->data));
+        if (status != CUBLAS_STATUS_SUCCESS)
+            return end(call, status);
+    }
+    return end(call, cublasLtMatmul(queue->cublas, p->product,
+                                    wide ? (const void *)&one : (const void *)&one_f,
+                                    call->in[1].data, p->a, call->in[0].data, p->b,
+                                    wide ? (const void *)&zero : (const void *)&zero_f,
+                                    call->out->data, p->y, call->out->data, p->y, &p->algorithm,
+                                    call->workspace, p->workspace, queue->stream));
+}
+
+const qn_kernel qnk_cublas_matmul = {sizeof(qn_kernel), "matmul", declines, workspace, run};

@@ -1,0 +1,55 @@
+/* fill_cuda.cu: every element becomes one value. */
+#include "cuda_copy.h"
+#include "cuda_map.h"
+
+namespace {
+
+template <class T> struct constant_f {
+    T value;
+    __device__ T operator()() const { return value; }
+};
+
+template <class T> qn_status fill_as(const qn_call *call, const qn_view *view, T value) {
+    const cuda_walk w = cuda_walk_of(view);
+    T *out = (T *)view->data;
+    const constant_f<T> f = {value};
+    if (cuda_walk_is_dense(w, 0) && map_aligned<T>(out))
+        return gpu_launch(call, map_dense<constant_f<T>, T>,
+                          gpu_blocks(call, (w.count + MAP_PACK - 1) / MAP_PACK, MAP_BLOCK),
+                          MAP_BLOCK, 0, f, w.count, out);
+    return gpu_launch(call, map_strided<constant_f<T>, T>, gpu_blocks(call, w.count, MAP_BLOCK),
+                      MAP_BLOCK, 0, f, w, out);
+}
+
+/** A value as the library stores it in an integer: truncated and saturated, 0 for NaN. */
+int64_t as_integer(double value, int64_t low, int64_t high) {
+    if (value != value)
+        return 0;
+    if (value <= (double)low)
+        return low;
+    return value >= (double)high ? high : (int64_t)value;
+}
+
+qn_status run(const qn_call *call) {
+    return cuda_fill(call, call->out, ((const qn_scalar_attrs *)call->attrs)->value);
+}
+
+} // namespace
+
+qn_status cuda_fill(const qn_call *call, const qn_view *view, double value) {
+    switch (view->dtype) {
+    case QN_F32:
+        return fill_as<float>(call, view, (float)value);
+    case QN_F64:
+        return fill_as<double>(call, view, value);
+    case QN_I32:
+        return fill_as<int32_t>(call, view, (int32_t)as_integer(value, INT32_MIN, INT32_MAX));
+    case QN_I64:
+        return fill_as<int64_t>(call, view, as_integer(value, INT64_MIN, INT64_MAX));
+    default:
+        return fill_as<uint8_t>(call, view, (uint8_t)as_integer(value, 0, UINT8_MAX));
+    }
+}
+
+extern "C" const qn_kernel qnk_cuda_fill;
+const qn_kernel qnk_cuda_fill = {sizeof(qn_kernel), "fill", nullptr, nullptr, run};

@@ -1,0 +1,15 @@
+/* less_cuda.cu: y = a < b, 0 or 1. */
+#include "cuda_map.h"
+
+namespace {
+
+template <class T> struct less_f {
+    __device__ uint8_t operator()(T a, T b) const { return a < b; }
+};
+
+qn_status run(const qn_call *call) { return map_compare<less_f>(call); }
+
+} // namespace
+
+extern "C" const qn_kernel qnk_cuda_less;
+const qn_kernel qnk_cuda_less = {sizeof(qn_kernel), "less", nullptr, nullptr, run};

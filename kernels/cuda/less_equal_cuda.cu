@@ -1,0 +1,15 @@
+/* less_equal_cuda.cu: y = a <= b, 0 or 1. */
+#include "cuda_map.h"
+
+namespace {
+
+template <class T> struct less_equal_f {
+    __device__ uint8_t operator()(T a, T b) const { return a <= b; }
+};
+
+qn_status run(const qn_call *call) { return map_compare<less_equal_f>(call); }
+
+} // namespace
+
+extern "C" const qn_kernel qnk_cuda_less_equal;
+const qn_kernel qnk_cuda_less_equal = {sizeof(qn_kernel), "less_equal", nullptr, nullptr, run};

@@ -1,0 +1,24 @@
+/* tanh_cuda.cu: y = tanh x; gradient g (1 - y^2). */
+#include "cuda_map.h"
+
+namespace {
+
+template <class T> struct tanh_f {
+    __device__ T operator()(T x) const { return m_tanh(x); }
+};
+
+qn_status run(const qn_call *call) { return map_unary<tanh_f>(call); }
+
+template <class T> struct tanh_grad_f {
+    __device__ T operator()(T g, T y) const { return g * (1 - y * y); }
+};
+
+qn_status run_grad(const qn_call *call) { return map_binary<tanh_grad_f>(call); }
+
+} // namespace
+
+extern "C" const qn_kernel qnk_cuda_tanh;
+const qn_kernel qnk_cuda_tanh = {sizeof(qn_kernel), "tanh", nullptr, nullptr, run};
+
+extern "C" const qn_kernel qnk_cuda_tanh_grad;
+const qn_kernel qnk_cuda_tanh_grad = {sizeof(qn_kernel), "tanh_grad", nullptr, nullptr, run_grad};

@@ -1,0 +1,48 @@
+/* cudnn_handle.cpp: a stand-in for libcudnn, compiled against NVIDIA's own headers: handles and words. */
+#include "cudnn_records.h"
+
+#include "engine.h"
+#include "objects.h"
+
+using namespace cudasim;
+
+cudnnStatus_t cudnnCreate(cudnnHandle_t *handle) {
+    if (call_should_fail(__func__))
+        return CUDNN_STATUS_INTERNAL_ERROR;
+    *handle = new cudnnContext{nullptr};
+    object_made(*handle);
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnDestroy(cudnnHandle_t handle) {
+    if (!object_freed(handle))
+        return CUDNN_STATUS_BAD_PARAM;
+    delete handle;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnSetStream(cudnnHandle_t handle, cudaStream_t stream) {
+    if (call_should_fail(__func__))
+        return CUDNN_STATUS_INTERNAL_ERROR;
+    if (!object_exists(handle))
+        return CUDNN_STATUS_BAD_PARAM;
+    handle->stream = stream;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+size_t cudnnGetVersion(void) { return CUDNN_VERSION; }
+
+const char *cudnnGetErrorString(cudnnStatus_t status) {
+    switch (status) {
+    case CUDNN_STATUS_SUCCESS:
+        return "CUDNN_STATUS_SUCCESS";
+    case CUDNN_STATUS_BAD_PARAM:
+        return "CUDNN_STATUS_BAD_PARAM";
+    case CUDNN_STATUS_NOT_SUPPORTED:
+        return "CUDNN_STATUS_NOT_SUPPORTED";
+    case CUDNN_STATUS_INTERNAL_ERROR:
+        return "CUDNN_STATUS_INTERNAL_ERROR";
+    default:
+        return "CUDNN_STATUS_EXECUTION_FAILED";
+    }
+}

@@ -1,0 +1,112 @@
+/* runtime_device.cpp: libcudart's devices, versions and errors. The prototypes are NVIDIA's own. */
+#include <cuda_runtime_api.h>
+
+#include <cstring>
+
+#include "engine.h"
+#include "faults.h"
+#include "settings.h"
+
+using namespace cudasim;
+
+/* Few multiprocessors, so that grids stay small and loops over them go round. */
+enum { MULTIPROCESSORS = 2, SHARED_BYTES = 48 * 1024 };
+
+cudaError_t cudaGetDeviceCount(int *count) {
+    cudaError_t error = call_begins(__func__);
+    if (error == cudaSuccess)
+        *count = 1;
+    return error;
+}
+
+cudaError_t cudaGetDevice(int *device) {
+    cudaError_t error = call_begins(__func__);
+    if (error == cudaSuccess)
+        *device = 0;
+    return error;
+}
+
+cudaError_t cudaSetDevice(int device) {
+    cudaError_t error = call_begins(__func__);
+    return error != cudaSuccess ? error : call_ends(device ? cudaErrorInvalidDevice : cudaSuccess);
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
+    cudaError_t error = call_begins(__func__);
+    if (error != cudaSuccess || device != 0)
+        return call_ends(error != cudaSuccess ? error : cudaErrorInvalidDevice);
+    memset(properties, 0, sizeof *properties);
+    strcpy(properties->name, "simulated GPU");
+    properties->major = settings().capability / 10;
+    properties->minor = settings().capability % 10;
+    properties->multiProcessorCount = MULTIPROCESSORS;
+    properties->warpSize = 32;
+    properties->totalGlobalMem = settings().memory;
+    properties->sharedMemPerBlock = SHARED_BYTES;
+    properties->maxThreadsPerBlock = 1024;
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
+    cudaError_t error = call_begins(__func__);
+    if (error != cudaSuccess || device != 0)
+        return call_ends(error != cudaSuccess ? error : cudaErrorInvalidDevice);
+    switch (attribute) {
+    case cudaDevAttrMultiProcessorCount:
+        *value = MULTIPROCESSORS;
+        break;
+    case cudaDevAttrComputeCapabilityMajor:
+        *value = settings().capability / 10;
+        break;
+    case cudaDevAttrComputeCapabilityMinor:
+        *value = settings().capability % 10;
+        break;
+    case cudaDevAttrMemoryPoolsSupported:
+        *value = 1;
+        break;
+    default:
+        return call_ends(cudaErrorInvalidValue);
+    }
+    return cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int *version) {
+    *version = CUDART_VERSION;
+    return call_begins(__func__);
+}
+
+cudaError_t cudaRuntimeGetVersion(int *version) {
+    *version = CUDART_VERSION;
+    return call_begins(__func__);
+}
+
+cudaError_t cudaGetLastError(void) { return last_error(true); }
+
+cudaError_t cudaPeekAtLastError(void) { return last_error(false); }
+
+const char *cudaGetErrorString(cudaError_t error) {
+    switch (error) {
+    case cudaSuccess:
+        return "no error";
+    case cudaErrorInvalidValue:
+        return "invalid argument";
+    case cudaErrorMemoryAllocation:
+        return "out of memory";
+    case cudaErrorInvalidConfiguration:
+        return "invalid configuration argument";
+    case cudaErrorInvalidResourceHandle:
+        return "invalid resource handle";
+    case cudaErrorIllegalAddress:
+        return "an illegal memory access was encountered";
+    case cudaErrorStreamCaptureUnsupported:
+        return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated:
+        return "operation failed due to a previous error during capture";
+    default:
+        return "simulated error";
+    }
+}
+
+const char *cudaGetErrorName(cudaError_t error) {
+    return error == cudaSuccess ? "cudaSuccess" : "cudaError";
+}
