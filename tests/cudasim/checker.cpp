@@ -349,3 +349,7 @@ extern "C" void __tsan_vptr_read(void **) {}
 extern "C" void __tsan_func_entry(void *) {}
 extern "C" void __tsan_func_exit() {}
 extern "C" void __tsan_init() {}
+/* Reference counts of the host's code in .cu files. */
+extern "C" int __tsan_atomic32_fetch_add(volatile int *at, int value, int) {
+    return __atomic_fetch_add(at, value, __ATOMIC_SEQ_CST);
+}
