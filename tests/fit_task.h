@@ -3,6 +3,7 @@
 #define FIT_TASK_H
 
 #include "scratch.h"
+#include "test_device.h"
 
 enum { SIDE = 6, CLASSES = 3, SAMPLES = 50, BATCH = 8, BATCHES = 7 };
 
@@ -58,7 +59,7 @@ static inline qn_status fit(const qn_fit_opts *opts) {
 
 static inline void new_context(void) {
     qn_context_free(ctx);
-    ctx = qn_context_new("cpu");
+    ctx = qn_context_new(test_device());
 }
 
 static inline void expect_same_files(const char *a, const char *b) {

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "test_device.h"
+
 #define INPUTS(...)                                                                                \
     { __VA_ARGS__ }
 
@@ -209,9 +211,10 @@ static void set_or_unset(const char *name, const char *value) {
 }
 
 qn_context *op_context(const char *providers, const char *isa) {
-    set_or_unset("QUERN_PROVIDERS", providers);
+    bool any = !providers && !isa;
+    set_or_unset("QUERN_PROVIDERS", any ? getenv("QUERN_TEST_PROVIDERS") : providers);
     set_or_unset("QUERN_ISA", isa);
-    qn_context *ctx = qn_context_new("cpu");
+    qn_context *ctx = qn_context_new(any ? test_device() : "cpu");
     unsetenv("QUERN_PROVIDERS");
     unsetenv("QUERN_ISA");
     cr_assert_eq(qn_context_error(ctx, stderr), QN_OK);

@@ -11,6 +11,7 @@
 #include <zlib.h>
 
 #include "quern.h"
+#include "test_device.h"
 
 static qn_context *ctx;
 static char scratch_folder[128];
@@ -28,7 +29,7 @@ static inline void scratch_open(void) {
     const char *base = getenv("TMPDIR");
     snprintf(scratch_folder, sizeof scratch_folder, "%.100s/quern-XXXXXX", base ? base : "/tmp");
     cr_assert_not_null(mkdtemp(scratch_folder));
-    ctx = qn_context_new("cpu");
+    ctx = qn_context_new(test_device());
 }
 
 /* Number of files in the folder; with `removes`, they are removed. */

@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "quern.h"
+#include "test_device.h"
 
 static qn_context *ctx;
 
-static void open_context(void) { ctx = qn_context_new("cpu"); }
+static void open_context(void) { ctx = qn_context_new(test_device()); }
 
 static void close_context(void) { qn_context_free(ctx); }
 
@@ -64,13 +65,13 @@ Test(core, unknown_devices_leave_their_error_on_the_context) {
 
 Test(core, environment_that_names_nothing_is_an_error) {
     setenv("QUERN_ISA", "sse9", 1);
-    qn_context *none = qn_context_new("cpu");
+    qn_context *none = qn_context_new(test_device());
     cr_assert_str_eq(qn_context_message(none),
                      "device cpu:0: QUERN_ISA=sse9: expected avx512, avx2 or baseline");
     qn_context_free(none);
     unsetenv("QUERN_ISA");
     setenv("QUERN_PROVIDERS", "mkl", 1);
-    none = qn_context_new("cpu");
+    none = qn_context_new(test_device());
     cr_assert_str_eq(qn_context_message(none), "QUERN_PROVIDERS=mkl: cpu has no such provider");
     qn_context_free(none);
 }
@@ -104,7 +105,7 @@ Test(core, null_gives_null) {
 }
 
 Test(core, tensors_of_two_contexts_do_not_mix) {
-    qn_context *other = qn_context_new("cpu");
+    qn_context *other = qn_context_new(test_device());
     cr_assert_null(qn_add(numbers(QN_SHAPE(2)), qn_ones(other, QN_F32, QN_SHAPE(2))));
     expect_error(QN_INVALID_ARGUMENT, "add: inputs belong to different contexts");
     qn_context_free(other);
@@ -214,7 +215,7 @@ static void note(void *object) { destroyed[destroyed_count++] = *(int *)object; 
 
 Test(core, owned_objects_go_last_first) {
     static int one = 1, two = 2, three = 3;
-    qn_context *owner = qn_context_new("cpu");
+    qn_context *owner = qn_context_new(test_device());
     destroyed_count = 0;
     qn_context_own(owner, &one, note);
     qn_context_own(owner, &two, note);

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "scratch.h"
+#include "test_device.h"
 
 TestSuite(embedding, .init = scratch_open, .fini = scratch_close);
 
@@ -478,7 +479,7 @@ static void run_to(const char *save, int epochs, const char *checkpoint, const c
                         .resume = resume};
     opts.optimizer.clip_norm = 0.5;
     qn_context_free(ctx);
-    ctx = qn_context_new("cpu");
+    ctx = qn_context_new(test_device());
     qn_module *net = new_net(&sparse_opts);
     qn_module_limit_norm(net, "1.weight", 1);
     cr_assert_eq(qn_fit(net, qn_dataset_new(ctx, &desc), &opts), QN_OK, "%s",

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "test_device.h"
 #include "with_context.h"
 
 TestSuite(nn, .init = open_context, .fini = close_context);
@@ -121,7 +122,7 @@ Test(nn, bad_parts_are_refused_in_words) {
     cr_expect_null(qn_module_new(ctx, "nothing", NULL, NULL, NULL));
     expect_error(QN_INVALID_ARGUMENT, "forward");
 
-    qn_context *other = qn_context_new("cpu");
+    qn_context *other = qn_context_new(test_device());
     cr_expect_null(qn_module_add_child(net, "far", qn_nn_relu(other)));
     expect_error(QN_INVALID_ARGUMENT, "another context");
     cr_expect_null(qn_module_add_buffer(net, "far", qn_zeros(other, QN_F32, QN_SCALAR)));
@@ -159,7 +160,7 @@ Test(nn, a_module_may_be_freed_before_its_context) {
 
 Test(nn, a_context_frees_what_is_left) {
     qn_context *mine = ctx;
-    ctx = qn_context_new("cpu");
+    ctx = qn_context_new(test_device());
     qn_module *net = qn_nn_sequential(ctx, new_scale(4), NULL);
     qn_nn_append(net, new_scale(4));
     new_scale(2);
@@ -478,7 +479,7 @@ Test(nn, every_allocation_may_fail) {
     for (bool done = false; !done; failed++) {
         cr_assert_lt(failed, 1000);
         until_failure = -1;
-        ctx = qn_context_new("cpu");
+        ctx = qn_context_new(test_device());
         until_failure = failed;
         qn_module *net = build_network();
         done = until_failure >= 0;

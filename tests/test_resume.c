@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include "fit_task.h"
+#include "test_device.h"
 
 TestSuite(resume, .init = scratch_open, .fini = scratch_close);
 
@@ -91,7 +92,7 @@ static void run_killed(int step) {
     pid_t child = fork();
     cr_assert_geq(child, 0);
     if (child == 0) {
-        ctx = qn_context_new("cpu");
+        ctx = qn_context_new(test_device());
         qn_fit_opts opts = small_opts();
         opts.checkpoint = scratch_path("state");
         opts.checkpoint_steps = 2;

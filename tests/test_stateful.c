@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "quern.h"
+#include "test_device.h"
 
 static qn_context *ctx;
 
-static void open_context(void) { ctx = qn_context_new("cpu"); }
+static void open_context(void) { ctx = qn_context_new(test_device()); }
 
 static void close_context(void) { qn_context_free(ctx); }
 

@@ -5,13 +5,14 @@
 #include <string.h>
 
 #include "quern.h"
+#include "test_device.h"
 
 enum { MOST = 512 };
 
 static qn_context *ctx;
 
 static void open_context(void) {
-    ctx = qn_context_new("cpu");
+    ctx = qn_context_new(test_device());
     cr_assert_eq(qn_context_error(ctx, stderr), QN_OK);
 }
 

@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "quern.h"
+#include "test_device.h"
 
 static qn_context *ctx;
 
 static inline void open_context(void) {
-    ctx = qn_context_new("cpu");
+    ctx = qn_context_new(test_device());
     cr_assert_eq(qn_context_error(ctx, stderr), QN_OK);
 }
 
