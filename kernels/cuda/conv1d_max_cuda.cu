@@ -17,9 +17,11 @@ struct max_shape {
 };
 
 max_shape shape_of(const qn_call *call, const qn_view *x, const qn_view *w) {
-    max_shape s = {x->shape[0], x->shape[1], x->shape[2], w->shape[0], w->shape[2],
-                   ((const qn_conv1d_max_attrs *)call->attrs)->padding,
-                   {}, {}, 0, 0};
+    max_shape s = {x->shape[0], x->shape[1],
+                   x->shape[2], w->shape[0],
+                   w->shape[2], ((const qn_conv1d_max_attrs *)call->attrs)->padding,
+                   {},          {},
+                   0,           0};
     for (int axis = 0; axis < 3; axis++) {
         s.x_step[axis] = x->stride[axis];
         s.w_step[axis] = w->stride[axis];
@@ -58,8 +60,8 @@ template <class T> __device__ inline bool beats(T b, int64_t j, T a, int64_t i) 
 }
 
 template <class T>
-__global__ void max_windows(max_shape s, const T *x, const T *w, const T *bias, const int64_t *lengths, T *y,
-                            int32_t *index) {
+__global__ void max_windows(max_shape s, const T *x, const T *w, const T *bias,
+                            const int64_t *lengths, T *y, int32_t *index) {
     const int lane = threadIdx.x;
     for (int64_t e = (int64_t)blockIdx.x * WARPS + threadIdx.y; e < s.samples * s.outputs;
          e += (int64_t)gridDim.x * WARPS) {
@@ -95,9 +97,10 @@ template <class T> qn_status run_as(const qn_call *call) {
     s.bias_step = bias->data ? bias->stride[0] : 0;
     s.length_step = lengths && lengths->data ? lengths->stride[0] : 0;
     return gpu_launch(call, max_windows<T>, gpu_blocks(call, s.samples * s.outputs, WARPS),
-                      dim3(GPU_WARP, WARPS), 0, s, (const T *)call->in[0].data, (const T *)call->in[1].data,
-                      (const T *)bias->data, lengths ? (const int64_t *)lengths->data : nullptr,
-                      (T *)call->out[0].data, (int32_t *)call->out[1].data);
+                      dim3(GPU_WARP, WARPS), 0, s, (const T *)call->in[0].data,
+                      (const T *)call->in[1].data, (const T *)bias->data,
+                      lengths ? (const int64_t *)lengths->data : nullptr, (T *)call->out[0].data,
+                      (int32_t *)call->out[1].data);
 }
 
 qn_status run(const qn_call *call) {
@@ -127,10 +130,10 @@ template <class T> winners<T> winners_of(const qn_call *call) {
 }
 
 /** dx[n, step, c] */
-template <class T>
-__global__ void max_grad_input(max_shape s, winners<T> won, const T *w, T *dx) {
+template <class T> __global__ void max_grad_input(max_shape s, winners<T> won, const T *w, T *dx) {
     for (int64_t e = gpu_first(); e < s.samples * s.steps * s.channels; e += gpu_step()) {
-        const int64_t c = e % s.channels, step = e / s.channels % s.steps, n = e / s.channels / s.steps;
+        const int64_t c = e % s.channels, step = e / s.channels % s.steps,
+                      n = e / s.channels / s.steps;
         gpu_sum<T> sum;
         for (int64_t o = 0; o < s.outputs; o++) {
             const int64_t j = step - won.start(n, o, s.padding);
@@ -143,20 +146,21 @@ __global__ void max_grad_input(max_shape s, winners<T> won, const T *w, T *dx) {
 
 template <class T> qn_status run_grad_input_as(const qn_call *call) {
     const max_shape s = shape_of(call, call->out, &call->in[1]);
-    return gpu_launch(call, max_grad_input<T>, gpu_blocks(call, qn_view_count(call->out), TEAM_BLOCK),
-                      TEAM_BLOCK, 0, s, winners_of<T>(call), (const T *)call->in[1].data,
-                      (T *)call->out->data);
+    return gpu_launch(call, max_grad_input<T>,
+                      gpu_blocks(call, qn_view_count(call->out), TEAM_BLOCK), TEAM_BLOCK, 0, s,
+                      winners_of<T>(call), (const T *)call->in[1].data, (T *)call->out->data);
 }
 
 qn_status run_grad_input(const qn_call *call) {
-    return call->out->dtype == QN_F64 ? run_grad_input_as<double>(call) : run_grad_input_as<float>(call);
+    return call->out->dtype == QN_F64 ? run_grad_input_as<double>(call)
+                                      : run_grad_input_as<float>(call);
 }
 
 /** dw[o, c, j] */
-template <class T>
-__global__ void max_grad_weight(max_shape s, winners<T> won, const T *x, T *dw) {
+template <class T> __global__ void max_grad_weight(max_shape s, winners<T> won, const T *x, T *dw) {
     for (int64_t e = gpu_first(); e < s.outputs * s.channels * s.kernel; e += gpu_step()) {
-        const int64_t j = e % s.kernel, c = e / s.kernel % s.channels, o = e / s.kernel / s.channels;
+        const int64_t j = e % s.kernel, c = e / s.kernel % s.channels,
+                      o = e / s.kernel / s.channels;
         gpu_sum<T> sum;
         for (int64_t n = 0; n < s.samples; n++) {
             const int64_t step = won.start(n, o, s.padding) + j;
@@ -169,13 +173,14 @@ __global__ void max_grad_weight(max_shape s, winners<T> won, const T *x, T *dw) 
 
 template <class T> qn_status run_grad_weight_as(const qn_call *call) {
     const max_shape s = shape_of(call, &call->in[1], call->out);
-    return gpu_launch(call, max_grad_weight<T>, gpu_blocks(call, qn_view_count(call->out), TEAM_BLOCK),
-                      TEAM_BLOCK, 0, s, winners_of<T>(call), (const T *)call->in[1].data,
-                      (T *)call->out->data);
+    return gpu_launch(call, max_grad_weight<T>,
+                      gpu_blocks(call, qn_view_count(call->out), TEAM_BLOCK), TEAM_BLOCK, 0, s,
+                      winners_of<T>(call), (const T *)call->in[1].data, (T *)call->out->data);
 }
 
 qn_status run_grad_weight(const qn_call *call) {
-    return call->out->dtype == QN_F64 ? run_grad_weight_as<double>(call) : run_grad_weight_as<float>(call);
+    return call->out->dtype == QN_F64 ? run_grad_weight_as<double>(call)
+                                      : run_grad_weight_as<float>(call);
 }
 
 } // namespace
@@ -184,9 +189,9 @@ extern "C" const qn_kernel qnk_cuda_conv1d_max;
 const qn_kernel qnk_cuda_conv1d_max = {sizeof(qn_kernel), "conv1d_max", nullptr, nullptr, run};
 
 extern "C" const qn_kernel qnk_cuda_conv1d_max_grad_input;
-const qn_kernel qnk_cuda_conv1d_max_grad_input = {sizeof(qn_kernel), "conv1d_max_grad_input", nullptr,
-                                                  nullptr, run_grad_input};
+const qn_kernel qnk_cuda_conv1d_max_grad_input = {sizeof(qn_kernel), "conv1d_max_grad_input",
+                                                  nullptr, nullptr, run_grad_input};
 
 extern "C" const qn_kernel qnk_cuda_conv1d_max_grad_weight;
-const qn_kernel qnk_cuda_conv1d_max_grad_weight = {sizeof(qn_kernel), "conv1d_max_grad_weight", nullptr,
-                                                   nullptr, run_grad_weight};
+const qn_kernel qnk_cuda_conv1d_max_grad_weight = {sizeof(qn_kernel), "conv1d_max_grad_weight",
+                                                   nullptr, nullptr, run_grad_weight};

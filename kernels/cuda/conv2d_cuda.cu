@@ -48,7 +48,8 @@ __device__ inline void position_of(int64_t e, const int64_t *shape, int64_t *at)
 /* ---- forward --------------------------------------------------------------------------------- */
 
 template <class T>
-__global__ void conv_elements(conv_shape s, const T *x, const T *w, const T *bias, int64_t bias_step, T *y) {
+__global__ void conv_elements(conv_shape s, const T *x, const T *w, const T *bias,
+                              int64_t bias_step, T *y) {
     const int64_t count = s.y[0] * s.y[1] * s.y[2] * s.y[3];
     for (int64_t e = gpu_first(); e < count; e += gpu_step()) {
         int64_t at[4];
@@ -60,7 +61,8 @@ __global__ void conv_elements(conv_shape s, const T *x, const T *w, const T *bia
                 const int64_t row = at[2] * s.stride[0] - s.padding[0] + p * s.dilation[0];
                 if (row < 0 || row >= s.x[2])
                     continue;
-                const T *x_row = x + at[0] * s.x_step[0] + (first + c) * s.x_step[1] + row * s.x_step[2];
+                const T *x_row =
+                    x + at[0] * s.x_step[0] + (first + c) * s.x_step[1] + row * s.x_step[2];
                 const T *w_row = w + at[1] * s.w_step[0] + c * s.w_step[1] + p * s.w_step[2];
                 for (int64_t q = 0; q < s.w[3]; q++) {
                     const int64_t column = at[3] * s.stride[1] - s.padding[1] + q * s.dilation[1];
@@ -75,9 +77,10 @@ __global__ void conv_elements(conv_shape s, const T *x, const T *w, const T *bia
 template <class T> qn_status run_as(const qn_call *call) {
     const conv_shape s = shape_of(call, &call->in[0], &call->in[1], call->out);
     const qn_view *bias = &call->in[2];
-    return gpu_launch(call, conv_elements<T>, gpu_blocks(call, qn_view_count(call->out), TEAM_BLOCK),
-                      TEAM_BLOCK, 0, s, (const T *)call->in[0].data, (const T *)call->in[1].data,
-                      (const T *)bias->data, bias->data ? bias->stride[0] : 0, (T *)call->out->data);
+    return gpu_launch(
+        call, conv_elements<T>, gpu_blocks(call, qn_view_count(call->out), TEAM_BLOCK), TEAM_BLOCK,
+        0, s, (const T *)call->in[0].data, (const T *)call->in[1].data, (const T *)bias->data,
+        bias->data ? bias->stride[0] : 0, (T *)call->out->data);
 }
 
 qn_status run(const qn_call *call) {
@@ -120,13 +123,15 @@ __global__ void grad_input_elements(conv_shape s, const T *g, const T *w, T *dx)
 
 template <class T> qn_status run_grad_input_as(const qn_call *call) {
     const conv_shape s = shape_of(call, call->out, &call->in[1], &call->in[0]);
-    return gpu_launch(call, grad_input_elements<T>, gpu_blocks(call, qn_view_count(call->out), TEAM_BLOCK),
-                      TEAM_BLOCK, 0, s, (const T *)call->in[0].data, (const T *)call->in[1].data,
+    return gpu_launch(call, grad_input_elements<T>,
+                      gpu_blocks(call, qn_view_count(call->out), TEAM_BLOCK), TEAM_BLOCK, 0, s,
+                      (const T *)call->in[0].data, (const T *)call->in[1].data,
                       (T *)call->out->data);
 }
 
 qn_status run_grad_input(const qn_call *call) {
-    return call->out->dtype == QN_F64 ? run_grad_input_as<double>(call) : run_grad_input_as<float>(call);
+    return call->out->dtype == QN_F64 ? run_grad_input_as<double>(call)
+                                      : run_grad_input_as<float>(call);
 }
 
 /* ---- gradient of the weight ------------------------------------------------------------------- */
@@ -145,9 +150,10 @@ __global__ void grad_weight_elements(conv_shape s, const T *x, const T *g, T *dw
             const int64_t row = at[2] * s.dilation[0] - s.padding[0] + i * s.stride[0];
             const int64_t column = at[3] * s.dilation[1] - s.padding[1] + j * s.stride[1];
             if (row >= 0 && row < s.x[2] && column >= 0 && column < s.x[3])
-                sum.add(x[n * s.x_step[0] + channel * s.x_step[1] + row * s.x_step[2] +
-                          column * s.x_step[3]] *
-                        g[n * s.y_step[0] + at[0] * s.y_step[1] + i * s.y_step[2] + j * s.y_step[3]]);
+                sum.add(
+                    x[n * s.x_step[0] + channel * s.x_step[1] + row * s.x_step[2] +
+                      column * s.x_step[3]] *
+                    g[n * s.y_step[0] + at[0] * s.y_step[1] + i * s.y_step[2] + j * s.y_step[3]]);
         }
         const double total = block_reduce(sum.value(), reduce_plus{});
         if (threadIdx.x == 0)
@@ -163,7 +169,8 @@ template <class T> qn_status run_grad_weight_as(const qn_call *call) {
 }
 
 qn_status run_grad_weight(const qn_call *call) {
-    return call->out->dtype == QN_F64 ? run_grad_weight_as<double>(call) : run_grad_weight_as<float>(call);
+    return call->out->dtype == QN_F64 ? run_grad_weight_as<double>(call)
+                                      : run_grad_weight_as<float>(call);
 }
 
 } // namespace
@@ -172,9 +179,9 @@ extern "C" const qn_kernel qnk_cuda_conv2d;
 const qn_kernel qnk_cuda_conv2d = {sizeof(qn_kernel), "conv2d", nullptr, nullptr, run};
 
 extern "C" const qn_kernel qnk_cuda_conv2d_grad_input;
-const qn_kernel qnk_cuda_conv2d_grad_input = {sizeof(qn_kernel), "conv2d_grad_input", nullptr, nullptr,
-                                              run_grad_input};
+const qn_kernel qnk_cuda_conv2d_grad_input = {sizeof(qn_kernel), "conv2d_grad_input", nullptr,
+                                              nullptr, run_grad_input};
 
 extern "C" const qn_kernel qnk_cuda_conv2d_grad_weight;
-const qn_kernel qnk_cuda_conv2d_grad_weight = {sizeof(qn_kernel), "conv2d_grad_weight", nullptr, nullptr,
-                                               run_grad_weight};
+const qn_kernel qnk_cuda_conv2d_grad_weight = {sizeof(qn_kernel), "conv2d_grad_weight", nullptr,
+                                               nullptr, run_grad_weight};

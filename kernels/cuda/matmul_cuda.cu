@@ -15,13 +15,15 @@ struct matmul_shape {
 
 /** A tile of a [TILE, DEPTH] and of b [DEPTH, TILE], zeros outside. */
 template <class T>
-__device__ inline void load_tiles(const matmul_shape &s, const T *a, const T *b, int64_t row, int64_t column,
-                                  int64_t depth, T (*a_tile)[TILE + 1], T (*b_tile)[TILE + 1]) {
+__device__ inline void load_tiles(const matmul_shape &s, const T *a, const T *b, int64_t row,
+                                  int64_t column, int64_t depth, T (*a_tile)[TILE + 1],
+                                  T (*b_tile)[TILE + 1]) {
     const int thread = (int)(threadIdx.y * TILE + threadIdx.x);
     for (int i = thread; i < TILE * DEPTH; i += TILE * ROWS) {
         const int d = i / TILE, r = i % TILE;
-        a_tile[d][r] = row + r < s.m && depth + d < s.k ? a[(row + r) * s.a_row + (depth + d) * s.a_column]
-                                                        : (T)0;
+        a_tile[d][r] = row + r < s.m && depth + d < s.k
+                           ? a[(row + r) * s.a_row + (depth + d) * s.a_column]
+                           : (T)0;
         b_tile[d][r] = depth + d < s.k && column + r < s.n
                            ? b[(depth + d) * s.b_row + (column + r) * s.b_column]
                            : (T)0;
@@ -82,8 +84,8 @@ template <class T> qn_status run_as(const qn_call *call) {
     s.relu = ((const qn_matmul_attrs *)call->attrs)->relu;
     const int64_t tiles = s.batch.count * ((s.m + TILE - 1) / TILE) * ((s.n + TILE - 1) / TILE);
     return gpu_launch(call, matmul_tiles<T>, gpu_blocks(call, tiles, 1), dim3(TILE, ROWS), 0, s,
-                      (const T *)a->data, (const T *)b->data, bias ? (const T *)bias->data : nullptr,
-                      (T *)y->data);
+                      (const T *)a->data, (const T *)b->data,
+                      bias ? (const T *)bias->data : nullptr, (T *)y->data);
 }
 
 qn_status run(const qn_call *call) {
