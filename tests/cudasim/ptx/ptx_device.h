@@ -20,7 +20,8 @@
 
 namespace {
 
-[[maybe_unused]] uint32_t carry, no_carry; /* of add.cc and its kin: set and read by one thread, without a meeting
+[[maybe_unused]] uint32_t carry,
+    no_carry; /* of add.cc and its kin: set and read by one thread, without a meeting
                                               between */
 
 /* ---- bits and memory --------------------------------------------------------------------------- */
@@ -236,8 +237,7 @@ template <class F, class T> inline T nan_or(F f, T a, T b) {
 template <class F, class... T> inline auto rounded(unsigned direction, F f, T... operands) {
     unsigned saved = _mm_getcsr();
     _mm_setcsr((saved & ~(unsigned)_MM_ROUND_MASK) | direction);
-    volatile auto result =
-        [&](const volatile T &...held) { return f((T)held...); }(operands...);
+    volatile auto result = [&](const volatile T &...held) { return f((T)held...); }(operands...);
     _mm_setcsr(saved);
     return (decltype(f(operands...)))result;
 }
