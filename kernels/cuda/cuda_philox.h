@@ -36,7 +36,7 @@ __device__ inline float philox_uniform(uint32_t word) { return (float)(word >> 8
 inline int64_t philox_blocks(int64_t n) { return (n + PHILOX_WORDS - 1) / PHILOX_WORDS; }
 
 /** Lets the stream go on behind what a call drew. A launch of its own: the call's threads read the state. */
-__global__ inline void philox_advance(uint64_t *state, uint64_t blocks) {
+static __global__ void philox_advance(uint64_t *state, uint64_t blocks) {
     if (threadIdx.x == 0)
         state[1] += blocks;
 }
