@@ -90,12 +90,15 @@ const qn_kernel *qni_choose(const qn_context *ctx, const qni_candidates *table, 
     return NULL;
 }
 
-static qn_status run_kernel(qn_context *ctx, const qni_op *op, qn_call *call) {
+static qn_status run_kernel(qn_context *ctx, const qni_op *op, qn_call *call,
+                            const qn_kernel **served) {
     char reason[QN_REASON_SIZE];
     reason[0] = '\0';
     call->reason = reason;
     const char *declined = NULL;
     const qn_kernel *kernel = qni_choose(ctx, ctx->candidates, op, call, &declined);
+    ctx->calls++;
+    *served = kernel;
     if (!kernel && ctx->host.backend)
         return qni_fallback(ctx, op, call, declined);
     if (!kernel)
@@ -131,7 +134,11 @@ static qn_status run(qn_context *ctx, const qni_op *op, qn_tensor *const *in, in
         .queue = ctx->backend->queue(ctx->device),
         .threads = ctx->threads,
     };
-    return run_kernel(ctx, op, &call);
+    const qn_kernel *served;
+    qn_status status = run_kernel(ctx, op, &call, &served);
+    if (status == QN_OK)
+        qni_trace_call(ctx, op, served, &call, in, out);
+    return status;
 }
 
 /* ---- forms of a call --------------------------------------------------------------------- */

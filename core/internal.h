@@ -21,6 +21,9 @@ struct qni_storage {
     int size_class;
     int references;
     qni_storage *next; /**< while it waits in the pool */
+    int pins;          /**< references that plans hold (plan.h) */
+    uint64_t trace;    /**< number of the recording that knows it, and its block there */
+    int block;
 };
 
 struct qn_tensor {
@@ -60,6 +63,8 @@ bool qni_tensor_bytes(qn_context *ctx, qn_dtype dtype, qn_shape shape, size_t *b
 qn_tensor *qni_tensor_new(qn_context *ctx, qn_dtype dtype, qn_shape shape);
 /** A new tensor that looks at x's memory through `view`. */
 qn_tensor *qni_tensor_view(qn_tensor *x, const qn_view *view);
+/** The same for a storage of the context. */
+qn_tensor *qni_tensor_on(qn_context *ctx, qni_storage *storage, const qn_view *view);
 /** Frees a tensor without asking who may need it. */
 void qni_tensor_destroy(qn_tensor *x);
 /** Lets a contiguous tensor look at other memory from now on. */
@@ -253,6 +258,20 @@ qn_tensor *qni_recurrent_last(qn_tensor *states, qn_tensor *start, bool reverse)
 void qni_give_recurrent_weight(qni_backward *b, int i, qn_tensor *g, qn_tensor *h, qn_tensor *start,
                                bool reverse);
 
+/* ---- plans ------------------------------------------------------------------------------- */
+
+/** A step while it is recorded (plan.h). The base tells it what happens; without one nothing is done. */
+typedef struct qni_trace qni_trace;
+/** A call that a kernel has served (NULL: the host, qni_fallback()); `out` as many as the operation has. */
+void qni_trace_call(qn_context *ctx, const qni_op *op, const qn_kernel *kernel, const qn_call *call,
+                    qn_tensor *const *in, qn_tensor *const *out);
+/** A storage that has just been handed out. */
+void qni_trace_storage(qn_context *ctx, qni_storage *storage);
+/** The host is about to write x. */
+void qni_trace_write(qn_context *ctx, const qn_tensor *x);
+/** Something happened that cannot be replayed, in words that stay: "qn_item() in a step". */
+void qni_trace_decline(qn_context *ctx, const char *reason);
+
 /* ---- gradients --------------------------------------------------------------------------- */
 
 /** One call on the tape. */
@@ -352,6 +371,12 @@ struct qn_context {
 
     qn_status status; /**< first failure */
     char message[QNI_MESSAGE_SIZE];
+
+    size_t calls;       /**< calls for which a kernel was looked for */
+    qni_trace *trace;   /**< the step that is being recorded; NULL: none */
+    uint64_t traces;    /**< recordings so far */
+    uint64_t structure; /**< changes when memory that plans know is left or moved */
+    bool eager;         /**< plans are not made, nor replayed */
 
     qni_pool pool;
     qni_storage *workspace; /**< scratch of the largest call so far */

@@ -78,13 +78,17 @@ qni_storage *qni_storage_new(qn_context *ctx, size_t bytes) {
     pool->stats.in_use += rounded;
     if (pool->stats.in_use > pool->stats.peak)
         pool->stats.peak = pool->stats.in_use;
+    qni_trace_storage(ctx, storage);
     return storage;
 }
 
 void qni_storage_retain(qni_storage *storage) { storage->references++; }
 
 void qni_storage_release(qn_context *ctx, qni_storage *storage) {
-    if (--storage->references > 0)
+    storage->references--;
+    if (storage->pins > 0 && storage->references == storage->pins)
+        ctx->structure++; /* only plans are left that know it */
+    if (storage->references > 0)
         return;
     qni_pool *pool = &ctx->pool;
     pool->stats.in_use -= storage->bytes;

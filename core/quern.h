@@ -6,7 +6,7 @@
  *   3. operations              elementwise, reductions, products, losses, convolution, ...
  *   4. gradients               the tape
  *   5. modules                 layers with named parameters
- *   6. optimizers, schedules   what moves the parameters
+ *   6. optimizers, schedules   what moves the parameters; plans: a step recorded and replayed
  *   7. data                    datasets, augmentation, the prefetching loader
  *   8. files                   safetensors
  *   9. training                qn_fit: the loop with progress, checkpoints, log and report
@@ -59,6 +59,7 @@ typedef struct qn_tensor qn_tensor;
 typedef struct qn_module qn_module;
 typedef struct qn_optimizer qn_optimizer;
 typedef struct qn_scheduler qn_scheduler;
+typedef struct qn_plan qn_plan;
 typedef struct qn_dataset qn_dataset;
 typedef struct qn_loader qn_loader;
 typedef struct qn_tensor_file qn_tensor_file;
@@ -930,6 +931,53 @@ typedef struct qn_scheduler_state {
 QN_API qn_scheduler_state qn_scheduler_get(const qn_scheduler *scheduler);
 QN_API void qn_scheduler_set(qn_scheduler *scheduler, qn_scheduler_state state);
 
+/* Plans. A step of a loop does the same each time: a plan records it and replays it from then on, without
+ * taking memory, checking shapes or choosing kernels, as one launch where the device can. A replay gives what
+ * the step itself would give, to the bit. qn_fit() uses one.
+ *
+ * A step may read and write any tensor that lives on, move parameters and draw random numbers. What it does
+ * with values on the host between operations is not seen: that is done in qn_host_call(). A step that
+ * cannot be replayed (the host reads a tensor in it, say) runs as it is, and qn_plan_stats() tells why. */
+
+enum { QN_PLAN_INPUTS = 16, QN_PLAN_OUTPUTS = 8 };
+
+/** A step: computes `out` from `in`. What else it makes is gone when it has ended, its tape too. */
+typedef qn_status (*qn_plan_fn)(void *data, qn_tensor *const *in, qn_tensor **out);
+
+/** A plan for a step. It belongs to the context. */
+QN_API qn_plan *qn_plan_new(qn_context *ctx, qn_plan_fn step, void *data);
+QN_API void qn_plan_free(qn_plan *plan);
+
+/** Runs the step, or replays it. The first run is never recorded; the next two with inputs of the same
+ * shapes are, and if they agree, replays follow. Other shapes get recordings of their own, up to 16; that
+ * not used for longest goes. Inputs are data: no gradient flows to them. Outputs belong to the caller's step
+ * and are off the tape. Returns what went wrong, which is on the context. */
+QN_API qn_status qn_plan_run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_tensor **out,
+                             int n_out);
+
+/** What the host does within a step: called now, and again at this place of each replay. It may write tensors
+ * with qn_tensor_write(), a learning rate say. */
+typedef qn_status (*qn_host_fn)(void *data);
+QN_API qn_status qn_host_call(qn_context *ctx, qn_host_fn function, void *data);
+
+/** Turns plans off (the steps then run as they are) or on again; returns how it was. On at first. */
+QN_API bool qn_context_set_plans(qn_context *ctx, bool enabled);
+
+/** What became of a plan. */
+typedef struct qn_plan_info {
+    int64_t runs, recorded, replayed; /**< qn_plan_run() so far, and how many of them were what */
+    int plans;                        /**< recordings that can be replayed now */
+    int nodes;                        /**< calls in the last one used */
+    size_t bytes;                     /**< of memory for what lives within it */
+    size_t eager_bytes;               /**< of memory that the step takes without it */
+    bool graph;                       /**< the device launches it as one */
+    const char *reason;               /**< why it is not replayed; NULL: it is, or will be */
+} qn_plan_info;
+QN_API qn_plan_info qn_plan_stats(const qn_plan *plan);
+
+/** Calls of operations so far for which a kernel was chosen: constant while a plan is replayed. */
+QN_API size_t qn_context_calls(const qn_context *ctx);
+
 /* ======== 7. Data ============================================================================ */
 
 /** A dataset of your own: what a sample is, and how to read one. */
@@ -1090,7 +1138,7 @@ QN_API qn_status qn_tensorboard_text(qn_tensorboard *log, const char *tag, int64
 
 /* ======== 9. Training ======================================================================== */
 
-/** A loss: prediction and target to a tensor of one element. */
+/** A loss: prediction and target to a tensor of one element. qn_fit() calls it until its step is recorded. */
 typedef qn_tensor *(*qn_loss_fn)(qn_tensor *prediction, qn_tensor *target);
 
 /** Result of an evaluation. */
@@ -1145,7 +1193,9 @@ typedef struct qn_fit_opts {
     int early_stop; /**< > 0: stop after so many epochs without a better validation loss; needs validation */
     bool handle_interrupt;    /**< Ctrl-C finishes the batch, saves, and ends qn_fit() */
     const volatile int *stop; /**< NULL, or: ends like Ctrl-C when it becomes non-zero */
-    qn_fit_result *result;    /**< NULL, or filled at the end */
+    bool eager; /**< steps run as they are, without a plan: for a loss, or a module, whose code does
+                  *   something else from step to step (see qn_plan_new) */
+    qn_fit_result *result; /**< NULL, or filled at the end */
     /** NULL, or: called at the end of a run that was not interrupted, with the model as it stays and
      * `result` filled: for more measures, which qn_report_number() and its kin add to log and report. What
      * it writes to the module's buffers is saved too. */

@@ -31,6 +31,7 @@ static qni_list *owner_of(const qn_tensor *x) { return x->kept ? &x->ctx->kept :
 bool qni_tensor_move(qn_tensor *x, bool kept) {
     if (x->kept == kept)
         return true;
+    qni_trace_decline(x->ctx, "a tensor is kept in it (qn_keep)");
     int index = x->index;
     if (!list_add(kept ? &x->ctx->kept : &x->ctx->step, x)) {
         qn_context_fail(x->ctx, QN_OUT_OF_MEMORY, "out of memory");
@@ -126,14 +127,18 @@ qn_tensor *qni_tensor_new(qn_context *ctx, qn_dtype dtype, qn_shape shape) {
     return x;
 }
 
-qn_tensor *qni_tensor_view(qn_tensor *x, const qn_view *view) {
-    qn_tensor *y = struct_take(x->ctx);
+qn_tensor *qni_tensor_on(qn_context *ctx, qni_storage *storage, const qn_view *view) {
+    qn_tensor *y = struct_take(ctx);
     if (!y)
         return NULL;
     y->view = *view;
-    y->storage = x->storage;
-    qni_storage_retain(y->storage);
+    y->storage = storage;
+    qni_storage_retain(storage);
     return y;
+}
+
+qn_tensor *qni_tensor_view(qn_tensor *x, const qn_view *view) {
+    return qni_tensor_on(x->ctx, x->storage, view);
 }
 
 void qni_tensor_destroy(qn_tensor *x) {
@@ -150,6 +155,10 @@ void qni_tensor_destroy(qn_tensor *x) {
         leaf->grad = NULL;
     if (leaf)
         leaf->grad_set = false;
+    if (x->kept)
+        qni_trace_decline(ctx, "a kept tensor is freed in it");
+    if (x->leaf && x->storage && x->storage->pins > 0)
+        ctx->structure++;
     if (x->storage)
         qni_storage_release(ctx, x->storage);
     x->grad = ctx->spare;
@@ -161,6 +170,8 @@ void qni_tensor_destroy(qn_tensor *x) {
 }
 
 void qni_tensor_rebase(qn_tensor *x, qni_storage *storage, void *data) {
+    if (x->storage->pins > 0)
+        x->ctx->structure++;
     qni_storage_retain(storage);
     qni_storage_release(x->ctx, x->storage);
     x->storage = storage;
@@ -234,6 +245,8 @@ int64_t qn_tensor_count(const qn_tensor *x) { return x ? qn_view_count(&x->view)
 bool qn_tensor_is_contiguous(const qn_tensor *x) { return x && qn_view_is_contiguous(&x->view); }
 
 void *qn_tensor_data(qn_tensor *x) {
+    if (x)
+        qni_trace_decline(x->ctx, "the host looks at elements in it (qn_tensor_data)");
     return x && x->ctx->backend->host_addressable ? x->view.data : NULL;
 }
 

@@ -63,6 +63,7 @@ qn_status qn_tensor_read(const qn_tensor *x, void *data, size_t bytes) {
     qn_status status = check_bytes(x, "tensor_read", bytes);
     if (status != QN_OK || bytes == 0)
         return status;
+    qni_trace_decline(x->ctx, "the host reads a tensor in it (qn_item, qn_tensor_read)");
     if (!data)
         return qn_context_fail(x->ctx, QN_INVALID_ARGUMENT, "tensor_read: no memory given");
     if (!qn_view_is_contiguous(&x->view))
@@ -78,6 +79,7 @@ qn_status qn_tensor_write(qn_tensor *x, const void *data, size_t bytes) {
     qn_status status = check_bytes(x, "tensor_write", bytes);
     if (status != QN_OK || bytes == 0)
         return status;
+    qni_trace_write(x->ctx, x);
     if (!data)
         return qn_context_fail(x->ctx, QN_INVALID_ARGUMENT, "tensor_write: no data given");
     if (!qn_view_is_contiguous(&x->view))

@@ -47,6 +47,7 @@ static qn_fit_opts turning_opts(void) {
     opts.optimizer = qn_sgd(0.05, 0.9);
     opts.schedule = qn_schedule_constant();
     opts.loss = loss_that_turns;
+    opts.eager = true; /* the loss is another one from some step on */
     opts.epochs = 5;
     opts.restore_best = true;
     opts.stop = &stop_now;

@@ -12,6 +12,15 @@ static bool levels_valid(qn_context *ctx, const double *levels, int count) {
     return true;
 }
 
+/** The levels [count] in the prediction's dtype; filled in by the device, so that a plan can do it too. */
+static qn_tensor *levels_of(const qn_tensor *prediction, const double *levels, int count) {
+    qn_tensor *all = qn_empty(prediction->ctx, prediction->view.dtype, QN_SHAPE(count));
+    for (int i = 0; i < count; i++)
+        if (qn_fill(qn_slice(all, 0, i, i + 1), levels[i]) != QN_OK)
+            return NULL;
+    return all;
+}
+
 qn_tensor *qn_quantile_loss(qn_tensor *prediction, qn_tensor *target, const double *levels,
                             int count) {
     if (!prediction || !target)
@@ -31,8 +40,7 @@ qn_tensor *qn_quantile_loss(qn_tensor *prediction, qn_tensor *target, const doub
     }
     if (!levels_valid(ctx, levels, count))
         return NULL;
-    qn_tensor *level =
-        qn_cast(qn_from_data(ctx, QN_F64, QN_SHAPE(count), levels), prediction->view.dtype);
+    qn_tensor *level = levels_of(prediction, levels, count);
     qn_tensor *short_by = qn_sub(qn_unsqueeze(target, -1), prediction);
     qn_tensor *under = qn_mul(short_by, level), *over = qn_mul(short_by, qn_affine(level, 1, -1));
     return qn_mean(qn_maximum(under, over), QN_ALL, false);

@@ -191,12 +191,24 @@ static qn_tensor *square_sum(const qn_optimizer *optimizer) {
     return total;
 }
 
-/* Writes rate and step number, and the clipping factor, which only clip_norm moves away from 1. */
-static qn_status write_hyper(qn_optimizer *optimizer) {
+/* Writes rate and step number, and 1 as the factor that clips: what the host knows of a step. */
+static qn_status write_hyper(void *data) {
+    qn_optimizer *optimizer = data;
     const float hyper[QN_HYPER_COUNT] = {[QN_HYPER_LR] = (float)optimizer->lr,
                                          [QN_HYPER_STEP] = (float)(optimizer->steps + 1),
                                          [QN_HYPER_CLIP] = 1};
-    qn_status status = qn_tensor_write(optimizer->hyper, hyper, sizeof(hyper));
+    return qn_tensor_write(optimizer->hyper, hyper, sizeof(hyper));
+}
+
+static qn_status count_step(void *data) {
+    qn_optimizer *optimizer = data;
+    optimizer->steps++;
+    return QN_OK;
+}
+
+/* Makes `hyper` ready for the step, with the clipping factor, which only clip_norm moves away from 1. */
+static qn_status set_hyper(qn_optimizer *optimizer) {
+    qn_status status = qn_host_call(optimizer->ctx, write_hyper, optimizer);
     const double max_norm = optimizer->spec.clip_norm;
     if (status != QN_OK || !(max_norm > 0))
         return status;
@@ -245,7 +257,7 @@ qn_status qn_optimizer_step(qn_optimizer *optimizer) {
         return qn_context_error(optimizer->ctx, NULL);
     status = clip_values(optimizer);
     if (status == QN_OK)
-        status = write_hyper(optimizer);
+        status = set_hyper(optimizer);
     for (int i = 0; i < optimizer->group_count && status == QN_OK; i++)
         status = move_group(optimizer, &optimizer->groups[i]);
     if (status == QN_OK)
@@ -253,8 +265,7 @@ qn_status qn_optimizer_step(qn_optimizer *optimizer) {
     if (status != QN_OK)
         return status;
     qn_module_zero_grad(optimizer->module);
-    optimizer->steps++;
-    return QN_OK;
+    return qn_host_call(optimizer->ctx, count_step, optimizer);
 }
 
 /* ---- what can be read and set ------------------------------------------------------------ */

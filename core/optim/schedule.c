@@ -150,11 +150,16 @@ void qn_scheduler_free(qn_scheduler *scheduler) {
     free(scheduler);
 }
 
-void qn_scheduler_step(qn_scheduler *scheduler) {
-    if (!scheduler)
-        return;
+static qn_status set_rate(void *data) {
+    const qn_scheduler *scheduler = data;
     const int64_t step = qn_optimizer_steps(scheduler->optimizer);
     qn_optimizer_set_lr(scheduler->optimizer, scheduler->reference * multiple(scheduler, step));
+    return QN_OK;
+}
+
+void qn_scheduler_step(qn_scheduler *scheduler) {
+    if (scheduler)
+        qn_host_call(scheduler->ctx, set_rate, scheduler);
 }
 
 void qn_scheduler_metric(qn_scheduler *scheduler, double value) {

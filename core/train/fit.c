@@ -114,6 +114,7 @@ static qn_status begin(qni_fit *fit) {
 
 static void release(qni_fit *fit) {
     qni_progress_clear(fit);
+    qn_plan_free(fit->plan);
     qn_loader_free(fit->loader);
     qn_scheduler_free(fit->scheduler);
     qn_optimizer_free(fit->optimizer);
@@ -141,19 +142,30 @@ static qn_status read_loss(qni_fit *fit, double *mean) {
         (long long)fit->batches, qn_optimizer_lr(fit->optimizer));
 }
 
-static qn_status train_batch(qni_fit *fit, const qn_batch *batch) {
-    qn_tensor *loss = fit->opts.loss(qn_forward(fit->module, batch->x), batch->y);
+/** Forward, backward, schedule and optimizer for a batch: in[0] its samples, in[1] their targets. */
+static qn_status train_step(void *data, qn_tensor *const *in, qn_tensor **out) {
+    (void)out;
+    qni_fit *fit = data;
+    qn_tensor *loss = fit->opts.loss(qn_forward(fit->module, in[0]), in[1]);
     if (!loss)
         return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT, "fit: the loss gave no tensor");
     qn_status status = qn_backward(loss);
-    if (!status && fit->batch == fit->batches - 1)
+    if (!status && fit->board && fit->batch == fit->batches - 1)
         status = qni_board_gradients(fit);
     if (!status) {
         qn_scheduler_step(fit->scheduler);
         status = qn_optimizer_step(fit->optimizer);
     }
     if (!status)
-        status = qni_accumulate(fit->loss_sum, loss, (double)batch->size);
+        status = qni_accumulate(fit->loss_sum, loss, (double)qn_tensor_dim(in[0], 0));
+    return status;
+}
+
+/** Steps whose gradients the board looks at, and all where that was asked for, run without the plan. */
+static qn_status train_batch(qni_fit *fit, const qn_batch *batch) {
+    const bool eager = fit->opts.eager || (fit->board && fit->batch == fit->batches - 1);
+    qn_tensor *in[] = {batch->x, batch->y};
+    qn_status status = eager ? train_step(fit, in, NULL) : qn_plan_run(fit->plan, in, 2, NULL, 0);
     fit->batch++;
     fit->samples += batch->size;
     return status;
@@ -254,7 +266,8 @@ static qn_status end_epoch(qni_fit *fit) {
 /* ---- the run ------------------------------------------------------------------------------- */
 
 static qn_status train(qni_fit *fit) {
-    qn_status status = QN_OK;
+    fit->plan = qn_plan_new(fit->ctx, train_step, fit);
+    qn_status status = qn_context_error(fit->ctx, NULL);
     while (!status && !fit->interrupted && fit->epoch_count < fit->opts.epochs && !stalled(fit)) {
         status = train_batches(fit);
         if (!status && !fit->interrupted)

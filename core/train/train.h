@@ -35,6 +35,7 @@ typedef struct qni_fit {
     qn_optimizer *optimizer;
     qn_scheduler *scheduler;
     qn_loader *loader;
+    qn_plan *plan;           /**< a step of it, recorded */
     int64_t batches;         /**< in an epoch */
     int64_t batch;           /**< given out in this epoch */
     int64_t samples;         /**< given out in this epoch */
