@@ -4,13 +4,11 @@
  * first operand and a its second, and a bias along y's columns runs along y's first axis, as its epilogue wants. */
 #include <cublasLt.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "cuda_queue.h"
+#include "cuda_plans.h"
 
-/* What a plan may ask for as workspace, and how many are kept before all are dropped and begun anew. */
-enum { MOST_WORKSPACE = 8 << 20, SLOTS = 512, MOST_PLANS = 384, MOST_ALIGNMENT = 256 };
+/* What a plan may ask for as workspace; alignments beyond the second are no better. */
+enum { MOST_WORKSPACE = 8 << 20, MOST_ALIGNMENT = 256 };
 
 /** A matrix as cuBLASLt sees it: by columns. */
 typedef struct matrix {
@@ -27,18 +25,12 @@ typedef struct plan_key {
 
 typedef struct plan {
     plan_key key;
-    bool used, works; /* works: the library has an algorithm for it */
+    bool works; /* the library has an algorithm for it */
     cublasLtMatmulDesc_t product;
     cublasLtMatrixLayout_t a, b, y;
     cublasLtMatmulAlgo_t algorithm;
     size_t workspace;
 } plan;
-
-/** Plans by hash of their key, open addressing. */
-typedef struct plans {
-    int count;
-    plan slot[SLOTS];
-} plans;
 
 /* ---- keys -------------------------------------------------------------------------------- */
 
@@ -218,64 +210,34 @@ static void choose_algorithm(cublasLtHandle_t handle, plan *p) {
     p->works = true;
 }
 
-static void destroy(plan *p) {
+static void destroy(void *made) {
+    const plan *p = made;
     if (p->product)
         cublasLtMatmulDescDestroy(p->product);
     cublasLtMatrixLayout_t layouts[] = {p->a, p->b, p->y};
     for (int i = 0; i < 3; i++)
         if (layouts[i])
             cublasLtMatrixLayoutDestroy(layouts[i]);
-    *p = (plan){0};
 }
 
-static void make(cublasLtHandle_t handle, plan *p, const plan_key *key) {
+static void make(cuda_queue *queue, void *made) {
+    plan *p = made;
+    const plan_key *key = &p->key;
     const matrix out = {
         .rows = key->n, .columns = key->m, .leading = key->n, .batch_stride = key->m * key->n};
-    *p = (plan){.key = *key, .used = true};
     if (make_product(key, &p->product) == CUBLAS_STATUS_SUCCESS &&
         make_layout(key, &key->a, &p->a) == CUBLAS_STATUS_SUCCESS &&
         make_layout(key, &key->b, &p->b) == CUBLAS_STATUS_SUCCESS &&
         make_layout(key, &out, &p->y) == CUBLAS_STATUS_SUCCESS)
-        choose_algorithm(handle, p);
+        choose_algorithm(queue->cublas, p);
 }
 
-static size_t hash_of(const plan_key *key) { /* FNV-1a (Fowler, Noll and Vo) */
-    const unsigned char *bytes = (const unsigned char *)key;
-    uint64_t hash = 14695981039346656037u;
-    for (size_t i = 0; i < sizeof(*key); i++)
-        hash = (hash ^ bytes[i]) * 1099511628211u;
-    return (size_t)hash;
-}
-
-void qnk_cublas_forget(cuda_queue *queue) {
-    plans *all = queue->cublas_plans;
-    for (int i = 0; all && i < SLOTS; i++)
-        if (all->slot[i].used)
-            destroy(&all->slot[i]);
-    free(all);
-    queue->cublas_plans = NULL;
-}
-
-/** The plan of a key, made at its first use; NULL when memory is out. */
 static plan *plan_of(cuda_queue *queue, const plan_key *key) {
-    plans *all = queue->cublas_plans;
-    if (all && all->count >= MOST_PLANS) {
-        qnk_cublas_forget(queue);
-        all = NULL;
-    }
-    if (!all)
-        all = queue->cublas_plans = calloc(1, sizeof(*all));
-    if (!all)
-        return NULL;
-    size_t i = hash_of(key) % SLOTS;
-    while (all->slot[i].used && memcmp(&all->slot[i].key, key, sizeof(*key)) != 0)
-        i = (i + 1) % SLOTS;
-    if (!all->slot[i].used) {
-        make(queue->cublas, &all->slot[i], key);
-        all->count++;
-    }
-    return &all->slot[i];
+    static const plan_kind kind = {sizeof(plan_key), sizeof(plan), make, destroy};
+    return cuda_plan_of(&kind, queue, &queue->cublas_plans, key);
 }
+
+void qnk_cublas_forget(cuda_queue *queue) { cuda_plans_forget(destroy, &queue->cublas_plans); }
 
 /* ---- the kernel -------------------------------------------------------------------------- */
 

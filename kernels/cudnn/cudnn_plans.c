@@ -1,9 +1,70 @@
-/* cudnn_plans.c: what cuDNN's kernels keep in a queue. */
-#include <stdlib.h>
+/* cudnn_plans.c: what cuDNN's kernels keep in a queue, and what they share. */
+#include "cudnn_plans.h"
 
-#include "cuda_queue.h"
+#include <stdio.h>
 
-void qnk_cudnn_forget(cuda_queue *queue) {
-    free(queue->cudnn_plans);
-    queue->cudnn_plans = NULL;
+static void destroy(void *made) {
+    const cudnn_plan *plan = made;
+    const cudnnTensorDescriptor_t tensors[] = {plan->x, plan->y, plan->channels};
+    for (int i = 0; i < 3; i++)
+        if (tensors[i])
+            cudnnDestroyTensorDescriptor(tensors[i]);
+    if (plan->w)
+        cudnnDestroyFilterDescriptor(plan->w);
+    if (plan->convolution)
+        cudnnDestroyConvolutionDescriptor(plan->convolution);
+    if (plan->pooling)
+        cudnnDestroyPoolingDescriptor(plan->pooling);
+}
+
+void qnk_cudnn_forget(cuda_queue *queue) { cuda_plans_forget(destroy, &queue->cudnn_plans); }
+
+cudnn_plan *qnk_cudnn_plan(const qn_call *call, const cudnn_key *key,
+                           void (*make)(cuda_queue *queue, void *plan)) {
+    const plan_kind kind = {sizeof(cudnn_key), sizeof(cudnn_plan), make, destroy};
+    cuda_queue *queue = cuda_queue_of(call);
+    return cuda_plan_of(&kind, queue, &queue->cudnn_plans, key);
+}
+
+cudnnStatus_t qnk_cudnn_tensor(cudnnTensorDescriptor_t *descriptor, int32_t dtype,
+                               const int32_t *extent) {
+    const cudnnStatus_t status = cudnnCreateTensorDescriptor(descriptor);
+    return status != CUDNN_STATUS_SUCCESS
+               ? status
+               : cudnnSetTensor4dDescriptor(*descriptor, CUDNN_TENSOR_NCHW, cudnn_type(dtype),
+                                            extent[0], extent[1], extent[2], extent[3]);
+}
+
+const char *qnk_cudnn_extents(const qn_view *view, int32_t extent[4]) {
+    const int64_t count = qn_view_count(view);
+    if (count == 0)
+        return "empty";
+    if (count > INT32_MAX)
+        return "more elements than 31 bits count";
+    if (!qn_view_is_contiguous(view))
+        return "not contiguous";
+    for (int axis = 0; axis < 4; axis++)
+        extent[axis] = axis < view->rank ? (int32_t)view->shape[axis] : 1;
+    for (int axis = 4; axis < view->rank; axis++)
+        extent[3] *= (int32_t)view->shape[axis];
+    return NULL;
+}
+
+static const double one = 1, zero = 0;
+static const float one_f = 1, zero_f = 0;
+
+const void *qnk_cudnn_one(int32_t dtype) {
+    return dtype == QN_F64 ? (const void *)&one : (const void *)&one_f;
+}
+
+const void *qnk_cudnn_zero(int32_t dtype) {
+    return dtype == QN_F64 ? (const void *)&zero : (const void *)&zero_f;
+}
+
+qn_status qnk_cudnn_end(const qn_call *call, cudnnStatus_t status) {
+    cuda_queue_of(call)->last_op = call->op;
+    if (status == CUDNN_STATUS_SUCCESS)
+        return QN_OK;
+    snprintf(call->reason, QN_REASON_SIZE, "cuDNN: %s", cudnnGetErrorString(status));
+    return QN_DEVICE_ERROR;
 }

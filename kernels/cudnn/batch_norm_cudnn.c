@@ -1,0 +1,92 @@
+/* batch_norm_cudnn.c: batch normalisation by the batch's statistics, and its gradient, by cuDNN. With the running ones
+ * cuDNN gives no mean and rstd back, which our operation returns: kernels/cuda serves that. */
+#include "cudnn_plans.h"
+
+/* More samples than cuDNN's grids have blocks along one axis are not tried. */
+enum { MOST_SAMPLES = 65535 };
+
+/** Whether a vector is there and lies densely. */
+static bool dense(const qn_view *vector) { return vector->data && qn_view_is_contiguous(vector); }
+
+/** Fills the key from x (and g, else NULL), or gives the reason to decline. */
+static const char *key_of(const qn_call *call, const qn_view *x, const qn_view *g, cudnn_key *key) {
+    *key = (cudnn_key){.work = WORK_BATCH_NORM, .dtype = x->dtype};
+    if (!((const qn_norm_attrs *)call->attrs)->training)
+        return "running statistics";
+    const char *reason = qnk_cudnn_extents(x, key->x);
+    if (!reason && g && !qn_view_is_contiguous(g))
+        reason = "not contiguous";
+    if (reason)
+        return reason;
+    return key->x[0] > MOST_SAMPLES ? "more than 65535 samples" : NULL;
+}
+
+static void make(cuda_queue *queue, void *made) {
+    cudnn_plan *p = made;
+    const int32_t channels[4] = {1, p->key.x[1], 1, 1};
+    (void)queue;
+    p->works = qnk_cudnn_tensor(&p->x, p->key.dtype, p->key.x) == CUDNN_STATUS_SUCCESS &&
+               qnk_cudnn_tensor(&p->channels, p->key.dtype, channels) == CUDNN_STATUS_SUCCESS;
+}
+
+/** The plan of a call that was not declined; NULL when memory is out. */
+static const cudnn_plan *plan_of(const qn_call *call, const qn_view *x) {
+    cudnn_key key;
+    return key_of(call, x, NULL, &key) ? NULL : qnk_cudnn_plan(call, &key, make);
+}
+
+static const char *declines_as(const qn_call *call, const qn_view *x, const qn_view *g) {
+    cudnn_key key;
+    const char *reason = key_of(call, x, g, &key);
+    if (reason)
+        return reason;
+    const cudnn_plan *p = qnk_cudnn_plan(call, &key, make);
+    return p && p->works ? NULL : "no shape that cuDNN takes";
+}
+
+static const char *declines(const qn_call *call) {
+    for (int i = 1; i < 5; i++)
+        if (!dense(&call->in[i]))
+            return "weight, bias or statistics absent or not contiguous";
+    return declines_as(call, &call->in[0], NULL);
+}
+
+static qn_status run(const qn_call *call) {
+    const qn_norm_attrs *attrs = call->attrs;
+    const qn_view *in = call->in, *out = call->out;
+    const cudnn_plan *p = plan_of(call, &in[0]);
+    if (!p)
+        return QN_OUT_OF_MEMORY;
+    return qnk_cudnn_end(call, cudnnBatchNormalizationForwardTraining(
+                                   cuda_queue_of(call)->cudnn, CUDNN_BATCHNORM_SPATIAL,
+                                   qnk_cudnn_one(p->key.dtype), qnk_cudnn_zero(p->key.dtype), p->x,
+                                   in[0].data, p->x, out[0].data, p->channels, in[1].data,
+                                   in[2].data, attrs->momentum, in[3].data, in[4].data,
+                                   attrs->epsilon, out[1].data, out[2].data));
+}
+
+const qn_kernel qnk_cudnn_batch_norm = {sizeof(qn_kernel), "batch_norm", declines, NULL, run};
+
+static const char *grad_declines(const qn_call *call) {
+    for (int i = 2; i < 5; i++)
+        if (!dense(&call->in[i]))
+            return "weight absent, or it or the statistics not contiguous";
+    return declines_as(call, &call->in[1], &call->in[0]);
+}
+
+static qn_status run_grad(const qn_call *call) {
+    const qn_view *in = call->in, *out = call->out;
+    const cudnn_plan *p = plan_of(call, &in[1]);
+    if (!p)
+        return QN_OUT_OF_MEMORY;
+    const void *one = qnk_cudnn_one(p->key.dtype), *zero = qnk_cudnn_zero(p->key.dtype);
+    return qnk_cudnn_end(call, cudnnBatchNormalizationBackward(
+                                   cuda_queue_of(call)->cudnn, CUDNN_BATCHNORM_SPATIAL, one, zero,
+                                   one, zero, p->x, in[1].data, p->x, in[0].data, p->x, out[0].data,
+                                   p->channels, in[2].data, out[1].data, out[2].data,
+                                   ((const qn_norm_attrs *)call->attrs)->epsilon, in[3].data,
+                                   in[4].data));
+}
+
+const qn_kernel qnk_cudnn_batch_norm_grad = {sizeof(qn_kernel), "batch_norm_grad", grad_declines,
+                                             NULL, run_grad};
