@@ -199,13 +199,13 @@ def main():
     pairs = [(m, k) for m, k in pairs if k in sound]
     known, counts, unknown = known_survivors(), {}, 0
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        verdicts = list(pool.map(lambda pair: judge(builder, *pair), pairs))
-    for (mutant, kernel), verdict in zip(pairs, verdicts):
-        if verdict == "survived" and mutant.key() in known:
-            verdict = "equivalent"
-        unknown += verdict == "survived"
-        counts[verdict] = counts.get(verdict, 0) + 1
-        print(f"{verdict}\t{mutant.path.name}:{mutant.line}\t{mutant.name}\t{mutant.original}\t({kernel.stem})")
+        for (mutant, kernel), verdict in zip(pairs, pool.map(lambda pair: judge(builder, *pair), pairs)):
+            if verdict == "survived" and mutant.key() in known:
+                verdict = "equivalent"
+            unknown += verdict == "survived"
+            counts[verdict] = counts.get(verdict, 0) + 1
+            print(f"{verdict}\t{mutant.path.name}:{mutant.line}\t{mutant.name}\t{mutant.original}\t({kernel.stem})",
+                  flush=True)
     print(", ".join(f"{n} {v}" for v, n in sorted(counts.items())) or "no mutants", f"of {len(every)} in all")
     sys.exit(1 if unknown or not pairs else 0)
 

@@ -84,11 +84,9 @@ def compile_kernels(nvcc, source, architectures, salt):
 
 
 def demangle(names):
-    """Plain names; the number that nvcc gives to an unnamed namespace is left out, since it changes with the path."""
+    """Plain names; the number that nvcc gives to an unnamed namespace goes, since it changes with the path."""
     done = subprocess.run(["c++filt"], input="\n".join(names), capture_output=True, text=True, check=True)
-    plain = done.stdout.split("\n")
-    return [re.sub(r"_GLOBAL__N__\w+?_cu_[0-9a-f]{8}(_\d+)?", "", p).replace("::", "", 1) if "_GLOBAL__N__" in p else p
-            for p in plain[:len(names)]]
+    return done.stdout.split("\n")[:len(names)]
 
 
 def measure(nvcc, sources, architectures):
