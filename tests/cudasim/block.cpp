@@ -2,10 +2,6 @@
  * warps. What hardware leaves undefined or lets hang ends the process with a report. */
 #include "block.h"
 
-#include <cxxabi.h>
-#include <dlfcn.h>
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -14,6 +10,7 @@
 #include "engine.h"
 #include "fibers.h"
 #include "settings.h"
+#include "source_lines.h"
 
 uint3 threadIdx = {0, 0, 0}, blockIdx = {0, 0, 0};
 dim3 blockDim(1, 1, 1), gridDim(1, 1, 1);
@@ -323,26 +320,14 @@ bool in_engine(const void *address) {
     return byte >= start && byte < start + sizeof block;
 }
 
-static std::string kernel_name() {
-    Dl_info info;
-    if (!running->name.empty())
-        return running->name;
-    if (!dladdr(running->function, &info) || !info.dli_sname)
-        return "?";
-    int status = 0;
-    char *plain = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status);
-    std::string name = plain ? plain : info.dli_sname;
-    free(plain);
-    return name.substr(0, name.find('('));
-}
-
 std::string where() {
     if (!running)
         return "host code";
     char place[160];
     snprintf(place, sizeof place, " block (%u,%u,%u) thread (%u,%u,%u)", blockIdx.x, blockIdx.y,
              blockIdx.z, threadIdx.x, threadIdx.y, threadIdx.z);
-    return "kernel " + kernel_name() + place;
+    std::string name = running->name.empty() ? function_of(running->function) : running->name;
+    return "kernel " + name + place;
 }
 
 void run_launch(Launch &launch) {

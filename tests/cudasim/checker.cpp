@@ -14,12 +14,12 @@
 
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 #include "block.h"
 #include "engine.h"
 #include "memory.h"
+#include "source_lines.h"
 
 namespace cudasim {
 
@@ -52,12 +52,14 @@ struct Segment {
 } segment;
 
 bool in_atomic;
+bool in_report; /* strings of the report may be handled by code that is instrumented, too */
 
 /** What is being done, and where. */
 struct Access {
     const void *at;
     size_t bytes;
     bool write;
+    bool aligned; /**< one instruction of the device, at a multiple of its size */
     const void *return_address;
     const char *file;
     int line;
@@ -71,29 +73,33 @@ template <class T> T *reserve(size_t count) {
     return static_cast<T *>(memory);
 }
 
+bool is_dynamic(const void *at) {
+    const char *start = static_cast<const char *>(dynamic_shared());
+    return at >= start && at < start + dynamic_bytes;
+}
+
+bool is_shared(const void *at) {
+    return is_dynamic(at) || (at >= segment.start && at < segment.end);
+}
+
 /* ---- reports ----------------------------------------------------------------------------------- */
 
-/** Source line of an instruction, by addr2line where that is installed. */
-void show_source(const void *address) {
-    Dl_info info;
-    if (!address || !dladdr(address, &info) || !info.dli_fname)
-        return;
-    char command[1024];
-    snprintf(command, sizeof command, "addr2line -Cfipe '%s' 0x%tx >&2 2>/dev/null", info.dli_fname,
-             static_cast<const char *>(address) - 1 - static_cast<const char *>(info.dli_fbase));
-    fflush(stderr);
-    if (system(command) != 0)
-        fprintf(stderr, "  (no addr2line here)\n");
+/** Into the call that returns there. */
+const void *before(const void *return_address) {
+    return static_cast<const char *>(return_address) - 1;
 }
 
 [[noreturn]] void report(const char *what, const Access &a, const std::string &more = "") {
-    std::string place = is_device_pointer(a.at) ? describe(a.at) : "shared or host memory";
+    in_report = true;
+    std::string place = is_device_pointer(a.at) ? describe(a.at)
+                        : is_shared(a.at)       ? "shared memory"
+                                                : "host memory";
     fprintf(stderr, "CUDASIM CHECK: %s: %s of %zu bytes at %s\n  in %s%s\n", what,
             a.write ? "write" : "read", a.bytes, place.c_str(), where().c_str(), more.c_str());
     if (a.file)
         fprintf(stderr, "  at %s:%d\n", a.file, a.line);
     else
-        show_source(a.return_address);
+        fprintf(stderr, "  at %s\n", source_of(before(a.return_address)).c_str());
     _exit(86);
 }
 
@@ -158,7 +164,7 @@ void check_device(const Access &a) {
     size_t offset = (size_t)(static_cast<const char *>(a.at) - memory_base());
     for (size_t i = 0; i < a.bytes; i++) {
         if (state[offset + i] == absent)
-            report(memory_holds(a.at, 1) ? "out of bounds" : "not allocated", a);
+            report(memory_was_freed(a.at) ? "use after free" : "out of bounds", a);
         if (!a.write && state[offset + i] == not_written)
             report("read of device memory that was never written", a);
         if (a.write)
@@ -218,12 +224,12 @@ Word *words_of(const Access &a, bool *shared) {
         return device_word + (at - memory_base()) / (ptrdiff_t)word_bytes;
     }
     *shared = true;
-    if (at >= dynamic && at < dynamic + dynamic_bytes) {
+    if (is_dynamic(at)) {
         if ((size_t)(at - dynamic) + a.bytes > running->shared_bytes)
             report("out of bounds of dynamic shared memory", a);
         return dynamic_word + (at - dynamic) / (ptrdiff_t)word_bytes;
     }
-    if (at >= segment.start && at < segment.end)
+    if (is_shared(at))
         return segment.word + (at - segment.start) / (ptrdiff_t)word_bytes;
     if (a.write || !is_constant(at))
         report("device code touches host memory", a);
@@ -240,8 +246,8 @@ void access(const Access &a) {
     if (!word)
         return;
     uintptr_t address = reinterpret_cast<uintptr_t>(a.at);
-    if (a.bytes >= 8 && (a.bytes & (a.bytes - 1)) == 0 && address % a.bytes != 0)
-        report("misaligned vector access", a);
+    if (a.aligned && address % a.bytes != 0)
+        report("misaligned access", a);
     Moment moment = now();
     unsigned bytes = a.bytes >= word_bytes ? 0xF : ((1u << a.bytes) - 1) << (address % word_bytes);
     for (size_t i = 0; i < (a.bytes + word_bytes - 1) / word_bytes; i++)
@@ -290,14 +296,15 @@ void check_access(const void *at, size_t bytes, bool write, bool atomic, const c
     if (!running)
         return;
     in_atomic = atomic;
-    access({at, bytes, write, nullptr, file, line});
+    access({at, bytes, write, true, nullptr, file, line});
     in_atomic = false;
 }
 
 /** From a call that the compiler put in. */
-static void instrumented(const void *at, size_t bytes, bool write, const void *return_address) {
-    if (running)
-        access({at, bytes, write, return_address, nullptr, 0});
+static void instrumented(const void *at, size_t bytes, bool write, bool aligned,
+                         const void *return_address) {
+    if (running && !in_report)
+        access({at, bytes, write, aligned, return_address, nullptr, 0});
 }
 
 } // namespace cudasim
@@ -307,16 +314,16 @@ static void instrumented(const void *at, size_t bytes, bool write, const void *r
 #define HERE __builtin_return_address(0)
 #define ACCESS_HOOKS(bytes)                                                                        \
     extern "C" void __tsan_read##bytes(void *at) {                                                 \
-        cudasim::instrumented(at, bytes, false, HERE);                                             \
+        cudasim::instrumented(at, bytes, false, true, HERE);                                       \
     }                                                                                              \
     extern "C" void __tsan_write##bytes(void *at) {                                                \
-        cudasim::instrumented(at, bytes, true, HERE);                                              \
+        cudasim::instrumented(at, bytes, true, true, HERE);                                        \
     }                                                                                              \
     extern "C" void __tsan_unaligned_read##bytes(void *at) {                                       \
-        cudasim::instrumented(at, bytes, false, HERE);                                             \
+        cudasim::instrumented(at, bytes, false, false, HERE);                                      \
     }                                                                                              \
     extern "C" void __tsan_unaligned_write##bytes(void *at) {                                      \
-        cudasim::instrumented(at, bytes, true, HERE);                                              \
+        cudasim::instrumented(at, bytes, true, false, HERE);                                       \
     }
 ACCESS_HOOKS(1)
 ACCESS_HOOKS(2)
@@ -325,23 +332,23 @@ ACCESS_HOOKS(8)
 ACCESS_HOOKS(16)
 
 extern "C" void __tsan_read_range(void *at, size_t bytes) {
-    cudasim::instrumented(at, bytes, false, HERE);
+    cudasim::instrumented(at, bytes, false, false, HERE);
 }
 extern "C" void __tsan_write_range(void *at, size_t bytes) {
-    cudasim::instrumented(at, bytes, true, HERE);
+    cudasim::instrumented(at, bytes, true, false, HERE);
 }
 extern "C" void *__tsan_memcpy(void *to, const void *from, size_t bytes) {
-    cudasim::instrumented(from, bytes, false, HERE);
-    cudasim::instrumented(to, bytes, true, HERE);
+    cudasim::instrumented(from, bytes, false, false, HERE);
+    cudasim::instrumented(to, bytes, true, false, HERE);
     return memcpy(to, from, bytes);
 }
 extern "C" void *__tsan_memmove(void *to, const void *from, size_t bytes) {
-    cudasim::instrumented(from, bytes, false, HERE);
-    cudasim::instrumented(to, bytes, true, HERE);
+    cudasim::instrumented(from, bytes, false, false, HERE);
+    cudasim::instrumented(to, bytes, true, false, HERE);
     return memmove(to, from, bytes);
 }
 extern "C" void *__tsan_memset(void *at, int value, size_t bytes) {
-    cudasim::instrumented(at, bytes, true, HERE);
+    cudasim::instrumented(at, bytes, true, false, HERE);
     return memset(at, value, bytes);
 }
 extern "C" void __tsan_vptr_update(void **, void *) {}

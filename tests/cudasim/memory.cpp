@@ -117,6 +117,11 @@ bool memory_holds(const void *start, size_t bytes) {
            static_cast<const char *>(start) + bytes <= found->first + found->second.bytes;
 }
 
+bool memory_was_freed(const void *address) {
+    const auto *found = find(address);
+    return found && !found->second.live;
+}
+
 void *memory_take(size_t bytes) {
     reserve();
     size_t pages = (bytes + page - 1) / page * page;

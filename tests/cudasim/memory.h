@@ -14,6 +14,8 @@ void *memory_take(size_t bytes);
 bool memory_give(void *start);
 /** Whether a range lies inside one live allocation. */
 bool memory_holds(const void *start, size_t bytes);
+/** Whether an address lies in an allocation that has been given back. */
+bool memory_was_freed(const void *address);
 /** "device allocation #3 (400 bytes), offset 404", for reports. */
 std::string describe(const void *address);
 size_t memory_used();

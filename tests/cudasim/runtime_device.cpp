@@ -1,4 +1,4 @@
-/* runtime_device.cpp: libcudart's devices, versions and errors. The prototypes are NVIDIA's own. */
+/* runtime_device.cpp: libcudart's devices and versions. The prototypes are NVIDIA's own. */
 #include <cuda_runtime_api.h>
 
 #include <cstring>
@@ -78,35 +78,4 @@ cudaError_t cudaDriverGetVersion(int *version) {
 cudaError_t cudaRuntimeGetVersion(int *version) {
     *version = CUDART_VERSION;
     return call_begins(__func__);
-}
-
-cudaError_t cudaGetLastError(void) { return last_error(true); }
-
-cudaError_t cudaPeekAtLastError(void) { return last_error(false); }
-
-const char *cudaGetErrorString(cudaError_t error) {
-    switch (error) {
-    case cudaSuccess:
-        return "no error";
-    case cudaErrorInvalidValue:
-        return "invalid argument";
-    case cudaErrorMemoryAllocation:
-        return "out of memory";
-    case cudaErrorInvalidConfiguration:
-        return "invalid configuration argument";
-    case cudaErrorInvalidResourceHandle:
-        return "invalid resource handle";
-    case cudaErrorIllegalAddress:
-        return "an illegal memory access was encountered";
-    case cudaErrorStreamCaptureUnsupported:
-        return "operation not permitted when stream is capturing";
-    case cudaErrorStreamCaptureInvalidated:
-        return "operation failed due to a previous error during capture";
-    default:
-        return "simulated error";
-    }
-}
-
-const char *cudaGetErrorName(cudaError_t error) {
-    return error == cudaSuccess ? "cudaSuccess" : "cudaError";
 }

@@ -101,14 +101,14 @@ cudaError_t take(void **memory, size_t bytes) {
 cudaError_t cudaMalloc(void **memory, size_t bytes) {
     cudaError_t error = call_begins(__func__);
     if (error == cudaSuccess)
-        error = stream_forbid_capture();
+        error = capture_forbid();
     return error != cudaSuccess ? call_ends(error) : call_ends(take(memory, bytes));
 }
 
 cudaError_t cudaFree(void *memory) {
     cudaError_t error = call_begins(__func__);
     if (error == cudaSuccess)
-        error = stream_forbid_capture();
+        error = capture_forbid();
     if (error != cudaSuccess || !memory)
         return call_ends(error);
     stream_run_all();
@@ -121,19 +121,20 @@ cudaError_t cudaMallocAsync(void **memory, size_t bytes, cudaStream_t stream) {
     if (error == cudaSuccess && !stream_of(stream))
         error = cudaErrorInvalidResourceHandle;
     if (error == cudaSuccess)
-        error = stream_forbid_capture();
+        error = capture_forbid();
     if (error != cudaSuccess)
         return call_ends(error);
     if (take(memory, bytes) == cudaSuccess)
         return cudaSuccess;
-    stream_run(stream_of(stream), stream_of(stream)->queued); /* what was freed in its order counts */
+    stream_run(stream_of(stream),
+               stream_of(stream)->queued); /* what was freed in its order counts */
     return call_ends(take(memory, bytes));
 }
 
 cudaError_t cudaFreeAsync(void *memory, cudaStream_t stream) {
     cudaError_t error = call_begins(__func__);
     if (error == cudaSuccess)
-        error = stream_forbid_capture();
+        error = capture_forbid();
     if (error != cudaSuccess || !memory)
         return call_ends(error);
     return call_ends(stream_queue(stream, [=] { free_now(memory, "cudaFreeAsync"); }));
@@ -176,7 +177,7 @@ cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total) {
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, cudaMemcpyKind kind) {
     cudaError_t error = call_begins(__func__);
     if (error == cudaSuccess)
-        error = stream_forbid_capture();
+        error = capture_forbid();
     if (error != cudaSuccess)
         return call_ends(error);
     counters.synchronizations++;
@@ -198,6 +199,10 @@ cudaError_t cudaMemsetAsync(void *start, int value, size_t bytes, cudaStream_t s
         memset(start, value, bytes);
         checker_range(start, bytes, true, "cudaMemset");
     }));
+}
+
+cudaError_t cudaMemset(void *start, int value, size_t bytes) {
+    return cudaMemsetAsync(start, value, bytes, nullptr);
 }
 
 /* ---- memory pools: cudaMallocAsync has one, whose settings change nothing here ------------------- */

@@ -1,4 +1,4 @@
-/* runtime_streams.cpp: libcudart's streams, events, graphs and launches. The prototypes are NVIDIA's own. */
+/* runtime_streams.cpp: libcudart's streams, events and launches. The prototypes are NVIDIA's own. */
 #include <cuda_runtime_api.h>
 
 #include <chrono>
@@ -45,7 +45,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
     if (error == cudaSuccess && !stream)
         error = cudaErrorInvalidResourceHandle;
     if (error == cudaSuccess)
-        error = stream_forbid_capture();
+        error = capture_forbid();
     if (error != cudaSuccess)
         return call_ends(error);
     counters.synchronizations++;
@@ -67,7 +67,7 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
 cudaError_t cudaDeviceSynchronize(void) {
     cudaError_t error = call_begins(__func__);
     if (error == cudaSuccess)
-        error = stream_forbid_capture();
+        error = capture_forbid();
     if (error != cudaSuccess)
         return call_ends(error);
     counters.synchronizations++;
@@ -102,7 +102,6 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
         return error;
     if (!object_freed(event))
         return call_ends(cudaErrorInvalidResourceHandle);
-    stream_run_all(); /* queued work may note its time there */
     delete event;
     return cudaSuccess;
 }
@@ -113,21 +112,31 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
         return error;
     if (!object_exists(event))
         return call_ends(cudaErrorInvalidResourceHandle);
-    error = stream_queue(handle, [event] {
+    CUstream_st *stream = stream_of(handle);
+    if (!stream)
+        return call_ends(cudaErrorInvalidResourceHandle);
+    event->capture = stream->capture;
+    event->tail = stream->tail;
+    event->stream = stream;
+    if (stream->capture)
+        return cudaSuccess;
+    auto time = event->time = std::make_shared<double>();
+    error = stream_queue(handle, [time] {
         auto since_start = std::chrono::steady_clock::now().time_since_epoch();
-        event->time = std::chrono::duration<double>(since_start).count();
+        *time = std::chrono::duration<double>(since_start).count();
     });
-    if (error != cudaSuccess)
-        return call_ends(error);
-    event->stream = stream_of(handle);
-    event->place = event->stream->queued;
-    return cudaSuccess;
+    event->place = stream->queued;
+    return call_ends(error);
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     cudaError_t error = call_begins(__func__);
+    if (error == cudaSuccess && !object_exists(event))
+        error = cudaErrorInvalidResourceHandle;
     if (error == cudaSuccess)
-        error = stream_forbid_capture();
+        error = capture_forbid_event(event);
+    if (error == cudaSuccess)
+        error = capture_forbid();
     if (error != cudaSuccess)
         return call_ends(error);
     counters.synchronizations++;
@@ -138,8 +147,12 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
     cudaError_t error = call_begins(__func__);
+    if (error == cudaSuccess && !object_exists(event))
+        error = cudaErrorInvalidResourceHandle;
+    if (error == cudaSuccess)
+        error = capture_forbid_event(event);
     if (error != cudaSuccess || !event->stream || event->stream->done >= event->place)
-        return error;
+        return call_ends(error);
     stream_run(event->stream, event->stream->done + 1);
     return cudaErrorNotReady;
 }
@@ -148,11 +161,11 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEven
     cudaError_t error = call_begins(__func__);
     if (error != cudaSuccess)
         return error;
-    if (!from->stream || !to->stream || !from->timing || !to->timing)
+    if (!from->time || !to->time || !from->timing || !to->timing)
         return call_ends(cudaErrorInvalidResourceHandle);
     if (from->stream->done < from->place || to->stream->done < to->place)
         return cudaErrorNotReady;
-    *milliseconds = (float)((to->time - from->time) * 1e3);
+    *milliseconds = (float)((*to->time - *from->time) * 1e3);
     return cudaSuccess;
 }
 
@@ -160,94 +173,14 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     cudaError_t error = call_begins(__func__);
     if (error != cudaSuccess)
         return error;
-    if (!object_exists(event))
+    CUstream_st *waiting = stream_of(stream);
+    if (!object_exists(event) || !waiting)
         return call_ends(cudaErrorInvalidResourceHandle);
     if (!event->stream)
         return cudaSuccess;
+    if (event->capture || waiting->capture)
+        return call_ends(capture_wait(waiting, event));
     return call_ends(stream_queue(stream, [] {}, {{event->stream, event->place}}));
-}
-
-/* ---- graphs ---------------------------------------------------------------------------------------- */
-
-cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
-    cudaError_t error = call_begins(__func__);
-    if (error != cudaSuccess)
-        return error;
-    if (!object_exists(stream))
-        return call_ends(cudaErrorStreamCaptureUnsupported);
-    if (stream->capture)
-        return call_ends(cudaErrorIllegalState);
-    stream->capture = new CUgraph_st;
-    stream->broken = cudaSuccess;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
-    *graph = nullptr;
-    cudaError_t error = call_begins(__func__);
-    if (!stream->capture)
-        return call_ends(cudaErrorIllegalState);
-    CUgraph_st *made = stream->capture;
-    stream->capture = nullptr;
-    if (error == cudaSuccess && stream->broken != cudaSuccess)
-        error = cudaErrorStreamCaptureInvalidated;
-    if (error != cudaSuccess) {
-        delete made;
-        return call_ends(error);
-    }
-    object_made(made);
-    *graph = made;
-    return cudaSuccess;
-}
-
-cudaError_t cudaStreamIsCapturing(cudaStream_t stream, cudaStreamCaptureStatus *status) {
-    cudaError_t error = call_begins(__func__);
-    if (error == cudaSuccess)
-        *status = !stream_of(stream)->capture ? cudaStreamCaptureStatusNone
-                  : stream->broken            ? cudaStreamCaptureStatusInvalidated
-                                              : cudaStreamCaptureStatusActive;
-    return error;
-}
-
-cudaError_t cudaGraphInstantiate(cudaGraphExec_t *executable, cudaGraph_t graph,
-                                 unsigned long long) {
-    *executable = nullptr;
-    cudaError_t error = call_begins(__func__);
-    if (error != cudaSuccess)
-        return error;
-    *executable = new CUgraphExec_st{graph->work};
-    object_made(*executable);
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
-    cudaError_t error = call_begins(__func__);
-    if (error == cudaSuccess)
-        counters.graph_launches++;
-    for (size_t i = 0; error == cudaSuccess && i < executable->work.size(); i++)
-        error = stream_queue(stream, executable->work[i]);
-    return call_ends(error);
-}
-
-cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
-    cudaError_t error = call_begins(__func__);
-    if (error != cudaSuccess)
-        return error;
-    if (!object_freed(graph))
-        return call_ends(cudaErrorInvalidValue);
-    delete graph;
-    return cudaSuccess;
-}
-
-cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
-    cudaError_t error = call_begins(__func__);
-    if (error != cudaSuccess)
-        return error;
-    if (!object_freed(executable))
-        return call_ends(cudaErrorInvalidValue);
-    stream_run_all();
-    delete executable;
-    return cudaSuccess;
 }
 
 /* ---- launches ---------------------------------------------------------------------------------------- */

@@ -42,11 +42,12 @@ cudaError_t stream_queue(cudaStream_t handle, CudasimWork work, std::vector<Cuda
     CUstream_st *stream = stream_of(handle);
     if (!stream)
         return cudaErrorInvalidResourceHandle;
-    if (stream->capture) {
-        stream->capture->work.push_back(std::move(work));
-        return cudaSuccess;
-    }
+    if (stream->capture)
+        return capture_add(stream, std::move(work));
     if (stream == &legacy) {
+        cudaError_t error = capture_forbid_legacy();
+        if (error != cudaSuccess)
+            return error;
         for (CUstream_st *other : streams)
             if (other->blocking)
                 after.emplace_back(other, other->queued);
@@ -82,14 +83,6 @@ void stream_run_all() {
     stream_run(&legacy, legacy.queued);
     for (CUstream_st *stream : std::set<CUstream_st *>(streams))
         stream_run(stream, stream->queued);
-}
-
-cudaError_t stream_forbid_capture() {
-    cudaError_t error = cudaSuccess;
-    for (CUstream_st *stream : streams)
-        if (stream->capture)
-            error = stream->broken = cudaErrorStreamCaptureUnsupported;
-    return error;
 }
 
 } // namespace cudasim

@@ -8,19 +8,13 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <utility>
 #include <vector>
 
-using CudasimWork = std::function<void()>;
+#include "captures.h"
+
 using CudasimPlace = std::pair<struct CUstream_st *, uint64_t>; /* so much of a stream */
-
-struct CUgraph_st {
-    std::vector<CudasimWork> work;
-};
-
-struct CUgraphExec_st {
-    std::vector<CudasimWork> work;
-};
 
 struct CUstream_st {
     struct Item {
@@ -31,15 +25,17 @@ struct CUstream_st {
     bool busy = false;
     uint64_t done = 0, queued = 0;
     std::deque<Item> items;
-    CUgraph_st *capture = nullptr;    /**< what is queued goes here instead */
-    cudaError_t broken = cudaSuccess; /**< a capture that something illegal ended */
+    std::shared_ptr<CudasimCapture> capture; /**< what is queued goes here instead */
+    CudasimNodes tail;                       /**< what the next node of it comes after */
 };
 
 struct CUevent_st {
     CUstream_st *stream = nullptr; /**< null: never recorded */
     uint64_t place = 0;
+    std::shared_ptr<CudasimCapture> capture; /**< null: recorded as work, not in a capture */
+    CudasimNodes tail;
     bool timing = true;
-    double time = 0;
+    std::shared_ptr<double> time; /**< shared with the queued work that sets it */
 };
 
 namespace cudasim {
@@ -55,8 +51,5 @@ cudaError_t stream_queue(cudaStream_t handle, CudasimWork work,
 /** Runs what is queued up to a place and whatever that waits for. */
 void stream_run(CUstream_st *stream, uint64_t place);
 void stream_run_all();
-/** Whether a stream of this thread captures: then calls that wait or allocate are illegal. They end the capture. */
-cudaError_t stream_forbid_capture();
-
 } // namespace cudasim
 #endif
