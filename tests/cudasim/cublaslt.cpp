@@ -80,6 +80,16 @@ template <class Field> cublasStatus_t set(Field *field, const void *value, size_
     return CUBLAS_STATUS_SUCCESS;
 }
 
+/** Null is no error; what is no live descriptor ends the process, as the library would free it again. */
+template <class Opaque> cublasStatus_t destroy(Opaque *opaque, const char *call) {
+    if (!opaque)
+        return CUBLAS_STATUS_SUCCESS;
+    if (!object_freed(opaque))
+        fail(std::string(call) + ": no such descriptor, or destroyed before");
+    delete opaque;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
 } // namespace
 
 /* ---- handles and words ------------------------------------------------------------------------- */
@@ -87,14 +97,18 @@ template <class Field> cublasStatus_t set(Field *field, const void *value, size_
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) {
     if (call_should_fail(__func__))
         return CUBLAS_STATUS_ALLOC_FAILED;
+    if (!handle)
+        return CUBLAS_STATUS_INVALID_VALUE;
     *handle = reinterpret_cast<cublasLtHandle_t>(new char);
     object_made(*handle);
     return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
+    if (!handle)
+        return CUBLAS_STATUS_INVALID_VALUE;
     if (!object_freed(handle))
-        return CUBLAS_STATUS_NOT_INITIALIZED;
+        fail("cublasLtDestroy: no such handle, or destroyed before");
     delete reinterpret_cast<char *>(handle);
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -122,6 +136,8 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *desc, cublasComput
                                         cudaDataType_t scale) {
     if (call_should_fail(__func__))
         return CUBLAS_STATUS_ALLOC_FAILED;
+    if (!desc)
+        return CUBLAS_STATUS_INVALID_VALUE;
     *desc = new cublasLtMatmulDescOpaque_t();
     *record_of<Desc>(*desc) = {desc_mark,
                                nullptr,
@@ -136,10 +152,7 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *desc, cublasComput
 }
 
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t desc) {
-    if (!object_freed(desc))
-        return CUBLAS_STATUS_INVALID_VALUE;
-    delete desc;
-    return CUBLAS_STATUS_SUCCESS;
+    return destroy(desc, __func__);
 }
 
 cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t opaque,
@@ -168,6 +181,8 @@ cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *layout, cudaDa
                                           uint64_t rows, uint64_t columns, int64_t leading) {
     if (call_should_fail(__func__))
         return CUBLAS_STATUS_ALLOC_FAILED;
+    if (!layout)
+        return CUBLAS_STATUS_INVALID_VALUE;
     *layout = new cublasLtMatrixLayoutOpaque_t();
     *record_of<Layout>(*layout) = {layout_mark,        rows, columns, leading, 0, type,
                                    CUBLASLT_ORDER_COL, 1};
@@ -176,10 +191,7 @@ cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *layout, cudaDa
 }
 
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
-    if (!object_freed(layout))
-        return CUBLAS_STATUS_INVALID_VALUE;
-    delete layout;
-    return CUBLAS_STATUS_SUCCESS;
+    return destroy(layout, __func__);
 }
 
 cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t opaque,
@@ -203,6 +215,8 @@ cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t opaque,
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *preference) {
     if (call_should_fail(__func__))
         return CUBLAS_STATUS_ALLOC_FAILED;
+    if (!preference)
+        return CUBLAS_STATUS_INVALID_VALUE;
     *preference = new cublasLtMatmulPreferenceOpaque_t();
     *record_of<Preference>(*preference) = {preference_mark, 0, {256, 256, 256, 256}};
     object_made(*preference);
@@ -210,10 +224,7 @@ cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *prefer
 }
 
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t preference) {
-    if (!object_freed(preference))
-        return CUBLAS_STATUS_INVALID_VALUE;
-    delete preference;
-    return CUBLAS_STATUS_SUCCESS;
+    return destroy(preference, __func__);
 }
 
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t opaque,

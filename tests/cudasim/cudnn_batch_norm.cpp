@@ -103,8 +103,11 @@ bool is_plain(const void *alpha, const void *beta, cudnnDataType_t type) {
 cudnnStatus_t cudnnDeriveBNTensorDescriptor(cudnnTensorDescriptor_t derived,
                                             const cudnnTensorDescriptor_t x,
                                             cudnnBatchNormMode_t mode) {
-    if (call_should_fail(__func__) || !is_image(x) || mode == CUDNN_BATCHNORM_PER_ACTIVATION)
+    if (call_should_fail(__func__) || !is_image(x) || mode < CUDNN_BATCHNORM_PER_ACTIVATION ||
+        mode > CUDNN_BATCHNORM_SPATIAL_PERSISTENT)
         return CUDNN_STATUS_BAD_PARAM;
+    if (mode == CUDNN_BATCHNORM_PER_ACTIVATION)
+        return CUDNN_STATUS_NOT_SUPPORTED; /* the library has it; this stand-in does not */
     return cudnnSetTensor4dDescriptor(derived, CUDNN_TENSOR_NCHW, x->type, 1, x->extent[1], 1, 1);
 }
 

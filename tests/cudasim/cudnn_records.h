@@ -52,7 +52,7 @@ inline size_t type_bytes(cudnnDataType_t type) { return type == CUDNN_DATA_DOUBL
 size_t tensor_bytes(const cudnnTensorStruct *tensor);
 size_t filter_bytes(const cudnnFilterStruct *filter);
 
-/** Whether a tensor has 4 axes, all with elements, of float or double. */
+/** Whether a tensor has 4 axes, of float or double; it then has elements, and no stride below 0. */
 bool is_image(const cudnnTensorStruct *tensor);
 
 /** A factor in host memory: double for tensors of double, else float. */
