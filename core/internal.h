@@ -265,8 +265,8 @@ typedef struct qni_trace qni_trace;
 /** A call that a kernel has served (NULL: the host, qni_fallback()); `out` as many as the operation has. */
 void qni_trace_call(qn_context *ctx, const qni_op *op, const qn_kernel *kernel, const qn_call *call,
                     qn_tensor *const *in, qn_tensor *const *out);
-/** A storage that has just been handed out. */
-void qni_trace_storage(qn_context *ctx, qni_storage *storage);
+/** A storage that has just been handed out, for so many bytes. */
+void qni_trace_storage(qn_context *ctx, qni_storage *storage, size_t bytes);
 /** The host is about to write x. */
 void qni_trace_write(qn_context *ctx, const qn_tensor *x);
 /** Something happened that cannot be replayed, in words that stay: "qn_item() in a step". */

@@ -78,7 +78,7 @@ qni_storage *qni_storage_new(qn_context *ctx, size_t bytes) {
     pool->stats.in_use += rounded;
     if (pool->stats.in_use > pool->stats.peak)
         pool->stats.peak = pool->stats.in_use;
-    qni_trace_storage(ctx, storage);
+    qni_trace_storage(ctx, storage, bytes);
     return storage;
 }
 

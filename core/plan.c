@@ -128,6 +128,8 @@ static qn_status run_step(qn_plan *plan, qni_trace *trace, qn_tensor *const *in,
 
 /* ---- recording --------------------------------------------------------------------------- */
 
+static const char no_memory[] = "there was no memory for its recording";
+
 static void decline(qn_plan *plan, const char *reason) {
     drop_all(plan);
     plan->info.reason = reason;
@@ -135,10 +137,10 @@ static void decline(qn_plan *plan, const char *reason) {
         fprintf(stderr, "quern: plan: not replayed: %s\n", reason);
 }
 
-static void seal(qn_plan *plan, qni_trace *trace, int at) {
+static void seal(qn_plan *plan, qni_trace *trace) {
     if (qni_trace_seal(trace, &plan->memory) != QN_OK) {
         qn_context_clear_error(plan->ctx); /* the step itself went well, and goes on as it is */
-        drop(plan, at);
+        decline(plan, no_memory);
         return;
     }
     qni_trace_make_graph(trace);
@@ -152,8 +154,7 @@ static void settle(qn_plan *plan, qni_trace *trace, int earlier) {
     if (trace->reason || trace->failed) {
         const char *reason = trace->reason;
         qni_trace_free(trace);
-        if (reason)
-            decline(plan, reason);
+        decline(plan, reason ? reason : no_memory);
         return;
     }
     plan->structure = plan->ctx->structure;
@@ -165,7 +166,7 @@ static void settle(qn_plan *plan, qni_trace *trace, int earlier) {
     qni_trace_free(plan->traces[earlier]);
     plan->traces[earlier] = trace;
     if (same)
-        seal(plan, trace, earlier);
+        seal(plan, trace);
     else if (++plan->differences >= MOST_DIFFERENCES)
         decline(plan, "the step is another each time");
 }
@@ -174,8 +175,10 @@ static qn_status record(qn_plan *plan, int earlier, qn_tensor *const *in, int n_
                         int n_out) {
     qn_context *ctx = plan->ctx;
     qni_trace *trace = qni_trace_begin(ctx, in, n_in, n_out);
-    if (!trace)
+    if (!trace) {
+        decline(plan, no_memory);
         return run_step(plan, NULL, in, n_in, out, n_out);
+    }
     plan->info.recorded++;
     trace->used = (uint64_t)plan->info.runs;
     const uint64_t structure = ctx->structure;

@@ -23,7 +23,7 @@ typedef enum qni_block_kind {
 typedef struct qni_block {
     qni_block_kind kind;
     qni_storage *storage; /**< kept and output: with a reference of the trace's */
-    size_t bytes;         /**< of its size class */
+    size_t bytes;         /**< as they were asked for; of one that was there before: all */
     int first, last;      /**< first and last node that uses it; -1: none */
     size_t offset;        /**< step: place in the plan's memory */
     char *base;           /**< where it is, once the trace is sealed */
@@ -91,7 +91,7 @@ struct qni_trace {
     qni_room leaf_room;
 
     size_t in_use_before; /**< memory in use when it began */
-    size_t eager_bytes;   /**< most that the step held beside that */
+    size_t eager_bytes;   /**< most that the step held beside that, scratch included */
     size_t placed_bytes;  /**< what it holds as a plan, scratch included */
     qni_storage *memory;  /**< the block that step tensors lie in; NULL: not sealed */
     void *graph;          /**< of the backend, launched in place of the list; NULL: none */

@@ -26,9 +26,8 @@ static double operations(const qni_plan_node *node) {
     if (strcmp(op, "conv2d_grad_input") == 0) /* in: gradient, weight */
         return 2 * (double)qn_view_count(&call->in[0]) * (double)qn_view_count(&call->in[1]) /
                (double)call->in[1].shape[0];
-    if (strcmp(op, "conv2d_grad_weight") ==
-        0) /* one pass of the gradient for each weight of a filter */
-        return 2 * (double)qn_view_count(&call->in[0]) * outputs / (double)call->out[0].shape[0];
+    if (strcmp(op, "conv2d_grad_weight") == 0) /* in: input, gradient */
+        return 2 * (double)qn_view_count(&call->in[1]) * outputs / (double)call->out[0].shape[0];
     return 0;
 }
 

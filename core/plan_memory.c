@@ -6,7 +6,14 @@
 
 #include "plan.h"
 
+enum { ALIGNMENT = 64 };
+
 /* ---- placing ----------------------------------------------------------------------------- */
+
+static size_t room_of(const qni_block *block) {
+    const size_t most = block->bytes > 0 ? block->bytes : 1;
+    return (most + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
 
 static bool is_placed(const qni_block *block) {
     return block->kind == QNI_BLOCK_STEP && block->first >= 0;
@@ -30,9 +37,9 @@ static void place_block(qni_block *block, qni_block **placed, int count) {
     for (int i = 0; i < count; i++) {
         if (!live_together(block, placed[i]))
             continue;
-        if (placed[i]->offset >= offset + block->bytes)
+        if (placed[i]->offset >= offset + room_of(block))
             break;
-        size_t end = placed[i]->offset + placed[i]->bytes;
+        size_t end = placed[i]->offset + room_of(placed[i]);
         offset = end > offset ? end : offset;
     }
     block->offset = offset;
@@ -56,7 +63,7 @@ size_t qni_plan_place(qni_block *blocks, int count) {
     qsort(order, (size_t)waiting, sizeof(*order), by_size);
     for (int i = 0; i < waiting; i++) {
         place_block(order[i], placed, i);
-        size_t end = order[i]->offset + order[i]->bytes;
+        size_t end = order[i]->offset + room_of(order[i]);
         total = end > total ? end : total;
     }
     free(order);
@@ -126,7 +133,9 @@ qn_status qni_trace_seal(qni_trace *trace, qni_storage **shared) {
     size_t placed = qni_plan_place(trace->blocks, trace->block_room.count);
     if (placed == SIZE_MAX)
         return qn_context_fail(trace->ctx, QN_OUT_OF_MEMORY, "plan: out of memory");
-    trace->placed_bytes = placed + most_workspace(trace);
+    const size_t workspace = most_workspace(trace);
+    trace->placed_bytes = placed + workspace;
+    trace->eager_bytes += workspace;
     if (!take_memory(trace, trace->placed_bytes, shared) || !set_bases(trace))
         return trace->ctx->status;
     set_pointers(trace, placed);

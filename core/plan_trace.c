@@ -28,25 +28,24 @@ bool qni_room_for(void *items, qni_room *room, int more, size_t size) {
 
 /* ---- blocks ------------------------------------------------------------------------------ */
 
-static int add_block(qni_trace *trace, qni_storage *storage, qni_block_kind kind) {
+static int add_block(qni_trace *trace, qni_storage *storage, size_t bytes, qni_block_kind kind) {
     if (!qni_room_for(&trace->blocks, &trace->block_room, 1, sizeof(*trace->blocks))) {
         trace->failed = true;
         return -1;
     }
     int index = trace->block_room.count++;
-    trace->blocks[index] =
-        (qni_block){.kind = kind, .bytes = storage->bytes, .first = -1, .last = -1};
+    trace->blocks[index] = (qni_block){.kind = kind, .bytes = bytes, .first = -1, .last = -1};
     storage->trace = trace->serial;
     storage->block = index;
     return index;
 }
 
-void qni_trace_storage(qn_context *ctx, qni_storage *storage) {
+void qni_trace_storage(qn_context *ctx, qni_storage *storage, size_t bytes) {
     qni_trace *trace = ctx->trace;
     storage->trace = 0;
     if (!trace || trace->in_host || trace->failed)
         return;
-    add_block(trace, storage, QNI_BLOCK_STEP);
+    add_block(trace, storage, bytes, QNI_BLOCK_STEP);
     size_t held = ctx->pool.stats.in_use - trace->in_use_before;
     if (ctx->pool.stats.in_use > trace->in_use_before && held > trace->eager_bytes)
         trace->eager_bytes = held;
@@ -56,7 +55,7 @@ void qni_trace_storage(qn_context *ctx, qni_storage *storage) {
 static int block_of(qni_trace *trace, qni_storage *storage) {
     if (storage->trace == trace->serial)
         return storage->block;
-    int block = add_block(trace, storage, QNI_BLOCK_KEPT);
+    int block = add_block(trace, storage, storage->bytes, QNI_BLOCK_KEPT);
     if (block < 0)
         return -1;
     trace->blocks[block].storage = storage;
@@ -222,7 +221,7 @@ qni_trace *qni_trace_begin(qn_context *ctx, qn_tensor *const *in, int n_in, int 
         trace->in[i] = in[i]->view;
         trace->inputs[i] = (qni_storage){
             .data = in[i]->view.data, .bytes = in[i]->storage->bytes, .references = 1};
-        if (add_block(trace, &trace->inputs[i], QNI_BLOCK_INPUT) < 0) {
+        if (add_block(trace, &trace->inputs[i], in[i]->storage->bytes, QNI_BLOCK_INPUT) < 0) {
             qni_trace_free(trace);
             return NULL;
         }

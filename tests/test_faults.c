@@ -380,3 +380,55 @@ Test(faults, training_goes_on_after_memory_was_out) { go_on_after_each(network);
 Test(faults, training_along_time_goes_on_after_memory_was_out) {
     go_on_after_each(sequence_network);
 }
+
+/* ---- plans ------------------------------------------------------------------------------- */
+
+typedef struct planned {
+    qn_module *net;
+    qn_optimizer *optimizer;
+} planned;
+
+static qn_status planned_step(void *data, qn_tensor *const *in, qn_tensor **out) {
+    planned *p = data;
+    out[0] = qn_cross_entropy(qn_forward(p->net, in[0]), in[1]);
+    qn_status status = qn_backward(out[0]);
+    return status == QN_OK ? qn_optimizer_step(p->optimizer) : status;
+}
+
+static qn_status run_planned(qn_plan *plan, qn_context *ctx) {
+    const int64_t classes[2] = {1, 4};
+    qn_tensor *in[] = {qn_ones(ctx, QN_F32, QN_SHAPE(2, 1, 6, 6)),
+                       qn_from_data(ctx, QN_I64, QN_SHAPE(2), classes)};
+    qn_tensor *loss;
+    qn_status status = in[0] && in[1] ? qn_plan_run(plan, in, 2, &loss, 1) : QN_OUT_OF_MEMORY;
+    qn_step_end(ctx);
+    return status;
+}
+
+/** Memory for a recording may be out: either the step fails, or it goes on without a plan and says so. */
+Test(faults, every_allocation_of_a_plan_may_fail) {
+    long n = 0;
+    int declined = 0;
+    do {
+        qn_context *ctx = qn_context_new("cpu");
+        qn_context_set_threads(ctx, 1);
+        planned p = {.net = network(ctx)};
+        p.optimizer = qn_optimizer_new(p.net, qn_adam(1e-3));
+        failed = false;
+        calls_left = n++;
+        qn_plan *plan = qn_plan_new(ctx, planned_step, &p);
+        qn_status status = plan ? QN_OK : QN_OUT_OF_MEMORY;
+        for (int i = 0; i < 5 && status == QN_OK; i++)
+            status = run_planned(plan, ctx);
+        calls_left = -1;
+        qn_plan_info info = qn_plan_stats(plan);
+        cr_assert_eq(failed, status != QN_OK || info.reason != NULL, "allocation %ld", n);
+        declined += status == QN_OK && info.reason != NULL;
+        qn_context_clear_error(ctx);
+        if (plan)
+            cr_assert_eq(run_planned(plan, ctx), QN_OK, "after allocation %ld: %s", n,
+                         qn_context_message(ctx));
+        qn_context_free(ctx);
+    } while (failed);
+    cr_expect_gt(declined, 5);
+}
