@@ -1,11 +1,14 @@
 /* test_random.c: Philox against published vectors, and how tensors take numbers from the stream. */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/ref/ref_philox.h"
 #include "quern.h"
 #include "test_device.h"
+
+enum { DRAWN = 1003 }; /* numbers to compare: not a whole number of blocks */
 
 static qn_context *ctx;
 
@@ -96,6 +99,33 @@ Test(random, layout_and_dtype_do_not_change_the_numbers) {
     qn_tensor_read(qn_uniform(ctx, QN_F32, QN_SHAPE(3, 4), 0, 1), narrow, sizeof(narrow));
     for (int i = 0; i < 12; i++)
         cr_expect_eq((double)narrow[i], wide[i]); /* 24 bits: exact in both */
+}
+
+/** Draws the same numbers in a context: uniform in both dtypes, between bounds that round, and what dropout keeps. */
+static void draw(qn_context *on, float *narrow, double *wide, float *kept) {
+    qn_context_seed(on, 31);
+    qn_shape shape = QN_SHAPE(DRAWN);
+    qn_tensor_read(qn_uniform(on, QN_F32, shape, -0.1, 0.6), narrow, DRAWN * sizeof(*narrow));
+    qn_tensor_read(qn_uniform(on, QN_F64, shape, -0.1, 0.6), wide, DRAWN * sizeof(*wide));
+    qn_tensor *ones = qn_full(on, QN_F32, shape, 1);
+    qn_tensor_read(qn_dropout(ones, 0.3, true), kept, DRAWN * sizeof(*kept));
+}
+
+Test(random, every_device_draws_what_the_reference_draws) {
+    static float narrow[2][DRAWN], kept[2][DRAWN];
+    static double wide[2][DRAWN];
+    setenv("QUERN_PROVIDERS", "ref", 1);
+    qn_context *cpu = qn_context_new("cpu");
+    unsetenv("QUERN_PROVIDERS");
+    cr_assert_eq(qn_context_error(cpu, stderr), QN_OK);
+    draw(ctx, narrow[0], wide[0], kept[0]);
+    draw(cpu, narrow[1], wide[1], kept[1]);
+    cr_expect_arr_eq(narrow[0], narrow[1], sizeof(narrow[0]));
+    cr_expect_arr_eq(wide[0], wide[1], sizeof(wide[0]));
+    for (int i = 0; i < DRAWN; i++)
+        cr_expect_eq(kept[0][i] != 0, kept[1][i] != 0, "element %d", i);
+    cr_expect_eq(qn_context_random(ctx).counter, qn_context_random(cpu).counter);
+    qn_context_free(cpu);
 }
 
 Test(random, moments_are_as_asked) {

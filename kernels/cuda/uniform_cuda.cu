@@ -3,6 +3,12 @@
 
 namespace {
 
+/** low + u width, product and sum rounded apart as on the CPU, so that every provider gives the same bits: written as
+ * one expression, the compiler would join them to a fused multiply-add. */
+__device__ inline double scaled(double u, double low, double width) {
+    return low + fma(u, width, -0.0);
+}
+
 template <class T>
 __global__ void uniform_blocks(cuda_walk walk, double low, double width, const uint64_t *state,
                                T *y) {
@@ -11,7 +17,7 @@ __global__ void uniform_blocks(cuda_walk walk, double low, double width, const u
         for (int j = 0; j < PHILOX_WORDS && b * PHILOX_WORDS + j < walk.count; j++) {
             int64_t at;
             cuda_walk_at<1>(walk, b * PHILOX_WORDS + j, &at);
-            y[at] = (T)(low + (double)philox_uniform(words.word[j]) * width);
+            y[at] = (T)scaled((double)philox_uniform(words.word[j]), low, width);
         }
     }
 }
