@@ -485,6 +485,7 @@ Test(plan, a_tensor_that_goes_or_moves_ends_a_recording) {
         }
         if (i == 10) { /* the same one elsewhere */
             qn_tensor *flat, *grad;
+            qn_keep(qn_slice(qn_detach(s.w), 0, 0, 2)); /* holds on to the old place */
             cr_assert_eq(qn_flatten_parameters(&s.w, 1, &flat, &grad), QN_OK);
             qn_fill(s.w, 4);
         }
@@ -494,6 +495,28 @@ Test(plan, a_tensor_that_goes_or_moves_ends_a_recording) {
     }
     cr_expect_eq(qn_plan_stats(plan).replayed, 2 + 3 + 3);
     qn_context_free(s.ctx);
+}
+
+/** As times_w(), with a tensor that is no leaf. */
+static qn_status times_kept(void *data, qn_tensor *const *in, qn_tensor **out) {
+    out[0] = qn_mul(in[0], *(qn_tensor **)data);
+    return QN_OK;
+}
+
+Test(plan, a_kept_tensor_that_is_freed_ends_a_recording) {
+    qn_context *ctx = qn_context_new(test_device());
+    qn_tensor *factor = NULL;
+    qn_plan *plan = qn_plan_new(ctx, times_kept, &factor);
+    for (int i = 0; i < 10; i++) {
+        if (i % 5 == 0) {
+            qn_tensor_free(factor);
+            factor = qn_keep(qn_full(ctx, QN_F32, QN_SHAPE(3), 1 + i));
+        }
+        cr_expect_eq(first_of(plan, numbers(ctx, 4)), (float)(i < 5 ? 4 : 24), "run %d", i);
+        qn_step_end(ctx);
+    }
+    cr_expect_eq(qn_plan_stats(plan).replayed, 2 + 3);
+    qn_context_free(ctx);
 }
 
 static qn_status look_up(void *data, qn_tensor *const *in, qn_tensor **out) {
