@@ -1,5 +1,6 @@
 /* context.c: a context's life, and what it owns. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "internal.h"
 
@@ -22,6 +23,8 @@ qn_context *qn_context_new(const char *device) {
         return NULL;
     ctx->grad_enabled = true;
     ctx->log_dispatch = qni_log_wants("dispatch");
+    const char *pool = getenv("QUERN_POOL");
+    ctx->pool.exact = pool && strcmp(pool, "off") == 0;
     if (qni_registry_open(ctx, device ? device : "auto") == QN_OK)
         ctx->threads = default_threads(ctx);
     return ctx;
@@ -87,6 +90,24 @@ qn_status qn_context_set_threads(qn_context *ctx, int threads) {
 }
 
 int qn_context_threads(const qn_context *ctx) { return ctx ? ctx->threads : 0; }
+
+qn_status qn_context_set_matmul_precision(qn_context *ctx, qn_precision precision) {
+    static const char *const names[] = {"f32", "tf32", "bf16", "f16"};
+    if (!ctx || !ctx->backend)
+        return QN_INVALID_ARGUMENT;
+    if ((unsigned)precision > QN_PRECISION_F16)
+        return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "matmul precision: no such one: %d",
+                               (int)precision);
+    if (precision != QN_PRECISION_F32 && ctx->backend->host_addressable)
+        return qn_context_fail(ctx, QN_UNSUPPORTED, "matmul precision %s: %s computes in f32",
+                               names[precision], ctx->name);
+    ctx->precision = precision;
+    return QN_OK;
+}
+
+qn_precision qn_context_matmul_precision(const qn_context *ctx) {
+    return ctx ? ctx->precision : QN_PRECISION_F32;
+}
 
 qn_status qn_context_synchronize(qn_context *ctx) {
     if (!ctx || !ctx->backend)

@@ -133,6 +133,7 @@ static qn_status run(qn_context *ctx, const qni_op *op, qn_tensor *const *in, in
         .attrs = attrs,
         .queue = ctx->backend->queue(ctx->device),
         .threads = ctx->threads,
+        .precision = ctx->precision,
     };
     const qn_kernel *served;
     qn_status status = run_kernel(ctx, op, &call, &served);

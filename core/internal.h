@@ -94,6 +94,7 @@ bool qni_axes(const char *op, const qn_tensor *x, qn_axes axes, uint32_t *bits);
 enum { QNI_SIZE_CLASSES = 64 * 4 };
 typedef struct qni_pool {
     qni_storage *free[QNI_SIZE_CLASSES];
+    bool exact; /**< QUERN_POOL=off */
     qn_memory stats;
 } qni_pool;
 
@@ -362,6 +363,7 @@ struct qn_context {
     void *device;
     char name[48]; /**< "cpu", "cuda:0" */
     int threads;
+    qn_precision precision;     /**< of products and convolutions */
     qni_candidates *candidates; /**< hash table by operation (registry.c) */
     qni_plugin plugin;          /**< where the backend comes from, if not from the library */
     qni_fallback_host host;

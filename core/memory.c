@@ -3,7 +3,8 @@
  * Storages are rounded up to size classes, four to each power of two, so that at most a fifth is
  * wasted. A released storage waits in its class's list; the next request of the class takes it
  * without asking the system. After the first steps of a loop every request is served from the
- * lists. */
+ * lists. QUERN_POOL=off takes exactly what a tensor needs and gives it back at once, so that a checker of
+ * memory sees each bound. */
 #include <stdlib.h>
 
 #include "internal.h"
@@ -26,7 +27,7 @@ static int size_class_of(size_t bytes, size_t *rounded) {
 }
 
 static qni_storage *pool_take(qni_pool *pool, int size_class) {
-    qni_storage *storage = pool->free[size_class];
+    qni_storage *storage = pool->exact ? NULL : pool->free[size_class];
     if (storage)
         pool->free[size_class] = storage->next;
     return storage;
@@ -68,6 +69,8 @@ qni_storage *qni_storage_new(qn_context *ctx, size_t bytes) {
         return NULL;
     }
     qni_pool *pool = &ctx->pool;
+    if (pool->exact && bytes > 0)
+        rounded = bytes;
     qni_storage *storage = pool_take(pool, size_class);
     if (!storage)
         storage = pool_grow(ctx, size_class, rounded);
@@ -84,6 +87,13 @@ qni_storage *qni_storage_new(qn_context *ctx, size_t bytes) {
 
 void qni_storage_retain(qni_storage *storage) { storage->references++; }
 
+/** Gives a storage back to the device. */
+static void give_back(qn_context *ctx, qni_storage *storage) {
+    ctx->pool.stats.reserved -= storage->bytes;
+    ctx->backend->free(ctx->device, storage->data);
+    free(storage);
+}
+
 void qni_storage_release(qn_context *ctx, qni_storage *storage) {
     storage->references--;
     if (storage->pins > 0 && storage->references == storage->pins)
@@ -92,6 +102,10 @@ void qni_storage_release(qn_context *ctx, qni_storage *storage) {
         return;
     qni_pool *pool = &ctx->pool;
     pool->stats.in_use -= storage->bytes;
+    if (pool->exact) {
+        give_back(ctx, storage);
+        return;
+    }
     storage->next = pool->free[storage->size_class];
     pool->free[storage->size_class] = storage;
 }
@@ -104,9 +118,7 @@ void qn_memory_trim(qn_context *ctx) {
         ctx->pool.free[i] = NULL;
         while (storage) {
             qni_storage *next = storage->next;
-            ctx->pool.stats.reserved -= storage->bytes;
-            ctx->backend->free(ctx->device, storage->data);
-            free(storage);
+            give_back(ctx, storage);
             storage = next;
         }
     }

@@ -130,6 +130,11 @@ QN_API qn_status qn_context_set_threads(qn_context *ctx, int threads);
 /** Number of CPU threads that kernels use. */
 QN_API int qn_context_threads(const qn_context *ctx);
 
+/** How matrix products and convolutions of f32 tensors read their operands; sums stay f32, and so do parameters and
+ * what optimizers keep. f32 by default. QN_UNSUPPORTED where the device has nothing to gain: the CPU. */
+QN_API qn_status qn_context_set_matmul_precision(qn_context *ctx, qn_precision precision);
+QN_API qn_precision qn_context_matmul_precision(const qn_context *ctx);
+
 /** Waits until the device has done all that was queued. Failures of earlier calls that show only then
  * come out here, as they do where a tensor is read. On the CPU there is nothing to wait for. */
 QN_API qn_status qn_context_synchronize(qn_context *ctx);

@@ -36,7 +36,7 @@ bool call_should_fail(const char *function);
  * graph launches. */
 struct Counters {
     uint64_t kernels, library_calls, copies_to_device, copies_to_host, bytes_to_device,
-        bytes_to_host, synchronizations, graph_launches, allocations;
+        bytes_to_host, synchronizations, event_waits, graph_launches, allocations;
 };
 extern Counters counters;
 

@@ -113,6 +113,7 @@ long cudasim_count(const char *name) {
         {"bytes_to_device", c.bytes_to_device},
         {"bytes_to_host", c.bytes_to_host},
         {"synchronizations", c.synchronizations},
+        {"event_waits", c.event_waits},
         {"graph_launches", c.graph_launches},
         {"allocations", c.allocations},
     };

@@ -139,7 +139,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
         error = capture_forbid();
     if (error != cudaSuccess)
         return call_ends(error);
-    counters.synchronizations++;
+    counters.event_waits++;
     if (event->stream)
         stream_run(event->stream, event->place);
     return cudaSuccess;
