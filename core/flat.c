@@ -39,13 +39,13 @@ static qn_tensor *buffer_new(qn_context *ctx, qn_dtype dtype, int64_t total) {
     return qn_keep(buffer);
 }
 
-/** Moves x's elements to a place in the buffer, where it looks from now on. */
-static qn_status move(qn_tensor *x, qn_tensor *buffer, int64_t offset) {
+/** Lets x look at a place in the buffer from now on; its elements move there, if they are set. */
+static qn_status move(qn_tensor *x, bool set, qn_tensor *buffer, int64_t offset) {
     char *place = (char *)buffer->view.data + (size_t)offset * qn_dtype_size(x->view.dtype);
     qn_view view = x->view;
     view.data = place;
     qn_tensor *there = qni_tensor_view(buffer, &view);
-    qn_status status = there ? qn_copy(there, x) : QN_OUT_OF_MEMORY;
+    qn_status status = !there ? QN_OUT_OF_MEMORY : set ? qn_copy(there, x) : QN_OK;
     if (there)
         qni_tensor_destroy(there);
     if (status == QN_OK)
@@ -73,9 +73,9 @@ qn_status qn_flatten_parameters(qn_tensor *const *parameters, int count, qn_tens
     for (int i = 0; status == QN_OK && i < count; i++) {
         if (parameters[i]->seen)
             continue;
-        status = move(parameters[i], values, offset);
+        status = move(parameters[i], true, values, offset);
         if (status == QN_OK)
-            status = move(parameters[i]->grad, grads, offset);
+            status = move(parameters[i]->grad, parameters[i]->grad_set, grads, offset);
         offset += aligned(qn_tensor_count(parameters[i]));
     }
     if (status !=
