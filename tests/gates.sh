@@ -25,10 +25,13 @@ build() {
     cmake --preset "$preset" -DQUERN_WERROR=ON "$@" && cmake --build "build/$preset" -j "$jobs"
 }
 
-sources() { find core kernels backends examples benchmarks tests -name '*.[ch]' | sort; }
+sources() {
+    find core kernels backends examples benchmarks tests -name '*.[ch]' -o -name '*.cu' -o -name '*.cpp' | sort
+}
 
 gate_gcc() { build release -DCMAKE_C_COMPILER=gcc -DQUERN_TESTS=ON; }
-gate_clang() { build clang; }
+# nvcc takes gcc for the host's part of kernels whoever compiles the rest: once is enough.
+gate_clang() { build clang -DQUERN_NVCC=OFF; }
 
 # ---- style ------------------------------------------------------------------------------------------
 
@@ -132,6 +135,56 @@ gate_fuzz() {
     return $status
 }
 
+# ---- CUDA -------------------------------------------------------------------------------------------
+
+# What both gates say where there is no toolkit.
+readonly NO_TOOLKIT="no CUDA Toolkit with cuDNN here (Debian: nvidia-cuda-toolkit and nvidia-cudnn of contrib and non-free; \
+or cuda-toolkit and cudnn of NVIDIA's own packages)"
+
+# The plug-in that nvcc made exports its entry alone, and a machine without a driver is told so in a line.
+gate_cuda() {
+    local plugin=build/release/libquern-cuda.so exported line
+    [ -f $plugin ] || {
+        echo "CUDA: not built, $NO_TOOLKIT"
+        return $SKIP
+    }
+    exported=$(nm -D --defined-only $plugin | awk '{ print $3 }') || return 1
+    [ "$exported" = qn_backend_entry_v1 ] || {
+        echo "$plugin exports: $exported"
+        return 1
+    }
+    ! nvidia-smi -L > /dev/null 2>&1 || {
+        QUERN_TEST_DEVICE=cuda QUERN_BACKEND_PATH=build/release run_tests cuda build/release/bin/tests/test_ops
+        return
+    }
+    ! line=$(QUERN_BACKEND_PATH=build/release build/release/bin/mnist train --device cuda 2>&1) || {
+        echo "trained on a GPU that is not there: $line"
+        return 1
+    }
+    if [ "$(wc -l <<< "$line")" -ne 1 ] || [[ $line != *driver* ]]; then
+        echo "instead of a line that says what is missing: $line"
+        return 1
+    fi
+    echo "CUDA: built; no GPU here, so its own kernels were not run"
+}
+
+# The backend on the simulated GPU: the operation table, then once more with each access checked, with threads run
+# forward and in reverse.
+gate_cudasim() {
+    local tests=build/release/bin/tests simulated=$PWD/build/release/bin/cudasim status=0 order
+    [ -f "$simulated/checked/libquern-cuda.so" ] || {
+        echo "simulated GPU: not run, $NO_TOOLKIT"
+        return $SKIP
+    }
+    export QUERN_TEST_DEVICE=cuda
+    QUERN_BACKEND_PATH=$simulated/source run_tests cudasim $tests/test_{ops,values,views,plan} || status=1
+    for order in forward reverse; do
+        CUDASIM_ORDER=$order QUERN_POOL=off QUERN_BACKEND_PATH=$simulated/checked \
+            run_tests "cudasim-$order" $tests/test_ops || status=1
+    done
+    return $status
+}
+
 # ---- the library as it is delivered -----------------------------------------------------------------
 
 gate_exports() { tests/exports.sh build/release/libquern.so; }
@@ -226,6 +279,8 @@ gate spelling "spelling (codespell)"
 gate shell "shell scripts (shellcheck)"
 gate gcc "build with gcc, warnings are errors"
 gate tests "all tests, optimised build"
+gate cuda "the CUDA backend as nvcc makes it"
+gate cudasim "the CUDA backend on the simulated GPU, each access checked"
 gate lessons "every lesson runs"
 gate exports "exported symbols are those of the header"
 gate baseline "no AVX outside the SIMD kernels"
@@ -244,6 +299,6 @@ if [ -s "$logs/counts" ]; then
 fi
 printf '\n%d s; gates:\n' "$SECONDS"
 printf '  %s\n' "${summary[@]}"
-grep -h '^AVX-512' "$logs/isa.log" 2> /dev/null
+grep -hE '^(AVX-512|CUDA: |simulated GPU: )' "$logs"/{isa,cuda,cudasim}.log 2> /dev/null
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 [ "$failed" -eq 0 ]

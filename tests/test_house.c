@@ -67,7 +67,8 @@ static bool starts_with(const char *text, const char *start) {
 }
 
 static bool is_code(const char *path) {
-    return ends_with(path, ".c") || ends_with(path, ".h") || ends_with(path, ".cu");
+    return ends_with(path, ".c") || ends_with(path, ".h") || ends_with(path, ".cu") ||
+           ends_with(path, ".cpp");
 }
 
 static void folder_of(const char *path, char *out, size_t size) {
@@ -162,7 +163,10 @@ static const struct {
 } names[] = {
     {"^tests/fuzz/[^/]*\\.c$", "^fuzz_[a-z0-9_]+\\.[ch]$"},
     {"^examples/lessons/[^/]*\\.c$", "^[0-9]+_[a-z0-9_]+\\.c$"},
-    {"\\.(c|h|cu|def)$", "^[a-z0-9_]+\\.(c|h|cu|def)$"},
+    {"^kernels/cuda/[^/]*\\.cu$", "^[a-z0-9_]+_cuda\\.cu$"},
+    {"\\.cu$", "^planted_[a-z0-9_]+\\.cu$"},
+    {"\\.cpp$", "^[a-z0-9_]+\\.cpp$"},
+    {"\\.(c|h|def)$", "^[a-z0-9_]+\\.(c|h|def)$"},
 };
 
 Test(house, file_names) {
@@ -177,18 +181,20 @@ Test(house, file_names) {
     }
 }
 
-/* A kernel of operation `op` by provider `p` is defined in kernels/p/op_p.c, with its gradient. */
+/* A kernel of operation `op` by provider `p` is defined in kernels/p/op_p.c (.cu), with its gradient. */
 Test(house, kernels_lie_where_their_names_say) {
     for (int i = 0; i < file_count; i++) {
         char provider[64], op[128] = "", text[1024], expected[256];
-        if (sscanf(files[i], "kernels/%63[^/]/", provider) != 1 || !ends_with(files[i], ".c"))
+        bool is_cuda = ends_with(files[i], ".cu");
+        if (sscanf(files[i], "kernels/%63[^/]/", provider) != 1 ||
+            (!is_cuda && !ends_with(files[i], ".c")))
             continue;
         FILE *file = open_source(files[i]);
         while (!*op && fgets(text, sizeof text, file))
             if (sscanf(text, "const qn_kernel SIMD_KERNEL(%127[a-z0-9_])", op) != 1)
                 sscanf(text, "const qn_kernel qnk_%*[a-z0-9]_%127[a-z0-9_]", op);
         fclose(file);
-        snprintf(expected, sizeof expected, "%s_%s.c", op, provider);
+        snprintf(expected, sizeof expected, "%s_%s.%s", op, provider, is_cuda ? "cu" : "c");
         if (*op && strcmp(base_name(files[i]), expected) != 0)
             FAULT("%s defines %s and should be called %s", files[i], op, expected);
     }
