@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quern.h"
+#include "internal.h"
 #include "test_device.h"
 
 enum { MOST = 512 };
@@ -27,7 +27,8 @@ TestSuite(views, .init = open_context, .fini = close_context);
 static void expect_error(qn_tensor *y, qn_status status, const char *words) {
     cr_expect_null(y);
     cr_expect_eq(qn_context_error(ctx, NULL), status);
-    cr_expect_str_eq(qn_context_message(ctx), words);
+    const char *message = qn_context_message(ctx), *end = strstr(message, words);
+    cr_expect(end && strcmp(end, words) == 0, "\"%s\" does not end with \"%s\"", message, words);
     qn_context_clear_error(ctx);
 }
 
@@ -176,18 +177,20 @@ Test(views, random_chains_agree_with_a_naive_model) {
 
 /* ---- what is shared ---------------------------------------------------------------------- */
 
+/* Where the elements are, on any device. */
+static const char *place(const qn_tensor *x) { return x->view.data; }
+
 Test(views, reshape_copies_only_where_strides_cannot_say_it) {
     qn_tensor *x = counting(QN_SHAPE(4, 6));
-    const char *start = qn_tensor_data(x);
+    const char *start = place(x);
     qn_tensor *columns = qn_slice(x, 1, 2, 4);
     qn_tensor *turned = qn_transpose(x, 0, 1);
-    cr_expect_eq(qn_tensor_data(qn_reshape(x, QN_SHAPE(2, 2, -1))), start);
-    cr_expect_eq(qn_tensor_data(qn_reshape(columns, QN_SHAPE(2, 2, 1, 2))),
-                 start + 2 * sizeof(double));
-    cr_expect_eq(qn_tensor_data(qn_reshape(turned, QN_SHAPE(2, 3, 2, 2))), start);
-    cr_expect_eq(qn_tensor_data(qn_squeeze(qn_unsqueeze(turned, 1), 1)), start);
-    cr_expect_neq(qn_tensor_data(qn_reshape(turned, QN_SHAPE(24))), start);
-    cr_expect_neq(qn_tensor_data(qn_reshape(columns, QN_SHAPE(8))), start + 2 * sizeof(double));
+    cr_expect_eq(place(qn_reshape(x, QN_SHAPE(2, 2, -1))), start);
+    cr_expect_eq(place(qn_reshape(columns, QN_SHAPE(2, 2, 1, 2))), start + 2 * sizeof(double));
+    cr_expect_eq(place(qn_reshape(turned, QN_SHAPE(2, 3, 2, 2))), start);
+    cr_expect_eq(place(qn_squeeze(qn_unsqueeze(turned, 1), 1)), start);
+    cr_expect_neq(place(qn_reshape(turned, QN_SHAPE(24))), start);
+    cr_expect_neq(place(qn_reshape(columns, QN_SHAPE(8))), start + 2 * sizeof(double));
     cr_expect_eq(qn_contiguous(x), x);
     cr_expect(qn_tensor_is_contiguous(qn_contiguous(turned)));
 }
@@ -279,7 +282,10 @@ Test(views, what_does_not_fit_is_refused_in_words) {
     expect_error(qn_max(counting(QN_SHAPE(3, 0)), QN_AXES(1), false), QN_SHAPE_MISMATCH,
                  "max: axis 1 has no elements: [3, 0]");
     int64_t index = 4;
-    expect_error(qn_one_hot(qn_from_data(ctx, QN_I64, QN_SHAPE(1), &index), 4), QN_INVALID_ARGUMENT,
+    /* What is wrong in data comes out at the next wait of a device that queues its work. */
+    qn_tensor *hot = qn_one_hot(qn_from_data(ctx, QN_I64, QN_SHAPE(1), &index), 4);
+    qn_context_synchronize(ctx);
+    expect_error(test_on_cpu() ? hot : NULL, QN_INVALID_ARGUMENT,
                  "one_hot: index 4 at position 0 is outside 0 .. 3");
     cr_expect_eq(qn_copy(x, counting(QN_SHAPE(4, 3))), QN_SHAPE_MISMATCH);
     expect_error(NULL, QN_SHAPE_MISMATCH, "copy: cannot be broadcast: [4, 3] x [3, 4]");
