@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "apart.h"
 #include "engine.h"
 #include "objects.h"
 #include "rounding.h"
@@ -40,7 +41,7 @@ struct Preference {
 };
 
 struct Algorithm {
-    uint64_t mark;
+    uint64_t mark, workspace;
     uint32_t alignment[4];
 };
 
@@ -405,7 +406,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     Algorithm *algorithm = record_of<Algorithm>(&results->algo);
     algorithm->mark = algorithm_mark;
     memcpy(algorithm->alignment, asked->alignment, sizeof asked->alignment);
-    results->workspaceSize = asked->workspace < workspace_bytes ? 0 : workspace_bytes;
+    algorithm->workspace = asked->workspace < workspace_bytes ? 0 : workspace_bytes;
+    results->workspaceSize = algorithm->workspace;
     results->state = CUBLAS_STATUS_SUCCESS;
     *found = 1;
     return CUBLAS_STATUS_SUCCESS;
@@ -427,6 +429,10 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
         p.desc.pointer_mode != CUBLASLT_POINTER_MODE_HOST)
         return CUBLAS_STATUS_INVALID_VALUE;
     const Algorithm *algorithm = record_of<Algorithm>(algo);
+    if (workspace_size < algorithm->workspace)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    if (workspace_size > 0)
+        check_pointer("the workspace", workspace, 256);
     check_pointer("A", a, algorithm->alignment[0]);
     check_pointer("B", b, algorithm->alignment[1]);
     check_pointer("C", c, algorithm->alignment[2]);
@@ -441,20 +447,20 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     if (scale[1] != 0 && c != d)
         return CUBLAS_STATUS_NOT_SUPPORTED;
     cudaError_t error =
-        enqueue_library(stream, __func__,
-                        {{a, extent(p.a), false},
-                         {b, extent(p.b), false},
-                         {c, scale[1] != 0 ? extent(p.c) : 0, false},
-                         {p.desc.bias, biased ? p.m * element_bytes(p.a.type) : 0, false},
-                         {workspace, workspace_size, true},
-                         {d, extent(p.d), true}},
-                        [p, scale0 = scale[0], scale1 = scale[1], a, b, c, d, wide] {
-                            if (wide)
-                                multiply<double>(p, scale0, scale1, (const double *)a,
-                                                 (const double *)b, (const double *)c, (double *)d);
-                            else
-                                multiply<float>(p, (float)scale0, (float)scale1, (const float *)a,
-                                                (const float *)b, (const float *)c, (float *)d);
-                        });
+        enqueue_apart(stream, __func__,
+                      {{a, extent(p.a), false},
+                       {b, extent(p.b), false},
+                       {p.desc.bias, biased ? p.m * element_bytes(p.a.type) : 0, false},
+                       {workspace, workspace_size, true},
+                       {c, scale[1] != 0 ? extent(p.c) : 0, false},
+                       {d, extent(p.d), true}},
+                      [p, scale0 = scale[0], scale1 = scale[1], a, b, c, d, wide] {
+                          if (wide)
+                              multiply<double>(p, scale0, scale1, (const double *)a,
+                                               (const double *)b, (const double *)c, (double *)d);
+                          else
+                              multiply<float>(p, (float)scale0, (float)scale1, (const float *)a,
+                                              (const float *)b, (const float *)c, (float *)d);
+                      });
     return error == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }

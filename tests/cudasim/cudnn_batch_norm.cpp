@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "apart.h"
 #include "engine.h"
 #include "objects.h"
 
@@ -128,29 +129,28 @@ cudnnStatus_t cudnnBatchNormalizationForwardTraining(
     for (const void *pointer : {x, (const void *)y, scale, bias})
         check_device(__func__, pointer, t.type);
     const size_t running = mean ? channels : 0, saved = saved_mean ? channels : 0;
-    return queued(enqueue_library(handle->stream, __func__,
-                                  {{x, elements, false},
-                                   {scale, channels, false},
-                                   {bias, channels, false},
-                                   {mean, running, false},
-                                   {variance, running, false},
-                                   {y, elements, true},
-                                   {mean, running, true},
-                                   {variance, running, true},
-                                   {saved_mean, saved, true},
-                                   {saved_rstd, saved, true}},
-                                  [=] {
-                                      if (t.type == CUDNN_DATA_DOUBLE)
-                                          train(t, (const double *)x, (double *)y,
-                                                (const double *)scale, (const double *)bias, share,
-                                                (double *)mean, (double *)variance, epsilon,
-                                                (double *)saved_mean, (double *)saved_rstd);
-                                      else
-                                          train(t, (const float *)x, (float *)y,
-                                                (const float *)scale, (const float *)bias, share,
-                                                (float *)mean, (float *)variance, epsilon,
-                                                (float *)saved_mean, (float *)saved_rstd);
-                                  }));
+    return queued(
+        enqueue_apart(handle->stream, __func__,
+                      {{x, elements, false},
+                       {scale, channels, false},
+                       {bias, channels, false},
+                       {mean, running, false},
+                       {mean, running, true},
+                       {variance, running, false},
+                       {variance, running, true},
+                       {y, elements, true},
+                       {saved_mean, saved, true},
+                       {saved_rstd, saved, true}},
+                      [=] {
+                          if (t.type == CUDNN_DATA_DOUBLE)
+                              train(t, (const double *)x, (double *)y, (const double *)scale,
+                                    (const double *)bias, share, (double *)mean, (double *)variance,
+                                    epsilon, (double *)saved_mean, (double *)saved_rstd);
+                          else
+                              train(t, (const float *)x, (float *)y, (const float *)scale,
+                                    (const float *)bias, share, (float *)mean, (float *)variance,
+                                    epsilon, (float *)saved_mean, (float *)saved_rstd);
+                      }));
 }
 
 cudnnStatus_t cudnnBatchNormalizationForwardInference(
@@ -169,23 +169,24 @@ cudnnStatus_t cudnnBatchNormalizationForwardInference(
         return CUDNN_STATUS_BAD_PARAM;
     for (const void *pointer : {x, (const void *)y, scale, bias, mean, variance})
         check_device(__func__, pointer, t.type);
-    return queued(enqueue_library(
-        handle->stream, __func__,
-        {{x, elements, false},
-         {scale, channels, false},
-         {bias, channels, false},
-         {mean, channels, false},
-         {variance, channels, false},
-         {y, elements, true}},
-        [=] {
-            if (t.type == CUDNN_DATA_DOUBLE)
-                infer(t, (const double *)x, (double *)y, (const double *)scale,
-                      (const double *)bias, (const double *)mean, (const double *)variance,
-                      epsilon);
-            else
-                infer(t, (const float *)x, (float *)y, (const float *)scale, (const float *)bias,
-                      (const float *)mean, (const float *)variance, epsilon);
-        }));
+    return queued(enqueue_apart(handle->stream, __func__,
+                                {{x, elements, false},
+                                 {scale, channels, false},
+                                 {bias, channels, false},
+                                 {mean, channels, false},
+                                 {variance, channels, false},
+                                 {y, elements, true}},
+                                [=] {
+                                    if (t.type == CUDNN_DATA_DOUBLE)
+                                        infer(t, (const double *)x, (double *)y,
+                                              (const double *)scale, (const double *)bias,
+                                              (const double *)mean, (const double *)variance,
+                                              epsilon);
+                                    else
+                                        infer(t, (const float *)x, (float *)y, (const float *)scale,
+                                              (const float *)bias, (const float *)mean,
+                                              (const float *)variance, epsilon);
+                                }));
 }
 
 cudnnStatus_t cudnnBatchNormalizationBackward(
@@ -209,24 +210,24 @@ cudnnStatus_t cudnnBatchNormalizationBackward(
     for (const void *pointer : {x, dy, (const void *)dx, scale, (const void *)dscale,
                                 (const void *)dbias, saved_mean, saved_rstd})
         check_device(__func__, pointer, t.type);
-    return queued(
-        enqueue_library(handle->stream, __func__,
-                        {{x, elements, false},
-                         {dy, elements, false},
-                         {scale, channels, false},
-                         {saved_mean, channels, false},
-                         {saved_rstd, channels, false},
-                         {dx, elements, true},
-                         {dscale, channels, true},
-                         {dbias, channels, true}},
-                        [=] {
-                            if (t.type == CUDNN_DATA_DOUBLE)
-                                back(t, (const double *)x, (const double *)dy, (double *)dx,
-                                     (const double *)scale, (double *)dscale, (double *)dbias,
-                                     (const double *)saved_mean, (const double *)saved_rstd);
-                            else
-                                back(t, (const float *)x, (const float *)dy, (float *)dx,
-                                     (const float *)scale, (float *)dscale, (float *)dbias,
-                                     (const float *)saved_mean, (const float *)saved_rstd);
-                        }));
+    return queued(enqueue_apart(handle->stream, __func__,
+                                {{x, elements, false},
+                                 {dy, elements, false},
+                                 {scale, channels, false},
+                                 {saved_mean, channels, false},
+                                 {saved_rstd, channels, false},
+                                 {dx, elements, true},
+                                 {dscale, channels, true},
+                                 {dbias, channels, true}},
+                                [=] {
+                                    if (t.type == CUDNN_DATA_DOUBLE)
+                                        back(t, (const double *)x, (const double *)dy, (double *)dx,
+                                             (const double *)scale, (double *)dscale,
+                                             (double *)dbias, (const double *)saved_mean,
+                                             (const double *)saved_rstd);
+                                    else
+                                        back(t, (const float *)x, (const float *)dy, (float *)dx,
+                                             (const float *)scale, (float *)dscale, (float *)dbias,
+                                             (const float *)saved_mean, (const float *)saved_rstd);
+                                }));
 }

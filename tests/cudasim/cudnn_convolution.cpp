@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "apart.h"
 #include "engine.h"
 #include "objects.h"
 #include "rounding.h"
@@ -39,15 +40,27 @@ cudnnStatus_t check(const cudnnTensorStruct *x, const cudnnFilterStruct *w,
         return CUDNN_STATUS_NOT_SUPPORTED;
     if (conv->compute != x->type)
         return CUDNN_STATUS_NOT_SUPPORTED;
+    if (w->extent[0] % conv->groups != 0)
+        return CUDNN_STATUS_BAD_PARAM;
     *problem = {*x, *y, *w, *conv};
     return CUDNN_STATUS_SUCCESS;
 }
 
-/** Operands as tensor cores read them, where the math type allows it. */
-template <class T> T operand(T value, cudnnMathType_t math) {
-    return math == CUDNN_TENSOR_OP_MATH                    ? (T)round_tf32((float)value)
-           : math == CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION ? (T)round_f16((float)value)
-                                                           : value;
+/** An operand as tensor cores read it where the math type allows that: every type but CUDNN_FMA_MATH allows TF32. */
+float operand(float value, cudnnMathType_t math) {
+    return math == CUDNN_FMA_MATH                          ? value
+           : math == CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION ? round_f16(value)
+                                                           : round_tf32(value);
+}
+
+double operand(double value, cudnnMathType_t) { return value; }
+
+/** A tensor's or a filter's memory, each element as tensor cores read it. */
+template <class T> std::vector<T> operands(const T *from, size_t bytes, cudnnMathType_t math) {
+    std::vector<T> rounded(bytes / sizeof(T));
+    for (size_t i = 0; i < rounded.size(); i++)
+        rounded[i] = operand(from[i], math);
+    return rounded;
 }
 
 template <class T> struct Sums {
@@ -113,11 +126,11 @@ void blend(const cudnnTensorStruct &t, const std::vector<T> &sums, double alpha,
 
 template <class T> std::vector<T> forward_sums(const Problem &p, const T *x, const T *w) {
     Sums<T> sums(p);
+    const std::vector<T> inputs = operands(x, tensor_bytes(&p.x), p.conv.math);
     std::vector<T> y(elements<T>(p.y));
     sums.each_filter([&](int o, int c, int r, int s) {
         const T weight = operand(w[sums.w_at(o, c, r, s)], p.conv.math);
-        sums.each(o, c, r, s,
-                  [&](size_t from, size_t to) { y[to] += weight * operand(x[from], p.conv.math); });
+        sums.each(o, c, r, s, [&](size_t from, size_t to) { y[to] += weight * inputs[from]; });
     });
     return y;
 }
@@ -125,12 +138,12 @@ template <class T> std::vector<T> forward_sums(const Problem &p, const T *x, con
 template <class T>
 void backward_data(const Problem &p, const T *w, const T *dy, double alpha, double beta, T *dx) {
     Sums<T> sums(p);
+    const std::vector<T> gradients = operands(dy, tensor_bytes(&p.y), p.conv.math);
     std::vector<T> total(elements<T>(p.x));
     sums.each_filter([&](int o, int c, int r, int s) {
         const T weight = operand(w[sums.w_at(o, c, r, s)], p.conv.math);
-        sums.each(o, c, r, s, [&](size_t to, size_t from) {
-            total[to] += weight * operand(dy[from], p.conv.math);
-        });
+        sums.each(o, c, r, s,
+                  [&](size_t to, size_t from) { total[to] += weight * gradients[from]; });
     });
     blend(p.x, total, alpha, beta, dx);
 }
@@ -138,10 +151,12 @@ void backward_data(const Problem &p, const T *w, const T *dy, double alpha, doub
 template <class T>
 void backward_filter(const Problem &p, const T *x, const T *dy, double alpha, double beta, T *dw) {
     Sums<T> sums(p);
+    const std::vector<T> inputs = operands(x, tensor_bytes(&p.x), p.conv.math);
+    const std::vector<T> gradients = operands(dy, tensor_bytes(&p.y), p.conv.math);
     sums.each_filter([&](int o, int c, int r, int s) {
         double total = 0;
-        sums.each(o, c, r, s, [&](size_t a, size_t b) {
-            total += (double)operand(x[a], p.conv.math) * (double)operand(dy[b], p.conv.math);
+        sums.each(o, c, r, s, [&](size_t from, size_t at) {
+            total += (double)inputs[from] * (double)gradients[at];
         });
         T *to = &dw[sums.w_at(o, c, r, s)];
         *to = (T)(alpha * total + (beta != 0 ? beta * *to : 0));
@@ -154,9 +169,15 @@ void check_workspace(const char *call, void *workspace, size_t bytes) {
              ": the workspace is smaller than was asked for, or not device memory");
 }
 
-template <class Algorithm>
-cudnnStatus_t workspace_size(const char *call, const Problem &, Algorithm, size_t *bytes) {
-    (void)call;
+/** The algorithm of each direction that the stand-in has; it declines the others, as the library may. */
+constexpr cudnnConvolutionFwdAlgo_t forward_algorithm =
+    CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
+constexpr cudnnConvolutionBwdDataAlgo_t data_algorithm = CUDNN_CONVOLUTION_BWD_DATA_ALGO_1;
+constexpr cudnnConvolutionBwdFilterAlgo_t filter_algorithm = CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1;
+
+cudnnStatus_t workspace_size(bool has_algorithm, size_t *bytes) {
+    if (!has_algorithm)
+        return CUDNN_STATUS_NOT_SUPPORTED;
     *bytes = workspace_bytes;
     return CUDNN_STATUS_SUCCESS;
 }
@@ -190,8 +211,7 @@ cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(
     cudnnStatus_t status = check(x, w, conv, y, &p);
     return status != CUDNN_STATUS_SUCCESS
                ? status
-               : list_algorithms(wanted, found, results,
-                                 CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, conv->math);
+               : list_algorithms(wanted, found, results, forward_algorithm, conv->math);
 }
 
 cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(
@@ -202,14 +222,15 @@ cudnnStatus_t cudnnGetConvolutionForwardWorkspaceSize(
     if (call_should_fail(__func__) || !object_exists(handle))
         return CUDNN_STATUS_BAD_PARAM;
     cudnnStatus_t status = check(x, w, conv, y, &p);
-    return status != CUDNN_STATUS_SUCCESS ? status : workspace_size(__func__, p, algorithm, bytes);
+    return status != CUDNN_STATUS_SUCCESS ? status
+                                          : workspace_size(algorithm == forward_algorithm, bytes);
 }
 
 cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha,
                                       const cudnnTensorDescriptor_t x_desc, const void *x,
                                       const cudnnFilterDescriptor_t w_desc, const void *w,
                                       const cudnnConvolutionDescriptor_t conv,
-                                      cudnnConvolutionFwdAlgo_t, void *workspace,
+                                      cudnnConvolutionFwdAlgo_t algorithm, void *workspace,
                                       size_t workspace_size, const void *beta,
                                       const cudnnTensorDescriptor_t y_desc, void *y) {
     Problem p;
@@ -218,15 +239,18 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha,
     cudnnStatus_t status = check(x_desc, w_desc, conv, y_desc, &p);
     if (status != CUDNN_STATUS_SUCCESS)
         return status;
+    if (algorithm != forward_algorithm)
+        return CUDNN_STATUS_NOT_SUPPORTED;
     for (const void *pointer : {x, w, (const void *)y})
         check_device(__func__, pointer, p.x.type);
     check_workspace(__func__, workspace, workspace_size);
     double a = factor(alpha, p.x.type), b = factor(beta, p.x.type);
-    return queued(enqueue_library(
+    return queued(enqueue_apart(
         handle->stream, __func__,
         {{x, tensor_bytes(&p.x), false},
          {w, filter_bytes(&p.w), false},
          {workspace, workspace_size, true},
+         {y, b != 0 ? tensor_bytes(&p.y) : 0, false},
          {y, tensor_bytes(&p.y), true}},
         [=] {
             if (p.x.type == CUDNN_DATA_DOUBLE)
@@ -249,8 +273,7 @@ cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(
     cudnnStatus_t status = check(dx, w, conv, dy, &p);
     return status != CUDNN_STATUS_SUCCESS
                ? status
-               : list_algorithms(wanted, found, results, CUDNN_CONVOLUTION_BWD_DATA_ALGO_1,
-                                 conv->math);
+               : list_algorithms(wanted, found, results, data_algorithm, conv->math);
 }
 
 cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(
@@ -261,14 +284,15 @@ cudnnStatus_t cudnnGetConvolutionBackwardDataWorkspaceSize(
     if (call_should_fail(__func__) || !object_exists(handle))
         return CUDNN_STATUS_BAD_PARAM;
     cudnnStatus_t status = check(dx, w, conv, dy, &p);
-    return status != CUDNN_STATUS_SUCCESS ? status : workspace_size(__func__, p, algorithm, bytes);
+    return status != CUDNN_STATUS_SUCCESS ? status
+                                          : workspace_size(algorithm == data_algorithm, bytes);
 }
 
 cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void *alpha,
                                            const cudnnFilterDescriptor_t w_desc, const void *w,
                                            const cudnnTensorDescriptor_t dy_desc, const void *dy,
                                            const cudnnConvolutionDescriptor_t conv,
-                                           cudnnConvolutionBwdDataAlgo_t, void *workspace,
+                                           cudnnConvolutionBwdDataAlgo_t algorithm, void *workspace,
                                            size_t workspace_size, const void *beta,
                                            const cudnnTensorDescriptor_t dx_desc, void *dx) {
     Problem p;
@@ -277,15 +301,18 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void *alp
     cudnnStatus_t status = check(dx_desc, w_desc, conv, dy_desc, &p);
     if (status != CUDNN_STATUS_SUCCESS)
         return status;
+    if (algorithm != data_algorithm)
+        return CUDNN_STATUS_NOT_SUPPORTED;
     for (const void *pointer : {w, dy, (const void *)dx})
         check_device(__func__, pointer, p.x.type);
     check_workspace(__func__, workspace, workspace_size);
     double a = factor(alpha, p.x.type), b = factor(beta, p.x.type);
-    return queued(enqueue_library(
+    return queued(enqueue_apart(
         handle->stream, __func__,
         {{w, filter_bytes(&p.w), false},
          {dy, tensor_bytes(&p.y), false},
          {workspace, workspace_size, true},
+         {dx, b != 0 ? tensor_bytes(&p.x) : 0, false},
          {dx, tensor_bytes(&p.x), true}},
         [=] {
             if (p.x.type == CUDNN_DATA_DOUBLE)
@@ -305,8 +332,7 @@ cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(
     cudnnStatus_t status = check(x, dw, conv, dy, &p);
     return status != CUDNN_STATUS_SUCCESS
                ? status
-               : list_algorithms(wanted, found, results, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1,
-                                 conv->math);
+               : list_algorithms(wanted, found, results, filter_algorithm, conv->math);
 }
 
 cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(
@@ -317,31 +343,33 @@ cudnnStatus_t cudnnGetConvolutionBackwardFilterWorkspaceSize(
     if (call_should_fail(__func__) || !object_exists(handle))
         return CUDNN_STATUS_BAD_PARAM;
     cudnnStatus_t status = check(x, dw, conv, dy, &p);
-    return status != CUDNN_STATUS_SUCCESS ? status : workspace_size(__func__, p, algorithm, bytes);
+    return status != CUDNN_STATUS_SUCCESS ? status
+                                          : workspace_size(algorithm == filter_algorithm, bytes);
 }
 
-cudnnStatus_t cudnnConvolutionBackwardFilter(cudnnHandle_t handle, const void *alpha,
-                                             const cudnnTensorDescriptor_t x_desc, const void *x,
-                                             const cudnnTensorDescriptor_t dy_desc, const void *dy,
-                                             const cudnnConvolutionDescriptor_t conv,
-                                             cudnnConvolutionBwdFilterAlgo_t, void *workspace,
-                                             size_t workspace_size, const void *beta,
-                                             const cudnnFilterDescriptor_t dw_desc, void *dw) {
+cudnnStatus_t cudnnConvolutionBackwardFilter(
+    cudnnHandle_t handle, const void *alpha, const cudnnTensorDescriptor_t x_desc, const void *x,
+    const cudnnTensorDescriptor_t dy_desc, const void *dy, const cudnnConvolutionDescriptor_t conv,
+    cudnnConvolutionBwdFilterAlgo_t algorithm, void *workspace, size_t workspace_size,
+    const void *beta, const cudnnFilterDescriptor_t dw_desc, void *dw) {
     Problem p;
     if (call_should_fail(__func__) || !object_exists(handle) || !alpha || !beta)
         return CUDNN_STATUS_BAD_PARAM;
     cudnnStatus_t status = check(x_desc, dw_desc, conv, dy_desc, &p);
     if (status != CUDNN_STATUS_SUCCESS)
         return status;
+    if (algorithm != filter_algorithm)
+        return CUDNN_STATUS_NOT_SUPPORTED;
     for (const void *pointer : {x, dy, (const void *)dw})
         check_device(__func__, pointer, p.x.type);
     check_workspace(__func__, workspace, workspace_size);
     double a = factor(alpha, p.x.type), b = factor(beta, p.x.type);
-    return queued(enqueue_library(
+    return queued(enqueue_apart(
         handle->stream, __func__,
         {{x, tensor_bytes(&p.x), false},
          {dy, tensor_bytes(&p.y), false},
          {workspace, workspace_size, true},
+         {dw, b != 0 ? filter_bytes(&p.w) : 0, false},
          {dw, filter_bytes(&p.w), true}},
         [=] {
             if (p.x.type == CUDNN_DATA_DOUBLE)
@@ -383,14 +411,14 @@ cudnnStatus_t cudnnAddTensor(cudnnHandle_t handle, const void *alpha,
     check_device(__func__, a, from.type);
     check_device(__func__, c, to.type);
     double x = factor(alpha, to.type), y = factor(beta, to.type);
-    return queued(enqueue_library(handle->stream, __func__,
-                                  {{a, tensor_bytes(&from), false},
-                                   {c, tensor_bytes(&to), false},
-                                   {c, tensor_bytes(&to), true}},
-                                  [=] {
-                                      if (to.type == CUDNN_DATA_DOUBLE)
-                                          add(from, to, x, y, (const double *)a, (double *)c);
-                                      else
-                                          add(from, to, x, y, (const float *)a, (float *)c);
-                                  }));
+    return queued(enqueue_apart(handle->stream, __func__,
+                                {{a, tensor_bytes(&from), false},
+                                 {c, tensor_bytes(&to), false},
+                                 {c, tensor_bytes(&to), true}},
+                                [=] {
+                                    if (to.type == CUDNN_DATA_DOUBLE)
+                                        add(from, to, x, y, (const double *)a, (double *)c);
+                                    else
+                                        add(from, to, x, y, (const float *)a, (float *)c);
+                                }));
 }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "apart.h"
 #include "engine.h"
 #include "objects.h"
 
@@ -97,14 +98,14 @@ cudnnStatus_t cudnnPoolingForward(cudnnHandle_t handle, const cudnnPoolingDescri
         return CUDNN_STATUS_NOT_SUPPORTED;
     check_device(__func__, x, p.x.type);
     check_device(__func__, y, p.x.type);
-    return queued(enqueue_library(handle->stream, __func__,
-                                  {{x, tensor_bytes(&p.x), false}, {y, tensor_bytes(&p.y), true}},
-                                  [=] {
-                                      if (p.x.type == CUDNN_DATA_DOUBLE)
-                                          forward(p, (const double *)x, (double *)y);
-                                      else
-                                          forward(p, (const float *)x, (float *)y);
-                                  }));
+    return queued(enqueue_apart(handle->stream, __func__,
+                                {{x, tensor_bytes(&p.x), false}, {y, tensor_bytes(&p.y), true}},
+                                [=] {
+                                    if (p.x.type == CUDNN_DATA_DOUBLE)
+                                        forward(p, (const double *)x, (double *)y);
+                                    else
+                                        forward(p, (const float *)x, (float *)y);
+                                }));
 }
 
 cudnnStatus_t cudnnPoolingBackward(cudnnHandle_t handle, const cudnnPoolingDescriptor_t pooling,
@@ -125,12 +126,12 @@ cudnnStatus_t cudnnPoolingBackward(cudnnHandle_t handle, const cudnnPoolingDescr
         return CUDNN_STATUS_NOT_SUPPORTED;
     for (const void *pointer : {y, dy, x, (const void *)dx})
         check_device(__func__, pointer, p.x.type);
-    return queued(enqueue_library(handle->stream, __func__,
-                                  {{dy, tensor_bytes(&p.y), false}, {dx, tensor_bytes(&p.x), true}},
-                                  [=] {
-                                      if (p.x.type == CUDNN_DATA_DOUBLE)
-                                          backward(p, (const double *)dy, (double *)dx);
-                                      else
-                                          backward(p, (const float *)dy, (float *)dx);
-                                  }));
+    return queued(enqueue_apart(handle->stream, __func__,
+                                {{dy, tensor_bytes(&p.y), false}, {dx, tensor_bytes(&p.x), true}},
+                                [=] {
+                                    if (p.x.type == CUDNN_DATA_DOUBLE)
+                                        backward(p, (const double *)dy, (double *)dx);
+                                    else
+                                        backward(p, (const float *)dy, (float *)dx);
+                                }));
 }
