@@ -101,6 +101,8 @@ qn_status qn_context_set_matmul_precision(qn_context *ctx, qn_precision precisio
     if (precision != QN_PRECISION_F32 && ctx->backend->host_addressable)
         return qn_context_fail(ctx, QN_UNSUPPORTED, "matmul precision %s: %s computes in f32",
                                names[precision], ctx->name);
+    if (ctx->precision != precision)
+        ctx->structure++; /* plans were recorded with the other */
     ctx->precision = precision;
     return QN_OK;
 }
