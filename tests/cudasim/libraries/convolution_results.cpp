@@ -268,8 +268,7 @@ void convolution_refusals() {
     expect_report("a result overlaps", [&] { run(x.get(), x.get() + 1, best, room, c.bytes, 0); });
     expect_report("never written", [&] { run(unset.get(), y.get(), best, room, c.bytes, 0); });
     expect_report("never written", [&] { run(x.get(), unset.get(), best, room, c.bytes, 1); });
-    expect_report("reads 64 bytes at",
-                  [&] { run(x.get() + 4, y.get(), best, room, c.bytes, 0); });
+    expect_report("reads 64 bytes at", [&] { run(x.get() + 4, y.get(), best, room, c.bytes, 0); });
 
     const CudnnTensor wrong(CUDNN_DATA_FLOAT, Extents::of(1, 1, 4, 5)),
         wide(CUDNN_DATA_DOUBLE, Extents::of(1, 1, 4, 4));
