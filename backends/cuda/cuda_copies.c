@@ -97,7 +97,8 @@ static qn_status take_fault(cuda_device *device, char *reason) {
     const cuda_fault *fault = device->arrived_fault;
     if (fault->kind == CUDA_FAULT_NONE)
         return QN_OK;
-    const char *op = (const char *)(uintptr_t)fault->op;
+    const char *op;
+    memcpy(&op, &fault->op, sizeof(op));
     long long value = fault->value, position = fault->position, last = fault->last;
     if (fault->kind == CUDA_FAULT_INDEX)
         snprintf(reason, QN_REASON_SIZE, "%s: index %lld at position %lld is outside 0 .. %lld", op,
