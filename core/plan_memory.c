@@ -6,7 +6,9 @@
 
 #include "plan.h"
 
-enum { ALIGNMENT = 64 };
+/* Of memory as devices give it (cudaMalloc): kernels may choose by the alignment of what they get, and a replay is to
+ * choose as the step itself did. */
+enum { ALIGNMENT = 256 };
 
 /* ---- placing ----------------------------------------------------------------------------- */
 
