@@ -184,7 +184,7 @@ gate_cudasim() {
     export QUERN_TEST_DEVICE=cuda
     QUERN_BACKEND_PATH=$simulated/source run_tests cudasim \
         $tests/test_{ops,values,views,plan,nn,optim,random,attention} || status=1
-    # The checker costs ten times as much: values, layouts and gradients by each row, difference quotients above.
+    # With the checker values, layouts and gradients by each row; difference quotients, which call it most, above.
     for order in forward reverse; do
         TEST_FILTER='ops/@(each_*|nan_*|empty_*|large_*|a_*)' CUDASIM_ORDER=$order QUERN_POOL=off \
             QUERN_BACKEND_PATH=$simulated/checked run_tests "cudasim-$order" $tests/test_ops || status=1
