@@ -163,14 +163,45 @@ static bool is_private(const qn_tensor *grad) {
            qn_view_is_contiguous(&grad->view);
 }
 
+/** The axes by falling strides, and in `back` the places where they came from. False when elements taken in that
+ * order leave gaps or repeat. */
+static bool order_of_memory(const qn_view *view, qn_axes *order, qn_axes *back) {
+    *order = (qn_axes){.count = view->rank, .axis = {0}};
+    *back = *order;
+    for (int i = 0; i < view->rank; i++) {
+        int at = i;
+        for (; at > 0 && view->stride[order->axis[at - 1]] < view->stride[i]; at--)
+            order->axis[at] = order->axis[at - 1];
+        order->axis[at] = i;
+    }
+    qn_view ordered = *view;
+    for (int i = 0; i < view->rank; i++) {
+        ordered.shape[i] = view->shape[order->axis[i]];
+        ordered.stride[i] = view->stride[order->axis[i]];
+        back->axis[order->axis[i]] = i;
+    }
+    return qn_view_is_contiguous(&ordered);
+}
+
+/** The sum of two gradients, laid out as the first: those of a transposed tensor are transposed, and what made the
+ * tensor gets one that is as it was. */
+static qn_tensor *add_as_laid_out(qn_tensor *first, qn_tensor *second) {
+    qn_axes order, back;
+    if (qn_view_is_contiguous(&first->view) || !order_of_memory(&first->view, &order, &back))
+        return qni_binary(&qni_op_add, first, second, NULL);
+    return qn_permute(
+        qni_binary(&qni_op_add, qn_permute(first, order), qn_permute(second, order), NULL), back);
+}
+
 static void add_to_slot(qni_backward *b, qn_tensor **slot, qn_tensor *grad) {
     if (!*slot) {
         hold(slot, grad);
         return;
     }
     qn_tensor *both[] = {*slot, grad};
-    bool in_place = !b->create_graph && is_private(*slot);
-    qn_tensor *sum = qni_apply_to(&qni_op_add, both, 2, NULL, in_place ? *slot : NULL);
+    qn_tensor *sum = !b->create_graph && is_private(*slot)
+                         ? qni_apply_to(&qni_op_add, both, 2, NULL, *slot)
+                         : add_as_laid_out(*slot, grad);
     if (!sum || sum == *slot)
         return;
     release(slot);

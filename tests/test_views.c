@@ -401,3 +401,18 @@ Test(views, detach_cuts_the_tape) {
     read(qn_grad(x), gradient);
     cr_expect_eq(gradient[2], 2); /* of x * constant, not of x^2 */
 }
+
+Test(views, gradients_that_meet_keep_the_layout_of_what_they_are_of) {
+    qn_tensor *x = qn_require_grad(counting(QN_SHAPE(3, 4))), *y = qn_exp(qn_affine(x, 0.1, 0));
+    qn_tensor *turned =
+        qn_contiguous(qn_transpose(qn_affine(counting(QN_SHAPE(3, 4)), 2, 1), 0, 1));
+    qn_tensor *a = qn_mul(qn_transpose(y, 0, 1), turned),
+              *b = qn_mul(qn_transpose(y, 0, 1), turned);
+    qn_tensor *loss = qn_sum(qn_add(a, b), QN_ALL, false), *grad = NULL;
+    cr_assert_eq(qn_gradients(loss, &y, 1, &grad, false), QN_OK);
+    cr_expect(grad->view.stride[0] == 1 && grad->view.stride[1] == 3);
+    double values[MOST];
+    read(grad, values);
+    for (int i = 0; i < 12; i++)
+        cr_expect_eq(values[i], 2 * (2 * i + 1), "element %d is %g", i, values[i]);
+}

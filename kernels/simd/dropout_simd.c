@@ -1,5 +1,6 @@
 /* dropout_simd.c: y = x / (1 - p) where the element's random number u >= p, else 0 (Srivastava et
  * al. 2014). The gradient is the same map with the random numbers of the state before. */
+#include "simd_copy.h"
 #include "simd_philox.h"
 
 #include <math.h>
@@ -14,8 +15,7 @@ typedef struct dropout {
 } dropout;
 
 static const char *dropout_declines(const qn_call *call) {
-    const qn_view *x = &call->in[0];
-    return x->dtype == QN_F32 && qn_view_is_contiguous(x) ? NULL : "contiguous f32 only";
+    return call->in[0].dtype == QN_F32 ? NULL : "f32 only";
 }
 
 static void dropout_task(const void *arg, int64_t index) {
@@ -41,10 +41,26 @@ static void dropout_task(const void *arg, int64_t index) {
     }
 }
 
+/* Room for a copy of an input whose elements do not lie in order. */
+static size_t dropout_workspace(const qn_call *call) {
+    const qn_view *x = &call->in[0];
+    return qn_view_is_contiguous(x) ? 0 : (size_t)qn_view_count(x) * sizeof(float);
+}
+
+/* The input's elements in order. */
+static const float *ordered(const qn_call *call) {
+    if (qn_view_is_contiguous(&call->in[0]))
+        return call->in[0].data;
+    qn_view copy = call->out[0];
+    copy.data = call->workspace;
+    simd_copy(call, &copy, &call->in[0]);
+    return copy.data;
+}
+
 /* The map with the random numbers that start at state. */
 static void drop(const qn_call *call, const uint64_t *state) {
     double p = ((const qn_dropout_attrs *)call->attrs)->probability;
-    dropout d = {.x = call->in[0].data,
+    dropout d = {.x = ordered(call),
                  .y = call->out[0].data,
                  .count = qn_view_count(&call->out[0]),
                  .key = state[0],
@@ -68,6 +84,7 @@ const qn_kernel SIMD_KERNEL(dropout) = {
     .size = sizeof(qn_kernel),
     .op = "dropout",
     .declines = dropout_declines,
+    .workspace = dropout_workspace,
     .run = dropout_run,
 };
 
@@ -80,5 +97,6 @@ const qn_kernel SIMD_KERNEL(dropout_grad) = {
     .size = sizeof(qn_kernel),
     .op = "dropout_grad",
     .declines = dropout_declines,
+    .workspace = dropout_workspace,
     .run = dropout_grad_run,
 };
