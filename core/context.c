@@ -98,8 +98,8 @@ qn_status qn_context_set_matmul_precision(qn_context *ctx, qn_precision precisio
     if ((unsigned)precision > QN_PRECISION_F16)
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "matmul precision: no such one: %d",
                                (int)precision);
-    if (precision != QN_PRECISION_F32 && ctx->backend->host_addressable)
-        return qn_context_fail(ctx, QN_UNSUPPORTED, "matmul precision %s: %s computes in f32",
+    if (precision != QN_PRECISION_F32 && !(ctx->backend->precisions >> precision & 1))
+        return qn_context_fail(ctx, QN_UNSUPPORTED, "matmul precision %s: %s does not have it",
                                names[precision], ctx->name);
     if (ctx->precision != precision)
         ctx->structure++; /* plans were recorded with the other */

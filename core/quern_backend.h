@@ -6,6 +6,7 @@
 #define QUERN_BACKEND_H
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "quern_random.h"
 #include "quern_types.h"
@@ -82,6 +83,31 @@ static inline bool qn_view_same_shape(const qn_view *a, const qn_view *b) {
             return false;
     return true;
 }
+
+/* ---- bfloat16 ---------------------------------------------------------------------------- */
+
+/** The bits of bfloat16 nearest to x, ties to even; NaN stays NaN. Denormal numbers become 0: the hardware's
+ * products read them so, and what is compared anywhere must be rounded alike everywhere. */
+static inline uint16_t qn_bf16_bits(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    const uint32_t magnitude = bits & 0x7fffffffu, sign = bits & 0x80000000u;
+    uint32_t nearest = bits + 0x7fffu + (bits >> 16 & 1u);
+    nearest = magnitude < 0x00800000u ? sign : nearest;
+    nearest = magnitude > 0x7f800000u ? bits | 0x00400000u : nearest; /* not to become infinite */
+    return (uint16_t)(nearest >> 16);
+}
+
+/** The number that bits of bfloat16 stand for. */
+static inline float qn_bf16_value(uint16_t bits) {
+    const uint32_t wide = (uint32_t)bits << 16;
+    float x;
+    memcpy(&x, &wide, sizeof(x));
+    return x;
+}
+
+/** x as an operand of a bfloat16 product. */
+static inline float qn_bf16_round(float x) { return qn_bf16_value(qn_bf16_bits(x)); }
 
 /* ---- kernels ----------------------------------------------------------------------------- */
 
@@ -168,6 +194,8 @@ typedef struct qn_backend {
                              char *reason); /**< failed: *graph is NULL */
     qn_status (*graph_launch)(void *device, void *graph, char *reason);
     void (*graph_free)(void *device, void *graph);
+    /** Precisions of products that its kernels know, one bit (1 << QN_PRECISION_BF16, say) each; f32 always. */
+    uint32_t precisions;
 } qn_backend;
 
 /** The one symbol that a backend plug-in exports. The struct is constant and part of the plug-in; NULL

@@ -340,7 +340,7 @@ Test(cuda, precision_rounds_operands_and_sums_in_f32) {
         cr_expect_eq((float)qn_item(qn_matmul(x, x)), cases[i].expected, "%d", i);
     }
     qn_context *cpu = qn_context_new("cpu");
-    cr_expect_eq(qn_context_set_matmul_precision(cpu, QN_PRECISION_BF16), QN_UNSUPPORTED);
+    cr_expect_eq(qn_context_set_matmul_precision(cpu, QN_PRECISION_TF32), QN_UNSUPPORTED);
     qn_context_clear_error(cpu);
     cr_expect_eq(qn_context_set_matmul_precision(cpu, (qn_precision)7), QN_INVALID_ARGUMENT);
     qn_context_clear_error(cpu);

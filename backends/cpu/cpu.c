@@ -196,6 +196,7 @@ static const qn_backend backend = {
     .queue = cpu_queue,
     .host_addressable = true,
     .default_threads = cpu_default_threads,
+    .precisions = 1u << QN_PRECISION_BF16,
 };
 
 const qn_backend *qnb_cpu_entry(const qn_host *host) {

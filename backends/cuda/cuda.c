@@ -189,6 +189,7 @@ const qn_backend *qn_backend_entry_v1(const qn_host *host) {
         .capture_end = cuda_capture_end,
         .graph_launch = cuda_graph_launch,
         .graph_free = cuda_graph_free,
+        .precisions = 1u << QN_PRECISION_TF32 | 1u << QN_PRECISION_BF16 | 1u << QN_PRECISION_F16,
     };
     return host->abi == QN_BACKEND_ABI ? &backend : NULL;
 }

@@ -63,6 +63,8 @@ static const char *matmul_declines(const qn_call *call) {
     operand a, b;
     if (call->in[0].dtype != QN_F32 && call->in[0].dtype != QN_F64)
         return "f32 and f64 only";
+    if (call->in[0].dtype == QN_F32 && call->precision == QN_PRECISION_BF16)
+        return "operands are not rounded to bfloat16";
     if (!operand_layout(&call->in[0], &a) || !operand_layout(&call->in[1], &b))
         return "BLAS needs one unit stride an operand";
     return NULL;

@@ -39,6 +39,16 @@ static inline double ref_load(const qn_view *view, int64_t at) {
     }
 }
 
+/** Whether a call's f32 operands are to be rounded to bfloat16. */
+static inline bool ref_rounds(const qn_call *call) {
+    return call->precision == QN_PRECISION_BF16 && call->in[0].dtype == QN_F32;
+}
+
+/** An operand of a product: the element at an offset, rounded to bfloat16 if so asked. */
+static inline double ref_load_operand(const qn_view *view, int64_t at, bool rounds) {
+    return rounds ? qn_bf16_round(((const float *)view->data)[at]) : ref_load(view, at);
+}
+
 /** Sets the element at an offset: rounded to float, or truncated and saturated to an integer. */
 static inline void ref_store(const qn_view *view, int64_t at, double value) {
     switch (view->dtype) {

@@ -4,6 +4,7 @@
  *
  * where the division is exact. Positions y that leave the same remainder when y + padding is
  * divided by the stride use the same taps: they make one pass, in which g is read step by step. */
+#include "simd_bf16.h"
 #include "simd_conv_tiles.h"
 
 static int64_t common_divisor(int64_t a, int64_t b) {
@@ -64,7 +65,7 @@ static const char *declines(const qn_call *call) {
     return call->in[0].dtype == QN_F32 ? NULL : "f32 only";
 }
 
-static size_t workspace(const qn_call *call) {
+static size_t workspace_f32(const qn_call *call) {
     size_t most = 0;
     for (int64_t remainder = 0; remainder < pass_count(call); remainder++) {
         const conv_pass pass = backward(call, remainder);
@@ -75,13 +76,17 @@ static size_t workspace(const qn_call *call) {
 }
 
 /* g [n, o, oh, ow], w [o, c / groups, kh, kw] -> dx [n, c, h, w] */
-static qn_status run(const qn_call *call) {
+static qn_status run_f32(const qn_call *call) {
     for (int64_t remainder = 0; remainder < pass_count(call); remainder++) {
         const conv_pass pass = backward(call, remainder);
         conv_pass_run(&pass, call->workspace, call->threads);
     }
     return QN_OK;
 }
+
+static size_t workspace(const qn_call *call) { return simd_product_workspace(call, workspace_f32); }
+
+static qn_status run(const qn_call *call) { return simd_product_run(call, run_f32); }
 
 const qn_kernel SIMD_KERNEL(conv2d_grad_input) = {.size = sizeof(qn_kernel),
                                                   .op = "conv2d_grad_input",

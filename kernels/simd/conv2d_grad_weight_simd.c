@@ -11,6 +11,7 @@
  *       for images of the part, bands of outputs:    staged x and packed g in L2
  *         for taps, column tiles, row panels: one tile, added to the part's sums
  *     for rows of dw: sum of the parts, in order     in parallel */
+#include "simd_bf16.h"
 #include "simd_conv_tiles.h"
 
 static const struct {
@@ -112,7 +113,7 @@ static bool is_empty(const qn_call *call) {
     return qn_view_count(&call->out[0]) == 0 || call->in[1].shape[2] * call->in[1].shape[3] == 0;
 }
 
-static size_t workspace(const qn_call *call) {
+static size_t workspace_f32(const qn_call *call) {
     if (is_empty(call))
         return 0;
     const layout l = plan(call);
@@ -312,7 +313,7 @@ static const char *declines(const qn_call *call) {
 }
 
 /* x [n, c, h, w], g [n, o, oh, ow] -> dw [o, c / groups, kh, kw] */
-static qn_status run(const qn_call *call) {
+static qn_status run_f32(const qn_call *call) {
     if (is_empty(call)) {
         zero_run(call->out[0].data, qn_view_count(&call->out[0]));
         return QN_OK;
@@ -331,6 +332,10 @@ static qn_status run(const qn_call *call) {
     simd_parallel((int)l.slots, l.groups * l.rows, reduce_task, &sum);
     return QN_OK;
 }
+
+static size_t workspace(const qn_call *call) { return simd_product_workspace(call, workspace_f32); }
+
+static qn_status run(const qn_call *call) { return simd_product_run(call, run_f32); }
 
 const qn_kernel SIMD_KERNEL(conv2d_grad_weight) = {.size = sizeof(qn_kernel),
                                                    .op = "conv2d_grad_weight",

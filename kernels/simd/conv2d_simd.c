@@ -1,6 +1,7 @@
 /* conv2d_simd.c: convolution in f32, any stride, padding, dilation and groups (see
  * simd_conv_tiles.h).
  */
+#include "simd_bf16.h"
 #include "simd_conv_tiles.h"
 
 /* y[t] = sum over j of w[j] x[t * stride + j * dilation - padding] */
@@ -46,17 +47,21 @@ static const char *declines(const qn_call *call) {
     return call->in[0].dtype == QN_F32 ? NULL : "f32 only";
 }
 
-static size_t workspace(const qn_call *call) {
+static size_t workspace_f32(const qn_call *call) {
     const conv_pass pass = forward(call);
     return conv_pass_workspace(&pass, call->threads);
 }
 
 /* x [n, c, h, w], w [o, c / groups, kh, kw] (+ bias [o]) -> y [n, o, oh, ow] */
-static qn_status run(const qn_call *call) {
+static qn_status run_f32(const qn_call *call) {
     const conv_pass pass = forward(call);
     conv_pass_run(&pass, call->workspace, call->threads);
     return QN_OK;
 }
+
+static size_t workspace(const qn_call *call) { return simd_product_workspace(call, workspace_f32); }
+
+static qn_status run(const qn_call *call) { return simd_product_run(call, run_f32); }
 
 const qn_kernel SIMD_KERNEL(conv2d) = {.size = sizeof(qn_kernel),
                                        .op = "conv2d",

@@ -10,6 +10,7 @@
  *
  * All cuts follow from the shape, and k is never divided among threads, so the bits of the result
  * do not depend on their number. */
+#include "simd_bf16.h"
 #include "simd_gemm.h"
 
 /* Block sizes: a row panel of A (GEMM_ROWS x k floats) fits L1, a chunk of B (chunk panels of k x
@@ -311,13 +312,13 @@ static const char *declines(const qn_call *call) {
     return call->in[0].dtype == QN_F32 ? NULL : "f32 only";
 }
 
-static size_t workspace(const qn_call *call) {
+static size_t workspace_f32(const qn_call *call) {
     const batch all = plan_batch(call);
     return all.count ? (size_t)(all.slots * product_room(&all.first)) * sizeof(float) : 0;
 }
 
 /* [.., m, k] x [.., k, n] (+ bias [n]) -> [.., m, n], then relu if asked for. */
-static qn_status run(const qn_call *call) {
+static qn_status run_f32(const qn_call *call) {
     const batch all = plan_batch(call);
     const product *p = &all.first;
     const double work = (double)p->m * (double)p->n * (double)p->k;
@@ -330,6 +331,10 @@ static qn_status run(const qn_call *call) {
         multiply_one(&all, index, 0, threads);
     return QN_OK;
 }
+
+static size_t workspace(const qn_call *call) { return simd_product_workspace(call, workspace_f32); }
+
+static qn_status run(const qn_call *call) { return simd_product_run(call, run_f32); }
 
 const qn_kernel SIMD_KERNEL(matmul) = {.size = sizeof(qn_kernel),
                                        .op = "matmul",
