@@ -30,8 +30,10 @@ trap 'rm -rf "$work"' EXIT
 
 # ---- the kernel: Debian's smallest, unpacked and not installed --------------------------------------
 
+mkdir -p "$kept"
+exec 9> "$kept/lock" # of two that begin at once the other waits
+flock 9
 if ! compgen -G "$kept/boot/vmlinuz-*" > /dev/null; then
-    mkdir -p "$kept"
     package=$(apt-cache depends linux-image-cloud-amd64 2> /dev/null |
         awk '/Depends: linux-image/ { print $2; exit }')
     [ -n "$package" ] || skip "no package linux-image-cloud-amd64 here"
@@ -42,6 +44,7 @@ if ! compgen -G "$kept/boot/vmlinuz-*" > /dev/null; then
     mkdir -p "$kept/boot"
     mv "$work"/kernel/boot/vmlinuz-* "$kept/boot/"
 fi
+exec 9>&-
 
 # ---- a disc with the kernel, and the program in a file system in memory -----------------------------
 
