@@ -11,6 +11,12 @@ qn_tensor *op_weighted(qn_tensor *y) {
     return qn_sum(qn_mul(y, op_weights(qn_tensor_context(y), y)), QN_ALL, false);
 }
 
+/** The same number, by way of the transposed output: its gradient comes back with other strides. */
+static qn_tensor *weighted_transposed(qn_tensor *y) {
+    qn_tensor *weights = qn_transpose(op_weights(qn_tensor_context(y), y), -1, -2);
+    return qn_sum(qn_mul(qn_transpose(y, -1, -2), qn_contiguous(weights)), QN_ALL, false);
+}
+
 op_outcome op_run(qn_context *ctx, const op_case *row, const op_inputs *inputs, qn_dtype dtype,
                   op_layout layout) {
     qn_tensor *x[OP_MAX_INPUTS];
@@ -21,8 +27,9 @@ op_outcome op_run(qn_context *ctx, const op_case *row, const op_inputs *inputs, 
     cr_assert_not_null(y, "%s: %s", row->id, qn_context_message(ctx));
     op_outcome o = {.output = op_take(y)};
     if (grad) {
-        cr_assert_eq(qn_backward(op_weighted(y)), QN_OK, "%s: %s", row->id,
-                     qn_context_message(ctx));
+        const bool turned = layout == TRANSPOSED && qn_tensor_shape(y).rank >= 2;
+        cr_assert_eq(qn_backward(turned ? weighted_transposed(y) : op_weighted(y)), QN_OK, "%s: %s",
+                     row->id, qn_context_message(ctx));
         for (int i = 0; i < inputs->count; i++)
             if (inputs->input[i].differentiable) {
                 cr_assert_not_null(qn_grad(x[i]), "%s: no gradient for input %d", row->id, i);

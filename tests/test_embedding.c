@@ -398,6 +398,9 @@ Test(embedding, rows_above_the_norm_are_scaled_down) {
     qn_tensor *large = qn_full(ctx, QN_F32, QN_SHAPE(3000, WIDTH), 2);
     cr_assert_eq(qn_limit_norm(large, 3), QN_OK);
     cr_expect_float_eq(qn_item(qn_square_sum(large)), 9 * 3000, 0.1);
+    qn_tensor *long_rows = qn_full(ctx, QN_F32, QN_SHAPE(2, 1031), 0.7);
+    cr_assert_eq(qn_limit_norm(long_rows, 3), QN_OK);
+    cr_expect_float_eq(qn_item(qn_square_sum(long_rows)), 9 * 2, 1e-4);
     cr_expect_eq(qn_limit_norm(x, 0), QN_INVALID_ARGUMENT);
     expect_message(QN_INVALID_ARGUMENT,
                    "limit_norm: the largest norm must be greater than 0, got 0");

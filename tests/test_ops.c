@@ -105,6 +105,20 @@ EVERY_ROW(each_layout_gives_the_same) {
     op_inputs_free(&inputs);
 }
 
+EVERY_ROW(each_kernel_for_doubles_gives_what_the_oracle_gives) {
+    op_inputs inputs = op_inputs_make(row->small, 9);
+    op_outcome expected = op_oracle(row, &inputs);
+    for (int w = first_way(); w < WAYS; w++) {
+        qn_context *ctx = op_context(ways[w].providers, ways[w].isa);
+        op_outcome got = op_run(ctx, row, &inputs, QN_F64, TRANSPOSED);
+        compare_outcomes(row, ways[w].name, &expected, &got, 1e-11);
+        op_outcome_free(&got);
+        qn_context_free(ctx);
+    }
+    op_outcome_free(&expected);
+    op_inputs_free(&inputs);
+}
+
 /** Puts a value into the middle of the first floating-point input; false if there is none. */
 static bool plant(op_inputs *inputs, double value) {
     for (int i = 0; i < inputs->count; i++) {

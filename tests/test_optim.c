@@ -165,6 +165,34 @@ Test(optim, defaults_are_those_of_the_papers) {
     cr_expect(delta.rho == 0.9 && delta.epsilon == 1e-6);
 }
 
+/* One step of each rule on [3, 4], the gradient laid by rows or by columns; what comes of p and its two states. */
+static void step_by_hand(int which, bool by_columns, float *result) {
+    qn_context_seed(ctx, 5);
+    qn_tensor *in[4], *hyper = qn_ones(ctx, QN_F32, QN_SHAPE(QN_HYPER_COUNT));
+    for (int i = 0; i < 4; i++)
+        in[i] = qn_uniform(ctx, QN_F32, QN_SHAPE(3, 4), 0.5, 2);
+    if (by_columns)
+        in[1] = qn_transpose(qn_contiguous(qn_transpose(in[1], 0, 1)), 0, 1);
+    const qn_optimizer_spec specs[] = {qn_adam(1), qn_rmsprop(1), qn_adadelta(1)};
+    qn_status (*const steps[])(qn_tensor *, qn_tensor *, qn_tensor *, qn_tensor *, qn_tensor *,
+                               qn_tensor *, const qn_optimizer_spec *) = {
+        qn_adam_step, qn_rmsprop_step, qn_adadelta_step};
+    cr_assert_eq(steps[which](in[0], in[1], in[2], in[3], hyper, NULL, &specs[which]), QN_OK, "%s",
+                 qn_context_message(ctx));
+    qn_tensor *after = qn_stack((qn_tensor *[]){in[0], in[2], in[3]}, 3, 0);
+    cr_assert_eq(qn_tensor_read(after, result, 36 * sizeof *result), QN_OK);
+}
+
+Test(optim, a_step_takes_a_gradient_of_any_layout) {
+    for (int which = 0; which < 3; which++) {
+        float rows[36], columns[36];
+        step_by_hand(which, false, rows);
+        step_by_hand(which, true, columns);
+        for (int i = 0; i < 36; i++)
+            cr_expect_float_eq(rows[i], columns[i], 1e-6, "rule %d, element %d", which, i);
+    }
+}
+
 Test(optim, an_optimizer_learns_in_f32) {
     qn_module *net = qn_nn_linear(ctx, 1, 1, NULL);
     qn_optimizer *optimizer = qn_optimizer_new(net, qn_sgd(0.1, 0.9));
