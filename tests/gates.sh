@@ -104,7 +104,12 @@ run_test() {
     return $status
 }
 
-gate_tests() { run_tests release build/release/bin/tests/test_*; }
+gate_tests() {
+    run_tests release build/release/bin/tests/test_* || return 1
+    grep -qs '^AMX: ' "$logs/release-test_amx.txt" && # one line a test: the same way in all of them
+        sed -nE 's/^AMX: (natively|emulated|skipped).*/AMX products: \1/p' "$logs/release-test_amx.txt" | sort -u
+    return 0
+}
 
 # sanitized PRESET PLANTED: runs a sanitizer's test programs. Reports go to files: Criterion calls a test
 # passed although its process ended with a report. The planted fault must be reported, nothing else.
@@ -231,7 +236,7 @@ gate_install() { tests/install/install_check.sh build/release; }
 # mnemonics start with v).
 gate_baseline() {
     local object status=0
-    for object in $(find build/release/CMakeFiles -name '*.o' | grep -vE 'quern_avx(2|512)\.dir'); do
+    for object in $(find build/release/CMakeFiles -name '*.o' | grep -vE 'quern_avx(2|512)\.dir|amx_pack\.c\.o'); do
         objdump -d --no-show-raw-insn "$object" > "$logs/object.txt" || return 1
         ! grep -m1 -E '%[yz]mm|\sv[a-z0-9]+\s.*%xmm' "$logs/object.txt" || {
             echo "$object holds AVX instructions"
@@ -352,6 +357,6 @@ if [ -s "$logs/counts" ]; then
 fi
 printf '\n%d s; gates:\n' "$SECONDS"
 printf '  %s\n' "${summary[@]}"
-grep -hE '^(AVX-512|CUDA: |simulated GPU: )' "$logs"/{isa,cuda,cudasim}.log 2> /dev/null
+grep -hE '^(AMX|AVX-512|CUDA: |simulated GPU: )' "$logs"/{tests,isa,cuda,cudasim}.log 2> /dev/null
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 [ "$failed" -eq 0 ]

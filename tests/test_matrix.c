@@ -17,6 +17,7 @@ extern const qn_kernel *const qnk_ref_table[];
 extern const qn_kernel *const qnk_openblas_table[];
 extern const qn_kernel *const qnk_avx2_table[];
 extern const qn_kernel *const qnk_avx512_table[];
+extern const qn_kernel *const qnk_amx_table[];
 
 static bool has(const qn_kernel *const *table, const qni_op *op) {
     const char *name = op->kernel ? op->kernel : op->name;
@@ -48,15 +49,16 @@ static char *matrix(void) {
     qsort(ops, count, sizeof(*ops), by_name);
     char *text = NULL;
     FILE *out = open_memstream(&text, &size);
-    fputs("\n| operation | derivative | ref | simd | openblas |\n|---|---|---|---|---|\n", out);
+    fputs("\n| operation | derivative | ref | simd | openblas | amx |\n|---|---|---|---|---|---|\n",
+          out);
     for (size_t i = 0; i < count; i++) {
         if (ops[i]->view)
-            fprintf(out, "| `%s` | %s | a view: no kernel | | |\n", ops[i]->name,
+            fprintf(out, "| `%s` | %s | a view: no kernel | | | |\n", ops[i]->name,
                     derivative(ops[i]));
         else
-            fprintf(out, "| `%s` | %s | %s | %s | %s |\n", ops[i]->name, derivative(ops[i]),
+            fprintf(out, "| `%s` | %s | %s | %s | %s | %s |\n", ops[i]->name, derivative(ops[i]),
                     mark(has(qnk_ref_table, ops[i])), mark(has(qnk_avx2_table, ops[i])),
-                    mark(has(qnk_openblas_table, ops[i])));
+                    mark(has(qnk_openblas_table, ops[i])), mark(has(qnk_amx_table, ops[i])));
     }
     fputc('\n', out);
     fclose(out);

@@ -12,6 +12,7 @@
 extern const qn_kernel *const qnk_ref_table[];
 extern const qn_kernel *const qnk_openblas_table[];
 #if defined(__x86_64__)
+extern const qn_kernel *const qnk_amx_table[];
 extern const qn_kernel *const qnk_avx2_table[];
 extern const qn_kernel *const qnk_avx512_table[];
 #endif
@@ -23,7 +24,7 @@ enum { ALIGNMENT = 64, HUGE_PAGE = 2 * 1024 * 1024 };
 
 /** An opened CPU: nothing but the choices made when it was opened. */
 typedef struct cpu_device {
-    qn_provider providers[4];
+    qn_provider providers[5];
     char description[QN_REASON_SIZE];
 } cpu_device;
 
@@ -119,6 +120,11 @@ static qn_status cpu_open(int index, void **device, char *reason) {
         return QN_OUT_OF_MEMORY;
     }
     int count = 0;
+#if defined(__x86_64__)
+    const char *cap = getenv("QUERN_ISA"); /* every set that it can name is without AMX */
+    if (!cap || !*cap)
+        cpu->providers[count++] = (qn_provider){"amx", qnk_amx_table};
+#endif
     if (chosen->table)
         cpu->providers[count++] = (qn_provider){"simd", chosen->table};
     cpu->providers[count++] = (qn_provider){"openblas", qnk_openblas_table};

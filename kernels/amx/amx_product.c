@@ -1,0 +1,210 @@
+/* amx_product.c: products by blocks (see amx_product.h).
+ *
+ *     for matrices, as many as fit the workspace together:
+ *       for k in steps of block.k:                      sums of each step are added to C
+ *         for rows of C in steps of block.rows:         packed A
+ *           for columns of C in steps of block.cols:    packed B
+ *             pack the panels of 16 rows or columns     in parallel
+ *             32 rows by block.chunk columns            in parallel, 32 by 32 on tiles
+ *
+ * All cuts follow from the shape, so the bits of the result do not depend on the threads. */
+#include "amx_product.h"
+
+#include "amx_machine.h"
+
+/* Sizes that an A and a B of 4 MB each follow from; none was measured. */
+static const struct {
+    int64_t rows, cols, k;
+    int64_t chunk;   /* columns in a task */
+    int64_t tiles;   /* of small matrices that are packed together */
+    double threaded; /* multiplications below which threads do not pay */
+} block = {.rows = 1024, .cols = 1024, .k = 2048, .chunk = 256, .tiles = 4096, .threaded = 1e6};
+
+/* One round of packing and multiplying. */
+typedef struct amx_round {
+    const amx_product *of;
+    int64_t matrix, matrices;
+    int64_t row, rows, col, cols, at, k; /* the block of C, the part of the sums */
+    bool pack_a, pack_b;
+    int64_t row_panels, col_panels, blocks; /* panels of a matrix, tiles of a panel */
+    uint16_t *a, *b;
+} amx_round;
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static int64_t panels_of(int64_t extent) { return (extent + AMX_ROWS - 1) / AMX_ROWS; }
+
+/* Elements from the first matrix to number `index`, counted in row-major order. */
+static int64_t matrix_offset(const qn_view *lead, int64_t index) {
+    int64_t offset = 0;
+    for (int axis = lead->rank - 1; axis >= 0; axis--) {
+        offset += index % lead->shape[axis] * lead->stride[axis];
+        index /= lead->shape[axis];
+    }
+    return offset;
+}
+
+/* ---- tasks ------------------------------------------------------------------------------- */
+
+typedef void (*amx_task)(const amx_round *round, int64_t index);
+
+static void in_parallel(int threads, int64_t count, amx_task task, const amx_round *round) {
+    if (threads > count)
+        threads = (int)count;
+#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
+    for (int64_t index = 0; index < count; index++)
+        task(round, index);
+}
+
+static void pack_a_task(const amx_round *r, int64_t index) {
+    const int64_t matrix = index / r->row_panels, row = index % r->row_panels * AMX_ROWS;
+    amx_operand operand = r->of->a;
+    operand.data += matrix_offset(&r->of->a_lead, r->matrix + matrix);
+    const amx_part part = {.outer = r->row + row,
+                           .outer_count = smaller(AMX_ROWS, r->rows - row),
+                           .inner = r->at,
+                           .inner_count = r->k};
+    qnk_amx_pack(&operand, &part, false, r->a + index * r->blocks * AMX_TILE);
+}
+
+static void pack_b_task(const amx_round *r, int64_t index) {
+    const int64_t matrix = index / r->col_panels, col = index % r->col_panels * AMX_ROWS;
+    amx_operand operand = r->of->b;
+    operand.data += matrix_offset(&r->of->b_lead, r->matrix + matrix);
+    const amx_part part = {.outer = r->col + col,
+                           .outer_count = smaller(AMX_ROWS, r->cols - col),
+                           .inner = r->at,
+                           .inner_count = r->k};
+    qnk_amx_pack(&operand, &part, true, r->b + index * r->blocks * AMX_TILE);
+}
+
+/* Puts a row of sums from column `col` on; bias and activation follow the last sums. */
+static void store_row(const amx_round *r, const float *sums, int64_t col, int64_t count,
+                      const float *bias, float *c) {
+    const amx_product *p = r->of;
+    const bool first = r->at == 0, last = r->at + r->k == p->k;
+    int64_t at = col % p->run; /* within its run of columns */
+    float *out = c + col / p->run * p->run_next + at;
+    for (int64_t j = 0; j < count; j++, out++, at++) {
+        if (at == p->run) {
+            out += p->run_next - p->run;
+            at = 0;
+        }
+        float sum = first ? sums[j] : *out + sums[j];
+        if (last && bias)
+            sum += bias[(col + j) * p->bias_column];
+        *out = last && p->relu && sum < 0 ? 0 : sum;
+    }
+}
+
+/* Puts a block of sums at a row and a column of a matrix. */
+static void store(const amx_round *r, int64_t matrix, int64_t row, int64_t col, const float *sums) {
+    const amx_product *p = r->of;
+    const int64_t rows = smaller(AMX_SIDE, r->row + r->rows - row);
+    const int64_t cols = smaller(AMX_SIDE, r->col + r->cols - col);
+    for (int64_t i = row; i < row + rows; i++, sums += AMX_SIDE)
+        store_row(r, sums, col, cols,
+                  p->bias ? p->bias + matrix * p->bias_next + i * p->bias_row : NULL,
+                  p->c + matrix * p->c_next + i * p->c_row);
+}
+
+/* The panels from number `panel` of `count` on: two, or the last one. */
+static amx_panels panels_at(const uint16_t *tiles, int64_t panel, int64_t count, int64_t blocks) {
+    const uint16_t *first = tiles + panel * blocks * AMX_TILE;
+    return (amx_panels){first, first + blocks * AMX_TILE, panel + 1 < count ? 2 : 1};
+}
+
+static int64_t chunks_of(const amx_round *r) { return (r->cols + block.chunk - 1) / block.chunk; }
+
+/* 32 rows by a chunk of columns of one matrix. */
+static void multiply_task(const amx_round *r, int64_t index) {
+    const int64_t pairs = (r->row_panels + 1) / 2, chunks = chunks_of(r);
+    const int64_t pair = index % pairs, chunk = index / pairs % chunks;
+    const int64_t matrix = index / pairs / chunks;
+    const uint16_t *a = r->a + matrix * r->row_panels * r->blocks * AMX_TILE;
+    const uint16_t *b = r->b + matrix * r->col_panels * r->blocks * AMX_TILE;
+    const int64_t end = smaller((chunk + 1) * block.chunk, r->cols);
+    float sums[AMX_SIDE * AMX_SIDE] __attribute__((aligned(64)));
+    qnk_amx_begin();
+    for (int64_t col = chunk * block.chunk; col < end; col += AMX_SIDE) {
+        qnk_amx_multiply(panels_at(a, 2 * pair, r->row_panels, r->blocks),
+                         panels_at(b, col / AMX_ROWS, r->col_panels, r->blocks), r->blocks, sums);
+        store(r, r->matrix + matrix, r->row + pair * AMX_SIDE, r->col + col, sums);
+    }
+    qnk_amx_end();
+}
+
+static void run_round(amx_round *r, int threads) {
+    r->row_panels = panels_of(r->rows);
+    r->col_panels = panels_of(r->cols);
+    r->blocks = amx_blocks(r->k);
+    if (r->pack_a)
+        in_parallel(threads, r->matrices * r->row_panels, pack_a_task, r);
+    if (r->pack_b)
+        in_parallel(threads, r->matrices * r->col_panels, pack_b_task, r);
+    in_parallel(threads, r->matrices * chunks_of(r) * ((r->row_panels + 1) / 2), multiply_task, r);
+}
+
+/* ---- calls ------------------------------------------------------------------------------- */
+
+const char *qnk_amx_declines(const qn_call *call) {
+    if (call->precision != QN_PRECISION_BF16)
+        return "for precision bf16 only";
+    return call->in[0].dtype == QN_F32 ? qnk_amx_missing() : "f32 only";
+}
+
+/* ---- rounds ------------------------------------------------------------------------------ */
+
+/* Tiles of A and of B that one matrix takes in a round. */
+static int64_t tiles_of_a(const amx_product *p) {
+    return panels_of(smaller(p->m, block.rows)) * amx_blocks(smaller(p->k, block.k));
+}
+
+static int64_t tiles_of_b(const amx_product *p) {
+    return panels_of(smaller(p->n, block.cols)) * amx_blocks(smaller(p->k, block.k));
+}
+
+/* Matrices in a round: one, unless several are small. */
+static int64_t matrices_together(const amx_product *p) {
+    if (p->m > block.rows || p->n > block.cols || p->k > block.k)
+        return 1;
+    const int64_t fit = block.tiles / (tiles_of_a(p) + tiles_of_b(p) + 1);
+    return fit < 1 ? 1 : smaller(fit, p->count);
+}
+
+size_t qnk_amx_product_workspace(const amx_product *product) {
+    const int64_t tiles = tiles_of_a(product) + tiles_of_b(product);
+    return (size_t)(matrices_together(product) * tiles * AMX_TILE) * sizeof(uint16_t);
+}
+
+/* All blocks of C for one part of the sums. */
+static void run_sums(amx_round *r, int threads) {
+    const amx_product *p = r->of;
+    for (r->row = 0; r->row < p->m; r->row += block.rows) {
+        r->rows = smaller(block.rows, p->m - r->row);
+        for (r->col = 0; r->col < p->n; r->col += block.cols) {
+            r->cols = smaller(block.cols, p->n - r->col);
+            r->pack_a = r->col == 0;
+            r->pack_b =
+                r->row == 0 || p->n > block.cols; /* else the B of the row before is there */
+            run_round(r, threads);
+        }
+    }
+}
+
+void qnk_amx_product_run(const amx_product *product, void *workspace, int threads) {
+    const amx_product *p = product;
+    const int64_t together = matrices_together(p);
+    const double work = (double)p->m * (double)p->n * (double)p->k * (double)p->count;
+    amx_round r = {.of = p, .a = workspace};
+    r.b = r.a + together * tiles_of_a(p) * AMX_TILE;
+    for (r.matrix = 0; r.matrix < p->count; r.matrix += r.matrices) {
+        r.matrices = smaller(together, p->count - r.matrix);
+        r.at = 0;
+        do { /* sums over nothing are stored as well */
+            r.k = smaller(block.k, p->k - r.at);
+            run_sums(&r, work < block.threaded ? 1 : threads);
+            r.at += r.k;
+        } while (r.at < p->k);
+    }
+}
