@@ -100,6 +100,28 @@ Test(example_mnist, every_model_trains) {
     run("train --data . --model cnn --epochs 1 --lr 1e-9 --load cnn --save cnn2");
 }
 
+Test(example_mnist, precision_is_that_of_the_products) {
+    write_dataset();
+    static const char train[] =
+        "train --data . --model mlp --epochs 2 --device cpu --quiet --save ";
+    char command[256];
+    static const char *const runs[][2] = {
+        {"plain", ""}, {"named", "--precision f32"}, {"rounded", "--precision bf16"}};
+    for (int i = 0; i < 3; i++) {
+        snprintf(command, sizeof command, "%s%s %s", train, runs[i][0], runs[i][1]);
+        run(command);
+    }
+    expect_same_file("plain", "named");
+    size_t plain_size, rounded_size;
+    char *plain = scratch_read(scratch_path("plain"), &plain_size);
+    char *rounded = scratch_read(scratch_path("rounded"), &rounded_size);
+    cr_expect_eq(plain_size, rounded_size);
+    cr_expect_neq(memcmp(plain, rounded, plain_size), 0, "bf16 changed nothing");
+    free(plain);
+    free(rounded);
+    run("evaluate --data . --load rounded --precision bf16");
+}
+
 Test(example_mnist, help_and_version_are_no_errors) {
     run("--help");
     expect_in_file("out", "--batch-size=N");
@@ -234,6 +256,9 @@ Test(example_mnist, refuses_bad_options_in_one_line) {
     expect_refused("train --invert", "train does not take --invert");
     expect_refused("predict", "predict needs IMAGE...");
     expect_refused("train --device abacus", "abacus");
+    expect_refused("train --precision f8", "one of f32, tf32, bf16, f16");
+    expect_refused("train --device cpu --precision tf32", "tf32: cpu does not have it");
+    expect_refused("predict --device cpu --precision f16 x", "f16: cpu does not have it");
 }
 
 Test(example_mnist, refuses_bad_files_in_one_line) {

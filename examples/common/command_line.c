@@ -20,6 +20,7 @@ enum {
     KEY_SEED,
     KEY_THREADS,
     KEY_DEVICE,
+    KEY_PRECISION,
     KEY_SAVE,
     KEY_LOAD,
     KEY_CHECKPOINT,
@@ -46,6 +47,8 @@ static const example_option common[COMMON] = {
     {"seed", "N", "of weights, order and augmentation (default 1)", EXAMPLE_TRAIN},
     {"threads", "N", "CPU threads (default: all)", ALL},
     {"device", "NAME", "cpu, cuda, cuda:1 or auto (default)", ALL},
+    {"precision", "NAME", "of products: f32 (default), tf32, bf16 or f16, where the device has it",
+     ALL},
     {"save", "FILE", "where the trained model goes", EXAMPLE_TRAIN},
     {"load", "FILE", "model to evaluate, to predict with, or to start training from", ALL},
     {"checkpoint", "FILE", "where the state goes, each epoch and on Ctrl-C", EXAMPLE_TRAIN},
@@ -126,6 +129,19 @@ static bool set_choice(const char *option, const char *const *names, const char 
     return false;
 }
 
+static bool set_precision(parse *p, const char *text) {
+    static const char *const names[] = {"f32", "tf32", "bf16", "f16",
+                                        NULL}; /* as in qn_precision */
+    const char *name;
+    if (!set_choice("precision", names, text, &name))
+        return false;
+    int at = 0;
+    while (names[at] != name)
+        at++;
+    p->options->precision = (qn_precision)at;
+    return true;
+}
+
 /** Reads the number that an own option has for its value. */
 static bool set_number(const char *option, const example_rule *rule, const char *text,
                        double *out) {
@@ -189,6 +205,8 @@ static bool set_option(parse *p, int key, char *value) {
         return set_own(p, key - KEY_OWN, value);
     else if (key == KEY_MODEL)
         return set_choice("model", p->program->models, value, &o->model);
+    else if (key == KEY_PRECISION)
+        return set_precision(p, value);
     else if (key == KEY_LR)
         return set_lr(p, value);
     else

@@ -34,6 +34,7 @@ int example_open(const example_options *options, qn_context **ctx) {
                 qn_context_notice(*ctx), qn_context_device(*ctx));
     qn_context_set_threads(*ctx, options->threads);
     qn_context_seed(*ctx, options->seed);
+    qn_context_set_matmul_precision(*ctx, options->precision);
     int code = example_status(*ctx);
     /* A device that is not there was asked for on the command line. */
     return qn_context_error(*ctx, NULL) == QN_DEVICE_ERROR ? EXAMPLE_BAD_INPUT : code;

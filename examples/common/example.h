@@ -27,9 +27,10 @@ typedef struct example_options {
     int epochs;
     int64_t batch_size;
     double lr;
-    uint64_t seed;      /**< default 1 */
-    int threads;        /**< 0: all there are */
-    const char *device; /**< default "auto" */
+    uint64_t seed;          /**< default 1 */
+    int threads;            /**< 0: all there are */
+    const char *device;     /**< default "auto" */
+    qn_precision precision; /**< of products and convolutions */
     const char *save, *load, *checkpoint, *resume, *log, *report, *tensorboard;
     bool quiet, json;
     const char *own[EXAMPLE_OWN]; /**< the program's own options; "" for a flag that is set */
@@ -83,7 +84,7 @@ int example_error(const char *format, ...) QN_PRINTF(1, 2);
 /** Prints a context's error, if it has one, and returns the exit code for it. */
 int example_status(const qn_context *ctx);
 
-/** Opens a context on the device, with the threads and the seed that the options name. Returns the
+/** Opens a context on the device, with the threads, the seed and the precision that the options name. Returns the
  * exit code; the context is to be freed either way. */
 int example_open(const example_options *options, qn_context **ctx);
 

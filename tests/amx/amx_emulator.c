@@ -100,13 +100,22 @@ static bool decode(const greg_t *registers, const uint8_t *code, instruction *ou
     return true;
 }
 
+/* The memory that an operand names. */
+static void *memory_at(uintptr_t address) {
+    union {
+        uintptr_t number;
+        void *pointer;
+    } at = {address};
+    return at.pointer;
+}
+
 /* ---- executing ----------------------------------------------------------------------------- */
 
 /* Each returns whether the instruction is allowed; a processor would raise a fault. */
 
 static bool load_config(const instruction *i) {
     uint8_t bytes[CONFIG_BYTES];
-    memcpy(bytes, (const void *)(i->base + i->index), sizeof(bytes));
+    memcpy(bytes, memory_at(i->base + i->index), sizeof(bytes));
     if (bytes[0] > 1)
         return false;
     for (int at = 2; at < 16; at++) /* reserved */
@@ -147,8 +156,7 @@ static bool load(const instruction *i) {
         return false;
     memset(t->data, 0, sizeof(t->data));
     for (int row = 0; row < t->rows; row++)
-        memcpy(t->data[row], (const void *)(i->base + (uintptr_t)row * i->index),
-               (size_t)t->row_bytes);
+        memcpy(t->data[row], memory_at(i->base + (uintptr_t)row * i->index), (size_t)t->row_bytes);
     return true;
 }
 
@@ -157,7 +165,7 @@ static bool store(const instruction *i) {
     if (!t || !i->indexed)
         return false;
     for (int row = 0; row < t->rows; row++)
-        memcpy((void *)(i->base + (uintptr_t)row * i->index), t->data[row], (size_t)t->row_bytes);
+        memcpy(memory_at(i->base + (uintptr_t)row * i->index), t->data[row], (size_t)t->row_bytes);
     return true;
 }
 
@@ -228,7 +236,7 @@ static void on_illegal(int signal, siginfo_t *info, void *context) {
     greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
     instruction next;
     _mm_setcsr(NEAREST_DENORMALS_ARE_ZERO); /* the frame brings the program's own back */
-    if (decode(registers, (const uint8_t *)registers[REG_RIP], &next) && execute(&next)) {
+    if (decode(registers, memory_at((uintptr_t)registers[REG_RIP]), &next) && execute(&next)) {
         registers[REG_RIP] += next.length;
         atomic_fetch_add_explicit(&executed, 1, memory_order_relaxed);
         return;
