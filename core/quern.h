@@ -822,6 +822,9 @@ typedef struct qn_optimizer_spec {
     double epsilon;
     double clip_norm;  /**< > 0: scale the gradient so that its norm is at most this */
     double clip_value; /**< > 0: clamp each gradient element to +-this */
+    double
+        loss_scale; /**< > 0: first factor on the loss (qn_optimizer_scale_loss), not with clip_value;
+                        *   qn_fit takes 65536 for 0 where products read f16 */
 } qn_optimizer_spec;
 
 QN_API qn_optimizer_spec qn_sgd(double lr, double momentum);
@@ -840,6 +843,11 @@ QN_API qn_context *qn_optimizer_context(const qn_optimizer *optimizer);
 /** Clips as the spec says (value first, then norm), moves the parameters, and forgets the gradients. With
  * an error on the context it does nothing and returns that. */
 QN_API qn_status qn_optimizer_step(qn_optimizer *optimizer);
+/** The loss to call qn_backward on: times a factor that keeps small gradients within the range of f16, or the
+ * loss itself where spec.loss_scale is 0. The step divides the gradients by it again. Where they are not
+ * finite it moves nothing and halves the factor; after 2000 good steps in a row it doubles it (Micikevicius et
+ * al. 2018). Gradients that you read before the step are those of the scaled loss. */
+QN_API qn_tensor *qn_optimizer_scale_loss(qn_optimizer *optimizer, qn_tensor *loss);
 QN_API double qn_optimizer_lr(const qn_optimizer *optimizer);
 QN_API void qn_optimizer_set_lr(qn_optimizer *optimizer, double lr);
 /** Steps taken; settable when training is resumed. */
@@ -875,10 +883,17 @@ QN_API qn_status qn_adadelta_step(qn_tensor *p, qn_tensor *grad, qn_tensor *squa
                                   const qn_optimizer_spec *spec);
 /** Sum of squares of all elements, as a scalar; f32 is summed in double precision. No gradient. */
 QN_API qn_tensor *qn_square_sum(qn_tensor *x);
-/** hyper[QN_HYPER_CLIP] = min(1, max_norm / (sqrt(square_sum) + 1e-6)). */
-QN_API qn_status qn_clip_factor(qn_tensor *square_sum, qn_tensor *hyper, double max_norm);
 /** The same over the rows of x [rows, ...] with 1 in seen, u8 [rows, 1]; NULL: over all. */
 QN_API qn_tensor *qn_square_sum_rows(qn_tensor *x, qn_tensor *seen);
+/** hyper[QN_HYPER_CLIP] = min(1, max_norm / (sqrt(square_sum) + 1e-6)). */
+QN_API qn_status qn_clip_factor(qn_tensor *square_sum, qn_tensor *hyper, double max_norm);
+/** For gradients of a loss that was multiplied by scale[0], scale f32 [2], with square_sum theirs and
+ * norm = sqrt(square_sum) / scale[0]. Where that is finite: hyper[QN_HYPER_CLIP] = min(1, max_norm / (norm +
+ * 1e-6)) / scale[0] (max_norm 0: 1 / scale[0]), and scale[1], the good steps in a row, grows by one; at
+ * growth_steps it returns to 0 and scale[0] doubles, up to 2^24. Else: hyper[QN_HYPER_SKIP] = 1, scale[0] is
+ * halved, down to 1, and scale[1] = 0. */
+QN_API qn_status qn_loss_scale_update(qn_tensor *square_sum, qn_tensor *hyper, qn_tensor *scale,
+                                      double max_norm, int64_t growth_steps);
 /** Scales each row x[i] whose Euclidean norm is above max_norm down to it, in place, off the tape (Srebro and
  * Shraibman 2005; Hinton et al. 2012). */
 QN_API qn_status qn_limit_norm(qn_tensor *x, double max_norm);

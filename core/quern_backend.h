@@ -229,6 +229,11 @@ typedef struct qn_scalar_attrs {
     double value;
 } qn_scalar_attrs;
 
+/** loss_scale_update: largest norm (0: any), and good steps in a row until the scale doubles. */
+typedef struct qn_loss_scale_attrs {
+    double max_norm, growth_steps;
+} qn_loss_scale_attrs;
+
 /** clamp: y = min(max(x, low), high); uniform: [low, high); normal: mean low, deviation high. */
 typedef struct qn_range_attrs {
     double low, high;

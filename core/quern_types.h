@@ -62,7 +62,8 @@ typedef enum qn_precision {
 enum qn_hyper {
     QN_HYPER_LR,   /**< learning rate of this step */
     QN_HYPER_STEP, /**< number of this step, from 1 */
-    QN_HYPER_CLIP, /**< factor on the gradient (from clipping by norm), 1 for none */
+    QN_HYPER_CLIP, /**< factor on the gradient (from clipping by norm, or a scaled loss), 1 for none */
+    QN_HYPER_SKIP, /**< not 0: the step is left out (the gradients of a scaled loss overflowed) */
     QN_HYPER_COUNT
 };
 

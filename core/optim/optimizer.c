@@ -6,7 +6,7 @@
 
 #include "optimizer_spec.h"
 
-enum { MAX_STATE = 2 };
+enum { MAX_STATE = 2, GROWTH_STEPS = 2000 };
 
 /* What one call moves, with the state for it. */
 typedef struct group {
@@ -22,7 +22,8 @@ struct qn_optimizer {
     int64_t steps; /* taken */
     int64_t count; /* elements of the flat buffers that the state belongs to */
     qn_tensor *hyper;
-    group *groups; /* the flat buffers, then the sparse parameters */
+    qn_tensor *scale; /* of the loss, and good steps since it changed; NULL: none. Also in state */
+    group *groups;    /* the flat buffers, then the sparse parameters */
     int group_count;
     qn_named_tensor *state; /* of all groups, names owned */
     int state_count;
@@ -80,6 +81,15 @@ static char *state_name(const char *name, const char *parameter) {
     return joined;
 }
 
+/* Adds a tensor that checkpoints keep; takes the name. NULL on failure. */
+static qn_tensor *add_state(qn_optimizer *optimizer, char *name, qn_tensor *made) {
+    qn_tensor *tensor = qn_keep(made);
+    if (!name)
+        out_of_memory(optimizer);
+    optimizer->state[optimizer->state_count++] = (qn_named_tensor){.name = name, .tensor = tensor};
+    return name ? tensor : NULL;
+}
+
 /* Adds a group and its state, all zeros, like a tensor (the parameter, or the flat buffer). */
 static bool add_group(qn_optimizer *optimizer, qn_tensor *sparse, const char *parameter,
                       const qn_tensor *like) {
@@ -88,19 +98,21 @@ static bool add_group(qn_optimizer *optimizer, qn_tensor *sparse, const char *pa
     group *g = &optimizer->groups[optimizer->group_count++];
     *g = (group){.sparse = sparse};
     for (int i = 0; i < count; i++) {
-        char *name = state_name(names[i], parameter);
-        if (!name) {
-            out_of_memory(optimizer);
-            return false;
-        }
         g->state[i] =
-            qn_keep(qn_zeros(optimizer->ctx, qn_tensor_dtype(like), qn_tensor_shape(like)));
-        optimizer->state[optimizer->state_count++] =
-            (qn_named_tensor){.name = name, .tensor = g->state[i]};
+            add_state(optimizer, state_name(names[i], parameter),
+                      qn_zeros(optimizer->ctx, qn_tensor_dtype(like), qn_tensor_shape(like)));
         if (!g->state[i])
             return false;
     }
     return true;
+}
+
+static bool add_scale(qn_optimizer *optimizer) {
+    const float scale[2] = {(float)optimizer->spec.loss_scale, 0};
+    if (scale[0] > 0)
+        optimizer->scale = add_state(optimizer, state_name("loss_scale", NULL),
+                                     qn_from_data(optimizer->ctx, QN_F32, QN_SHAPE(2), scale));
+    return scale[0] == 0 || optimizer->scale;
 }
 
 /* Makes the groups of an optimizer and their state. */
@@ -108,7 +120,7 @@ static bool make_state(qn_optimizer *optimizer) {
     const qn_module *module = optimizer->module;
     const size_t most = (size_t)qn_module_tensor_count(module) + 1;
     optimizer->groups = calloc(most, sizeof(*optimizer->groups));
-    optimizer->state = calloc(most * MAX_STATE, sizeof(*optimizer->state));
+    optimizer->state = calloc(most * MAX_STATE + 1, sizeof(*optimizer->state));
     if (!optimizer->groups || !optimizer->state) {
         out_of_memory(optimizer);
         return false;
@@ -119,7 +131,7 @@ static bool make_state(qn_optimizer *optimizer) {
         if (p.trained && qn_requires_sparse_grad(p.tensor))
             made = add_group(optimizer, p.tensor, p.name, p.tensor);
     }
-    if (made)
+    if (made && add_scale(optimizer))
         optimizer->hyper = qn_keep(qn_zeros(optimizer->ctx, QN_F32, QN_SHAPE(QN_HYPER_COUNT)));
     return optimizer->hyper != NULL;
 }
@@ -206,16 +218,19 @@ static qn_status count_step(void *data) {
     return QN_OK;
 }
 
-/* Makes `hyper` ready for the step, with the clipping factor, which only clip_norm moves away from 1. */
+/* Makes `hyper` ready for the step, with the factor on the gradients, which only clip_norm and a scaled loss
+ * move away from 1. */
 static qn_status set_hyper(qn_optimizer *optimizer) {
     qn_status status = qn_host_call(optimizer->ctx, write_hyper, optimizer);
     const double max_norm = optimizer->spec.clip_norm;
-    if (status != QN_OK || !(max_norm > 0))
+    if (status != QN_OK || !(max_norm > 0 || optimizer->scale))
         return status;
     qn_tensor *sum = square_sum(optimizer);
     if (!sum)
         return qn_context_error(optimizer->ctx, NULL);
-    status = qn_clip_factor(sum, optimizer->hyper, max_norm);
+    status = optimizer->scale ? qn_loss_scale_update(sum, optimizer->hyper, optimizer->scale,
+                                                     max_norm, GROWTH_STEPS)
+                              : qn_clip_factor(sum, optimizer->hyper, max_norm);
     qn_tensor_free(sum);
     return status;
 }
@@ -237,6 +252,15 @@ static qn_status move_group(const qn_optimizer *optimizer, const group *g) {
     default:
         return qn_sgd_step(p, grad, first, hyper, seen, spec);
     }
+}
+
+qn_tensor *qn_optimizer_scale_loss(qn_optimizer *optimizer, qn_tensor *loss) {
+    if (!optimizer || !loss || !optimizer->scale)
+        return loss;
+    qn_tensor *scale = qn_reshape(qn_slice(optimizer->scale, 0, 0, 1), QN_SCALAR);
+    if (qn_tensor_dtype(loss) != QN_F32)
+        scale = qn_cast(scale, qn_tensor_dtype(loss));
+    return qn_mul(loss, scale);
 }
 
 qn_status qn_optimizer_step(qn_optimizer *optimizer) {

@@ -74,7 +74,8 @@ qn_status qni_optimizer_check(qn_context *ctx, const qn_optimizer_spec *spec) {
                     {"rho", spec->rho, FRACTION},
                     {"epsilon", spec->epsilon, epsilon},
                     {"clip_norm", spec->clip_norm, NOT_NEGATIVE},
-                    {"clip_value", spec->clip_value, NOT_NEGATIVE}};
+                    {"clip_value", spec->clip_value, NOT_NEGATIVE},
+                    {"loss_scale", spec->loss_scale, NOT_NEGATIVE}};
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
         if (!within(settings[i].value, settings[i].allowed))
             return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s: %s must be %s, got %g", name,
@@ -83,5 +84,11 @@ qn_status qni_optimizer_check(qn_context *ctx, const qn_optimizer_spec *spec) {
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT,
                                "%s: nesterov needs momentum above 0 and dampening 0, got %g and %g",
                                name, spec->momentum, spec->dampening);
+    if (spec->loss_scale > 0 && spec->clip_value > 0)
+        return qn_context_fail(
+            ctx, QN_INVALID_ARGUMENT,
+            "%s: clip_value would clamp the gradients of a scaled loss (loss_scale "
+            "%g); clip_norm goes with it",
+            name, spec->loss_scale);
     return QN_OK;
 }

@@ -8,7 +8,7 @@
 
 /* ---- making ready -------------------------------------------------------------------------- */
 
-static void fill_defaults(qn_fit_opts *opts) {
+static void fill_defaults(qn_context *ctx, qn_fit_opts *opts) {
     if (opts->optimizer.lr == 0)
         opts->optimizer = qn_adam(1e-3);
     if (!opts->loss)
@@ -19,6 +19,8 @@ static void fill_defaults(qn_fit_opts *opts) {
         opts->batch_size = 64;
     if (opts->eval_batch_size <= 0)
         opts->eval_batch_size = opts->batch_size > 64 ? opts->batch_size : 64;
+    if (opts->optimizer.loss_scale == 0 && qn_context_matmul_precision(ctx) == QN_PRECISION_F16)
+        opts->optimizer.loss_scale = 65536;
 }
 
 /** The first reason why a run cannot be, or QN_OK. */
@@ -149,7 +151,7 @@ static qn_status train_step(void *data, qn_tensor *const *in, qn_tensor **out) {
     qn_tensor *loss = fit->opts.loss(qn_forward(fit->module, in[0]), in[1]);
     if (!loss)
         return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT, "fit: the loss gave no tensor");
-    qn_status status = qn_backward(loss);
+    qn_status status = qn_backward(qn_optimizer_scale_loss(fit->optimizer, loss));
     if (!status && fit->board && fit->batch == fit->batches - 1)
         status = qni_board_gradients(fit);
     if (!status) {
@@ -382,7 +384,7 @@ qn_status qn_fit(qn_module *module, qn_dataset *train_set, const qn_fit_opts *op
     if (status)
         return status;
     fit.ctx = qn_module_context(module);
-    fill_defaults(&fit.opts);
+    fill_defaults(fit.ctx, &fit.opts);
     if (fit.opts.handle_interrupt)
         qni_interrupt_catch();
     status = begin(&fit);

@@ -21,6 +21,8 @@ template <class T> struct step_data {
  * forgotten after. Computed in double: the cost is that of the memory. */
 template <class T, class F>
 __global__ void step_elements(cuda_walk walk, step_data<T> d, qn_optim_attrs attrs) {
+    if (d.hyper[QN_HYPER_SKIP] != 0.0f)
+        return;
     const double lr = (double)d.hyper[QN_HYPER_LR], number = (double)d.hyper[QN_HYPER_STEP];
     const double clip = (double)d.hyper[QN_HYPER_CLIP];
     const F update(attrs, number);

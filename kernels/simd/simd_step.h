@@ -27,6 +27,7 @@ typedef struct simd_step {
     float *array[STEP_ARRAYS]; /**< parameters, gradients, state */
     int64_t count, piece;      /**< elements, and those of a task */
     simd_seen rows;            /**< that take part */
+    bool skip;                 /**< nothing moves */
     vf constant[STEP_CONSTANTS];
 } simd_step;
 
@@ -59,6 +60,7 @@ static inline const float *simd_step_open(const qn_call *call, simd_step *step) 
     const qn_optim_attrs *attrs = call->attrs;
     const float *hyper = call->in[call->n_in - 2].data;
     double lr = hyper[QN_HYPER_LR], decay = attrs->weight_decay;
+    step->skip = hyper[QN_HYPER_SKIP] != 0;
     step->count = qn_view_count(&call->in[0]);
     step->rows = simd_seen_open(&call->in[0], &call->in[call->n_in - 1]);
     step->piece = simd_seen_piece(&step->rows, SIMD_STEP_PIECE);
@@ -72,7 +74,7 @@ static inline const float *simd_step_open(const qn_call *call, simd_step *step) 
 }
 
 static inline qn_status simd_step_run(const qn_call *call, const simd_step *step, simd_task task) {
-    int64_t pieces = (step->count + step->piece - 1) / step->piece;
+    int64_t pieces = step->skip ? 0 : (step->count + step->piece - 1) / step->piece;
     simd_parallel(simd_threads(call, 4 * step->count), pieces, task, step);
     return QN_OK;
 }
