@@ -15,7 +15,15 @@ typedef struct bench {
     bench_task task;
     qn_loader *loader;
     qn_optimizer *optimizer;
+    qn_plan *plan;
 } bench;
+
+static qn_status train_step(void *data, qn_tensor *const *in, qn_tensor **out) {
+    (void)out;
+    const bench *b = data;
+    qn_status status = qn_backward(b->task.loss(qn_forward(b->task.net, in[0]), in[1]));
+    return status == QN_OK ? qn_optimizer_step(b->optimizer) : status;
+}
 
 static bool set_up(const bench_setting *setting, bench *b) {
     b->ctx = qn_context_new(setting->device);
@@ -28,6 +36,7 @@ static bool set_up(const bench_setting *setting, bench *b) {
                                                       .drop_last = true,
                                                       .length_multiple = b->task.length_multiple});
     b->optimizer = qn_optimizer_new(b->task.net, qn_adam(1e-3));
+    b->plan = qn_plan_new(b->ctx, train_step, b);
     return qn_context_error(b->ctx, NULL) == QN_OK;
 }
 
@@ -35,9 +44,8 @@ static bool step(bench *b) {
     qn_batch batch;
     if (!qn_loader_next(b->loader, &batch) && !qn_loader_next(b->loader, &batch))
         return false; /* the first refusal is the end of an epoch */
-    qn_status status = qn_backward(b->task.loss(qn_forward(b->task.net, batch.x), batch.y));
-    if (status == QN_OK)
-        status = qn_optimizer_step(b->optimizer);
+    qn_tensor *in[] = {batch.x, batch.y};
+    qn_status status = qn_plan_run(b->plan, in, 2, NULL, 0);
     qn_step_end(b->ctx);
     return status == QN_OK;
 }

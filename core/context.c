@@ -25,6 +25,8 @@ qn_context *qn_context_new(const char *device) {
     ctx->log_dispatch = qni_log_wants("dispatch");
     const char *pool = getenv("QUERN_POOL");
     ctx->pool.exact = pool && strcmp(pool, "off") == 0;
+    const char *fuse = getenv("QUERN_FUSE");
+    ctx->unfused = fuse && strcmp(fuse, "off") == 0;
     if (qni_registry_open(ctx, device ? device : "auto") == QN_OK)
         ctx->threads = default_threads(ctx);
     return ctx;

@@ -140,7 +140,10 @@ struct qni_op {
     int outputs;        /**< number of outputs */
     uint32_t optional;  /**< bits of inputs that may be absent */
     uint32_t mutates;   /**< bits of inputs that the kernel writes to */
-    size_t attrs_size;  /**< size of its attribute struct, 0 for none */
+    uint32_t
+        rows; /**< bits of inputs of which, where axis 0 has the extent that it has in all outputs, a row of the
+                      outputs needs the same row alone: calls can be cut along it (plan_fuse.c) */
+    size_t attrs_size; /**< size of its attribute struct, 0 for none */
     bool elementwise; /**< inputs are broadcast to the output's shape before the kernel sees them */
     bool view;        /**< no kernel: the output looks at the input's memory */
     qn_status (*infer)(
@@ -379,6 +382,7 @@ struct qn_context {
     uint64_t traces;    /**< recordings so far */
     uint64_t structure; /**< changes when memory that plans know is left or moved */
     bool eager;         /**< plans are not made, nor replayed */
+    bool unfused;       /**< plans run call by call */
 
     qni_pool pool;
     qni_storage *workspace; /**< scratch of the largest call so far */

@@ -138,6 +138,7 @@ static void decline(qn_plan *plan, const char *reason) {
 }
 
 static void seal(qn_plan *plan, qni_trace *trace) {
+    qni_trace_fuse(trace);
     if (qni_trace_seal(trace, &plan->memory) != QN_OK) {
         qn_context_clear_error(plan->ctx); /* the step itself went well, and goes on as it is */
         decline(plan, no_memory);
@@ -256,6 +257,9 @@ static qn_status replay(qn_plan *plan, qni_trace *trace, qn_tensor *const *in, q
     plan->losses = 0;
     plan->info.replayed++;
     plan->info.nodes = trace->node_room.count;
+    plan->info.fused = 0;
+    for (int i = 0; i < trace->node_room.count; i++)
+        plan->info.fused += trace->nodes[i].fused ? trace->nodes[i].fused->count : 0;
     plan->info.bytes = trace->placed_bytes;
     plan->info.eager_bytes = trace->eager_bytes;
     plan->info.graph = trace->graph != NULL;
@@ -315,6 +319,14 @@ bool qn_context_set_plans(qn_context *ctx, bool enabled) {
         return false;
     bool before = !ctx->eager;
     ctx->eager = !enabled;
+    return before;
+}
+
+bool qn_context_set_fusion(qn_context *ctx, bool enabled) {
+    if (!ctx)
+        return false;
+    bool before = !ctx->unfused;
+    ctx->unfused = !enabled;
     return before;
 }
 

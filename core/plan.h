@@ -2,8 +2,8 @@
  *
  * A trace is one step as a flat list: the kernels that ran, in order, with their views and attributes.
  * plan_trace.c writes it down while the step runs eagerly (dispatch.c and the base tell it what
- * happens), plan_memory.c gives what lives within the step its places in one block, plan_replay.c runs the
- * list again, plan_log.c prints it. plan.c is the cache of traces that programs see as a qn_plan.
+ * happens), plan_fuse.c joins calls that share data, plan_memory.c gives what lives within the step its places
+ * in one block, plan_replay.c runs the list again and plan_blocks.c its fused calls, plan_log.c prints it. plan.c is the cache of traces that programs see as a qn_plan.
  *
  * A view is remembered as a block and an offset into it, and a block is a storage during a part of the
  * recording: the pool hands the same memory out for one tensor after the other. */
@@ -35,6 +35,8 @@ typedef struct qni_place {
     size_t offset;
 } qni_place;
 
+typedef struct qni_fused qni_fused;
+
 /** One kernel call, or one call of the host's. */
 typedef struct qni_plan_node {
     const qni_op *op;        /**< NULL: the host's */
@@ -46,7 +48,30 @@ typedef struct qni_plan_node {
     bool has_attrs;   /**< whether there are any */
     size_t workspace; /**< bytes of scratch */
     qn_call call;     /**< pointers are set by qni_trace_seal() */
+    qni_fused *fused; /**< NULL, or the calls that this one stands for */
 } qni_plan_node;
+
+/** How a view of a fused call is cut into rows. */
+typedef struct qni_cut {
+    int64_t
+        extent; /**< of axis 0 that belongs to a row; 0: the view is not cut, every block sees all of it */
+    int64_t
+        slot; /**< -1: in memory; else where it is in a thread's scratch, which holds one block of it */
+} qni_cut;
+
+/** Most calls that are fused into one. */
+enum { QNI_MOST_PARTS = 12 };
+
+/** Calls that run one after the other on a block of rows at a time. */
+struct qni_fused {
+    int64_t rows, block; /**< rows in all, and of a block */
+    int64_t slots;       /**< bytes of a thread's scratch before the workspace of its calls */
+    int64_t scratch;     /**< and with that */
+    int count;
+    qni_plan_node part[QNI_MOST_PARTS];
+    qni_cut cut[QNI_MOST_PARTS]
+               [QN_MAX_INPUTS + QN_MAX_OUTPUTS]; /**< of inputs, outputs behind them */
+};
 
 /** A leaf that the step uses: whether its gradient held something before it, and after. */
 typedef struct qni_plan_leaf {
@@ -114,6 +139,22 @@ bool qni_trace_fits(const qni_trace *trace, qn_tensor *const *in, int n_in, int 
 bool qni_trace_same(const qni_trace *a, const qni_trace *b);
 /** Makes room for `more` items of `size` bytes; false when memory is out. */
 bool qni_room_for(void *items, qni_room *room, int more, size_t size);
+
+/* ---- plan_fuse.c --------------------------------------------------------------------------- */
+
+/** Joins calls of a trace that is not sealed yet, where that leaves less to move; it stays as it is when memory is out. */
+void qni_trace_fuse(qni_trace *trace);
+
+/* ---- plan_blocks.c ------------------------------------------------------------------------- */
+
+/** The call of a part for `count` rows from `begin` on: its views, inputs first, are put to `views`. Those in
+ * scratch, and its workspace, lie at `scratch`. */
+qn_call qni_fused_call(const qni_fused *fused, int part, int64_t begin, int64_t count,
+                       char *scratch, const qn_view *of_part, qn_view *views);
+/** Runs a fused call of a sealed trace. */
+qn_status qni_fused_run(qni_trace *trace, const qni_plan_node *node);
+/** Whether a part draws random numbers and moves their state, which is done once, ahead of the blocks. */
+bool qni_part_draws(const qni_plan_node *part);
 
 /* ---- plan_memory.c ------------------------------------------------------------------------- */
 

@@ -38,11 +38,7 @@ static void log_shapes(const qn_view *views, int count) {
                     qn_view_is_contiguous(&views[i]) ? "" : "*");
 }
 
-static void log_node(int index, const qni_plan_node *node) {
-    if (!node->op) {
-        fprintf(stderr, "quern: plan: %4d host\n", index);
-        return;
-    }
+static void log_call(int index, const qni_plan_node *node) {
     size_t bytes = 0;
     for (int i = 0; i < node->call.n_in; i++)
         bytes += bytes_of(&node->call.in[i]);
@@ -58,6 +54,22 @@ static void log_node(int index, const qni_plan_node *node) {
     if (operations(node) > 0)
         fprintf(stderr, ", %.0f operations", operations(node));
     fputc('\n', stderr);
+}
+
+static void log_node(int index, const qni_plan_node *node) {
+    if (!node->op) {
+        fprintf(stderr, "quern: plan: %4d host\n", index);
+        return;
+    }
+    if (!node->fused) {
+        log_call(index, node);
+        return;
+    }
+    const qni_fused *f = node->fused;
+    fprintf(stderr, "quern: plan: %4d fused: %d calls, %lld rows in blocks of %lld:\n", index,
+            f->count, (long long)f->rows, (long long)f->block);
+    for (int p = 0; p < f->count; p++)
+        log_call(index, &f->part[p]);
 }
 
 void qni_trace_log(const qni_trace *trace) {

@@ -116,6 +116,12 @@ static bool set_bases(qni_trace *trace) {
     return true;
 }
 
+static void set_call(qni_trace *trace, qni_plan_node *node) {
+    node->call.in = trace->views + node->view;
+    node->call.out = trace->views + node->view + node->call.n_in;
+    node->call.attrs = node->has_attrs ? trace->attrs + node->attrs : NULL;
+}
+
 static void set_pointers(qni_trace *trace, size_t scratch) {
     for (int i = 0; i < trace->view_room.count; i++) {
         const qni_place place = trace->places[i];
@@ -124,9 +130,9 @@ static void set_pointers(qni_trace *trace, size_t scratch) {
     }
     for (int i = 0; i < trace->node_room.count; i++) {
         qni_plan_node *node = &trace->nodes[i];
-        node->call.in = trace->views + node->view;
-        node->call.out = trace->views + node->view + node->call.n_in;
-        node->call.attrs = node->has_attrs ? trace->attrs + node->attrs : NULL;
+        set_call(trace, node);
+        for (int p = 0; node->fused && p < node->fused->count; p++)
+            set_call(trace, &node->fused->part[p]);
         node->call.workspace = node->workspace ? (char *)trace->memory->data + scratch : NULL;
     }
 }

@@ -10,9 +10,12 @@ extern const qni_op qni_op_copy;
 
 /* ---- the list ---------------------------------------------------------------------------- */
 
-static qn_status run_node(qn_context *ctx, qni_plan_node *node) {
+static qn_status run_node(qni_trace *trace, qni_plan_node *node) {
+    qn_context *ctx = trace->ctx;
     if (!node->op)
         return node->host(node->host_data);
+    if (node->fused)
+        return qni_fused_run(trace, node);
     char reason[QN_REASON_SIZE];
     reason[0] = '\0';
     node->call.reason = reason;
@@ -32,7 +35,7 @@ static qn_status run_nodes(qni_trace *trace, int which) {
     qn_status status = QN_OK;
     for (int i = 0; i < trace->node_room.count && status == QN_OK; i++)
         if (which & (trace->nodes[i].op ? KERNELS : HOST))
-            status = run_node(trace->ctx, &trace->nodes[i]);
+            status = run_node(trace, &trace->nodes[i]);
     return status;
 }
 

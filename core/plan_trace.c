@@ -268,6 +268,8 @@ void qni_trace_free(qni_trace *trace) {
             qni_storage_release(ctx, trace->places_of_inputs[i]);
     if (trace->memory)
         qni_storage_release(ctx, trace->memory);
+    for (int i = 0; i < trace->node_room.count; i++)
+        free(trace->nodes[i].fused);
     free(trace->nodes);
     free(trace->views);
     free(trace->places);

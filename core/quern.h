@@ -984,12 +984,16 @@ QN_API qn_status qn_host_call(qn_context *ctx, qn_host_fn function, void *data);
 
 /** Turns plans off (the steps then run as they are) or on again; returns how it was. On at first. */
 QN_API bool qn_context_set_plans(qn_context *ctx, bool enabled);
+/** The same for fusion: plans recorded from now on run calls that share data together, on blocks that stay in the
+ * cache, where the device can (the CPU does). On at first, unless the environment has QUERN_FUSE=off. */
+QN_API bool qn_context_set_fusion(qn_context *ctx, bool enabled);
 
 /** What became of a plan. */
 typedef struct qn_plan_info {
     int64_t runs, recorded, replayed; /**< qn_plan_run() so far, and how many of them were what */
     int plans;                        /**< recordings that can be replayed now */
-    int nodes;                        /**< calls in the last one used */
+    int nodes;                        /**< calls in the last one used; those fused are one */
+    int fused;                        /**< calls that run as parts of a fused one */
     size_t bytes;                     /**< of memory for what lives within it */
     size_t eager_bytes;               /**< of memory that the step takes without it */
     bool graph;                       /**< the device launches it as one */

@@ -155,6 +155,9 @@ typedef struct qn_host {
     void (*log)(const char *message); /**< a line for QUERN_LOG=backend, else dropped */
 } qn_host;
 
+/** A piece of work that shares nothing with the others. */
+typedef void (*qn_task)(void *arg, int64_t index, int thread);
+
 /** A device kind: memory, order of work, and the kernels that run on it.
  *
  * Functions that can fail return a status and fill `reason` (QN_REASON_SIZE bytes). `device` is
@@ -196,6 +199,10 @@ typedef struct qn_backend {
     void (*graph_free)(void *device, void *graph);
     /** Precisions of products that its kernels know, one bit (1 << QN_PRECISION_BF16, say) each; f32 always. */
     uint32_t precisions;
+    /** NULL, or: runs task(arg, index, thread) for each index below count, on up to `threads` threads, of which each
+     * has a number below `threads`. With it plans are fused: its kernels are called within tasks, with threads 1,
+     * for some rows (along axis 0) of what the whole call would compute, and must give the same bits. */
+    void (*parallel)(void *device, int threads, int64_t count, qn_task task, void *arg);
 } qn_backend;
 
 /** The one symbol that a backend plug-in exports. The struct is constant and part of the plug-in; NULL

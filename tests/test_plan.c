@@ -82,6 +82,7 @@ ParameterizedTestParameters(plan, each_row_is_replayed_to_the_bit) {
 ParameterizedTest(const int *index, plan, each_row_is_replayed_to_the_bit) {
     const op_case *row = &op_cases[*index];
     op_result eager[ROUNDS][1 + OP_MAX_INPUTS], planned[ROUNDS][1 + OP_MAX_INPUTS];
+    setenv("QUERN_FUSE", *index % 3 == 0 ? "off" : "64", 1); /* in blocks of a few elements */
     cr_assert_eq(run_row(row, false, eager).replayed, 0);
     qn_plan_info info = run_row(row, true, planned);
     cr_assert_eq(info.replayed, ROUNDS - 3, "%s: %lld replays: %s", row->id,
@@ -263,6 +264,7 @@ static void expect_same_state(const char *what, const run *a, const run *b) {
 
 static void compare_runs(const task *t, int optimizer) {
     run r[2];
+    setenv("QUERN_FUSE", optimizer == 0 ? "off" : "64", 1); /* in blocks of a few elements */
     for (int plans = 0; plans < 2; plans++) {
         r[plans] = begin_run(t, optimizer, plans);
         r[plans].plan = qn_plan_new(r[plans].ctx, train_step, &r[plans]);

@@ -185,6 +185,19 @@ static void *cpu_queue(void *device) {
     return NULL;
 }
 
+static void cpu_parallel(void *device, int threads, int64_t count, qn_task task, void *arg) {
+    (void)device;
+    threads = threads < count ? threads : (int)count;
+    if (threads <= 1) {
+        for (int64_t index = 0; index < count; index++)
+            task(arg, index, 0);
+        return;
+    }
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int64_t index = 0; index < count; index++)
+        task(arg, index, omp_get_thread_num());
+}
+
 static const qn_backend backend = {
     .size = sizeof(qn_backend),
     .abi = QN_BACKEND_ABI,
@@ -203,6 +216,7 @@ static const qn_backend backend = {
     .host_addressable = true,
     .default_threads = cpu_default_threads,
     .precisions = 1u << QN_PRECISION_BF16,
+    .parallel = cpu_parallel,
 };
 
 const qn_backend *qnb_cpu_entry(const qn_host *host) {

@@ -65,6 +65,7 @@ const qni_op qni_op_layer_norm = {
     .name = "layer_norm",
     .inputs = 3,
     .outputs = 3,
+    .rows = 1u << 0,
     .optional = 1u << 1 | 1u << 2,
     .attrs_size = sizeof(qn_norm_attrs),
     .infer = layer_norm_infer,

@@ -35,6 +35,7 @@ const qni_op qni_op_pad = {
     .name = "pad",
     .inputs = 1,
     .outputs = 1,
+    .rows = 1u << 0,
     .attrs_size = sizeof(qn_pad_attrs),
     .infer = pad_infer,
     .backward = pad_backward,

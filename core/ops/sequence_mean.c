@@ -35,6 +35,7 @@ const qni_op qni_op_sequence_mean_grad = {
     .name = "sequence_mean_grad",
     .inputs = 2,
     .outputs = 1,
+    .rows = 1u << 0 | 1u << 1,
     .optional = 1u << 1,
     .attrs_size = sizeof(qn_sequence_attrs),
     .infer = sequence_mean_grad_infer,

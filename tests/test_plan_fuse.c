@@ -1,0 +1,205 @@
+/* test_plan_fuse.c: steps whose calls are fused, in blocks of a few elements and in the usual ones, on one to three
+ * threads: the bits are those of the step itself, and of its plan call by call. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "quern.h"
+
+enum { ROUNDS = 6, MOST = 4096, LEAVES = 2 };
+
+/* A step on two leaves and an input, all alike. */
+typedef struct chain {
+    const char *name;
+    qn_tensor *(*make)(qn_tensor *x, qn_tensor *const *leaf);
+    qn_shape shape;
+    int fused; /* calls that are parts of others, at least */
+} chain;
+
+static qn_tensor *maps(qn_tensor *x, qn_tensor *const *leaf) {
+    qn_tensor *y = qn_sigmoid(qn_affine(qn_add(x, leaf[0]), 1.5, -0.25));
+    return qn_mul(qn_tanh(y), leaf[1]);
+}
+
+/** Operands that repeat along each axis in turn. */
+static qn_tensor *broadcasts(qn_tensor *x, qn_tensor *const *leaf) {
+    qn_tensor *first = qn_slice(leaf[0], 0, 0, 1), *column = qn_slice(leaf[1], 1, 2, 3);
+    qn_tensor *y = qn_exp(qn_mul(qn_add(x, first), column));
+    return qn_sub(y, qn_mean(leaf[0], QN_ALL, false));
+}
+
+/** What a block of a temporal convolutional network does besides its convolutions. */
+static qn_tensor *residual(qn_tensor *x, qn_tensor *const *leaf) {
+    const int64_t before[] = {0, 0, 2}, after[] = {0, 0, 0};
+    qn_tensor *y = qn_dropout(qn_relu(qn_mul(x, leaf[0])), 0.3, true);
+    y = qn_relu(qn_add(y, leaf[1]));
+    return qn_exp(qn_dropout(qn_pad(y, before, after, 0), 0.2, true));
+}
+
+static qn_tensor *normalised(qn_tensor *x, qn_tensor *const *leaf) {
+    qn_tensor *y = qn_add(qn_dropout(qn_mul(x, leaf[0]), 0.25, true), leaf[1]);
+    return qn_layer_norm(y, 1, NULL, NULL, 1e-5);
+}
+
+static qn_tensor *pooled(qn_tensor *x, qn_tensor *const *leaf) {
+    qn_tensor *y = qn_max_pool2d(qn_relu(qn_mul(x, leaf[0])),
+                                 &(qn_pool2d_opts){.kernel = {2, 2}, .stride = {2, 2}});
+    return qn_avg_pool2d(qn_exp(qn_neg(y)), &(qn_pool2d_opts){.kernel = {2, 2}, .stride = {1, 1}});
+}
+
+/** Axis 0 of one tensor is an inner axis of the other: no block of rows has what it needs. */
+static qn_tensor *turned(qn_tensor *x, qn_tensor *const *leaf) {
+    qn_tensor *y = qn_exp(qn_mul(x, leaf[0]));
+    return qn_add(qn_contiguous(qn_transpose(y, 0, 1)), qn_transpose(leaf[1], 0, 1));
+}
+
+/** The state of random numbers is moved by a call between those that could meet. */
+static qn_tensor *draws(qn_tensor *x, qn_tensor *const *leaf) {
+    qn_tensor *y = qn_dropout(qn_relu(qn_add(x, leaf[0])), 0.5, true);
+    qn_tensor *noise = qn_uniform(qn_tensor_context(x), QN_F32, QN_SHAPE(1), 0, 1);
+    return qn_mul(qn_dropout(qn_add(y, noise), 0.5, true), leaf[1]);
+}
+
+/** A leaf's gradient comes in three parts, and two of the results are read again later. */
+static qn_tensor *shared(qn_tensor *x, qn_tensor *const *leaf) {
+    qn_tensor *y = qn_silu(qn_mul(x, leaf[0])), *z = qn_softplus(qn_mul(y, leaf[0]));
+    return qn_add(qn_mul(qn_matmul(z, qn_transpose(y, 0, 1)), qn_mean(z, QN_ALL, false)),
+                  qn_sum(qn_mul(qn_div(y, qn_affine(z, 1, 1)), leaf[0]), QN_AXES(1), true));
+}
+
+static const chain chains[] = {
+    {"maps", maps, {2, {37, 11}}, 6},
+    {"broadcasts", broadcasts, {2, {37, 11}}, 6},
+    {"broadcasts of more axes", broadcasts, {3, {5, 7, 9}}, 4},
+    {"residual", residual, {3, {7, 3, 13}}, 8},
+    {"normalised", normalised, {2, {37, 11}}, 3},
+    {"normalised rows", normalised, {3, {5, 7, 12}}, 3},
+    {"pooled", pooled, {4, {9, 2, 7, 5}}, 6},
+    {"turned", turned, {2, {16, 16}}, 0},
+    {"draws", draws, {2, {37, 11}}, 2},
+    {"shared", shared, {2, {16, 16}}, 4},
+};
+enum { CHAINS = sizeof(chains) / sizeof(chains[0]) };
+
+typedef struct results {
+    float values[ROUNDS][1 + LEAVES][MOST];
+    uint64_t counter;
+    int fused;
+} results;
+
+typedef struct run {
+    const chain *chain;
+    qn_tensor *leaf[LEAVES];
+} run;
+
+static qn_status step(void *data, qn_tensor *const *in, qn_tensor **out) {
+    run *r = data;
+    out[0] = r->chain->make(in[0], r->leaf);
+    return qn_backward(qn_sum(qn_mul(out[0], out[0]), QN_ALL, false));
+}
+
+static qn_tensor *numbers(qn_context *ctx, qn_shape shape, int seed) {
+    float values[MOST];
+    int64_t count = 1;
+    for (int axis = 0; axis < shape.rank; axis++)
+        count *= shape.dim[axis];
+    for (int64_t i = 0; i < count; i++)
+        values[i] = (float)((i * 31 + seed * 17) % 101) / 60 - 0.8f;
+    return qn_from_data(ctx, QN_F32, shape, values);
+}
+
+static void take(const qn_tensor *x, float *values) {
+    memset(values, 0, MOST * sizeof(*values));
+    cr_assert_leq(qn_tensor_count(x), MOST);
+    cr_assert_eq(qn_tensor_read(x, values, (size_t)qn_tensor_count(x) * sizeof(*values)), QN_OK);
+}
+
+static void run_chain(const chain *c, const char *fuse, bool plans, int threads, results *r) {
+    setenv("QUERN_FUSE", fuse, 1);
+    qn_context *ctx = qn_context_new("cpu");
+    qn_context_set_threads(ctx, threads);
+    qn_context_set_plans(ctx, plans);
+    qn_context_seed(ctx, 5);
+    run state = {.chain = c};
+    for (int i = 0; i < LEAVES; i++)
+        state.leaf[i] = qn_require_grad(qn_keep(numbers(ctx, c->shape, 50 + i)));
+    qn_plan *plan = qn_plan_new(ctx, step, &state);
+    for (int round = 0; round < ROUNDS; round++) {
+        qn_tensor *x = numbers(ctx, c->shape, round), *y;
+        cr_assert_eq(qn_plan_run(plan, &x, 1, &y, 1), QN_OK, "%s", qn_context_message(ctx));
+        take(y, r->values[round][0]);
+        for (int i = 0; i < LEAVES; i++) {
+            const qn_tensor *grad = qn_grad(state.leaf[i]);
+            memset(r->values[round][1 + i], 0, sizeof(r->values[round][1 + i]));
+            if (grad)
+                take(grad, r->values[round][1 + i]);
+            qn_zero_grad(state.leaf[i]);
+        }
+        qn_step_end(ctx);
+    }
+    r->counter = qn_context_random(ctx).counter;
+    const qn_plan_info info = qn_plan_stats(plan);
+    cr_expect_eq(info.replayed, plans ? ROUNDS - 3 : 0, "%s: %s", c->name,
+                 info.reason ? info.reason : "");
+    r->fused = info.fused;
+    qn_context_free(ctx);
+}
+
+static void compare(const chain *c, const char *fuse, int threads, const results *eager) {
+    results *got = malloc(sizeof(*got));
+    cr_assert(got);
+    run_chain(c, fuse, true, threads, got);
+    cr_expect_arr_eq(got->values, eager->values, sizeof(got->values),
+                     "%s: QUERN_FUSE=%s, %d threads", c->name, fuse, threads);
+    cr_expect_eq(got->counter, eager->counter, "%s", c->name);
+    if (strcmp(fuse, "64") == 0)
+        cr_expect_geq(got->fused, c->fused, "%s: %d calls fused", c->name, got->fused);
+    if (strcmp(fuse, "off") == 0)
+        cr_expect_eq(got->fused, 0, "%s", c->name);
+    free(got);
+}
+
+Test(plan_fuse, fused_calls_give_the_bits_of_the_step) {
+    const char *const sizes[] = {"off", "64", "1000", "on"};
+    results *eager = malloc(sizeof(*eager));
+    cr_assert(eager);
+    for (int i = 0; i < CHAINS; i++) {
+        run_chain(&chains[i], "off", false, 1, eager);
+        for (size_t size = 0; size < sizeof(sizes) / sizeof(sizes[0]); size++)
+            for (int threads = 1; threads <= 3; threads++)
+                compare(&chains[i], sizes[size], threads, eager);
+    }
+    free(eager);
+}
+
+static qn_status two_maps(void *data, qn_tensor *const *in, qn_tensor **out) {
+    (void)data;
+    out[0] = qn_exp(qn_neg(in[0]));
+    return QN_OK;
+}
+
+/** Calls of a step's last replay, and in *fused those that are parts. */
+static int calls_of(bool fusion, int *fused) {
+    qn_context *ctx = qn_context_new("cpu");
+    cr_expect(qn_context_set_fusion(ctx, fusion));
+    cr_expect_eq(qn_context_set_fusion(ctx, fusion), fusion);
+    qn_plan *plan = qn_plan_new(ctx, two_maps, NULL);
+    for (int i = 0; i < 4; i++) {
+        qn_tensor *x = numbers(ctx, QN_SHAPE(64, 50), i), *y;
+        cr_assert_eq(qn_plan_run(plan, &x, 1, &y, 1), QN_OK);
+        qn_step_end(ctx);
+    }
+    const qn_plan_info info = qn_plan_stats(plan);
+    *fused = info.fused;
+    qn_context_free(ctx);
+    return info.nodes;
+}
+
+Test(plan_fuse, a_context_can_do_without) {
+    int fused;
+    setenv("QUERN_FUSE", "1024", 1);
+    cr_expect_eq(calls_of(true, &fused), 1);
+    cr_expect_eq(fused, 2);
+    cr_expect_eq(calls_of(false, &fused), 2);
+    cr_expect_eq(fused, 0);
+}
