@@ -172,9 +172,13 @@ static int64_t matrices_together(const amx_product *p) {
     return fit < 1 ? 1 : smaller(fit, p->count);
 }
 
+static bool is_empty(const amx_product *p) { return p->m == 0 || p->n == 0 || p->count == 0; }
+
 size_t qnk_amx_product_workspace(const amx_product *product) {
-    const int64_t tiles = tiles_of_a(product) + tiles_of_b(product);
-    return (size_t)(matrices_together(product) * tiles * AMX_TILE) * sizeof(uint16_t);
+    if (is_empty(product))
+        return 0;
+    const int64_t tiles = matrices_together(product) * (tiles_of_a(product) + tiles_of_b(product));
+    return (size_t)(tiles + 1) * AMX_TILE * sizeof(uint16_t); /* sums over nothing have none */
 }
 
 /* All blocks of C for one part of the sums. */
@@ -194,6 +198,8 @@ static void run_sums(amx_round *r, int threads) {
 
 void qnk_amx_product_run(const amx_product *product, void *workspace, int threads) {
     const amx_product *p = product;
+    if (is_empty(p))
+        return;
     const int64_t together = matrices_together(p);
     const double work = (double)p->m * (double)p->n * (double)p->k * (double)p->count;
     amx_round r = {.of = p, .a = workspace};

@@ -120,25 +120,16 @@ static amx_product grad_weight(const qn_call *call) {
 
 /* ---- the kernels --------------------------------------------------------------------------- */
 
-static size_t workspace_of(const amx_product *p) {
-    return p->m > 0 && p->n > 0 ? qnk_amx_product_workspace(p) : 0;
-}
-
-static qn_status run_product(const qn_call *call, const amx_product *p) {
-    if (p->m > 0 && p->n > 0)
-        qnk_amx_product_run(p, call->workspace, call->threads);
-    return QN_OK;
-}
-
 static size_t workspace(const qn_call *call) {
     const amx_product p = forward(call);
-    return workspace_of(&p);
+    return qnk_amx_product_workspace(&p);
 }
 
 /* x [n, c, h, w], w [o, c / groups, kh, kw] (+ bias [o]) -> y [n, o, oh, ow] */
 static qn_status run(const qn_call *call) {
     const amx_product p = forward(call);
-    return run_product(call, &p);
+    qnk_amx_product_run(&p, call->workspace, call->threads);
+    return QN_OK;
 }
 
 const qn_kernel qnk_amx_conv2d = {.size = sizeof(qn_kernel),
@@ -149,13 +140,14 @@ const qn_kernel qnk_amx_conv2d = {.size = sizeof(qn_kernel),
 
 static size_t workspace_grad_input(const qn_call *call) {
     const amx_product p = grad_input(call);
-    return workspace_of(&p);
+    return qnk_amx_product_workspace(&p);
 }
 
 /* g [n, o, oh, ow], w [o, c / groups, kh, kw] -> dx [n, c, h, w] */
 static qn_status run_grad_input(const qn_call *call) {
     const amx_product p = grad_input(call);
-    return run_product(call, &p);
+    qnk_amx_product_run(&p, call->workspace, call->threads);
+    return QN_OK;
 }
 
 const qn_kernel qnk_amx_conv2d_grad_input = {.size = sizeof(qn_kernel),
@@ -166,13 +158,14 @@ const qn_kernel qnk_amx_conv2d_grad_input = {.size = sizeof(qn_kernel),
 
 static size_t workspace_grad_weight(const qn_call *call) {
     const amx_product p = grad_weight(call);
-    return workspace_of(&p);
+    return qnk_amx_product_workspace(&p);
 }
 
 /* x [n, c, h, w], g [n, o, oh, ow] -> dw [o, c / groups, kh, kw] */
 static qn_status run_grad_weight(const qn_call *call) {
     const amx_product p = grad_weight(call);
-    return run_product(call, &p);
+    qnk_amx_product_run(&p, call->workspace, call->threads);
+    return QN_OK;
 }
 
 const qn_kernel qnk_amx_conv2d_grad_weight = {.size = sizeof(qn_kernel),

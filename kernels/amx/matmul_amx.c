@@ -36,7 +36,7 @@ static amx_product product_of(const qn_call *call) {
 
 static size_t workspace(const qn_call *call) {
     const amx_product p = product_of(call);
-    return p.count ? qnk_amx_product_workspace(&p) : 0;
+    return qnk_amx_product_workspace(&p);
 }
 
 /* [.., m, k] x [.., k, n] (+ bias [n]) -> [.., m, n], then relu if asked for. */

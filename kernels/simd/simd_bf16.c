@@ -7,7 +7,8 @@ enum { OPERANDS = 2, INPUTS = 3, ALIGNMENT = 64 };
 typedef struct rounded_call {
     qn_call call;
     qn_view in[INPUTS];
-    size_t bytes; /* that the rounded operands take */
+    size_t at[OPERANDS]; /* where the rounded operands start */
+    size_t bytes;        /* that they take */
 } rounded_call;
 
 /* ---- the layout of a rounded operand -------------------------------------------------------- */
@@ -37,6 +38,7 @@ static int64_t pack_strides(qn_view *view) {
     return count;
 }
 
+/* Layout and sizes; there may be no workspace yet. */
 static void plan(const qn_call *call, rounded_call *r) {
     *r = (rounded_call){.call = *call};
     for (int i = 0; i < call->n_in; i++) {
@@ -44,11 +46,17 @@ static void plan(const qn_call *call, rounded_call *r) {
         if (i >= OPERANDS)
             continue;
         const size_t bytes = (size_t)pack_strides(&r->in[i]) * sizeof(float);
-        r->in[i].data = (char *)call->workspace + r->bytes;
+        r->at[i] = r->bytes;
         r->bytes += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
     r->call.in = r->in;
-    r->call.workspace = (char *)call->workspace + r->bytes;
+}
+
+/* Gives the operands, and the kernel's own workspace, their places. */
+static void place(rounded_call *r, void *workspace) {
+    for (int i = 0; i < OPERANDS; i++)
+        r->in[i].data = (char *)workspace + r->at[i];
+    r->call.workspace = (char *)workspace + r->bytes;
 }
 
 /* ---- rounding ------------------------------------------------------------------------------- */
@@ -117,7 +125,7 @@ size_t simd_product_workspace(const qn_call *call, simd_workspace_function own) 
         return own(call);
     rounded_call r;
     plan(call, &r);
-    return r.bytes + own(&r.call);
+    return r.bytes + own(&r.call) + 1; /* never none: empty operands have a place, too */
 }
 
 qn_status simd_product_run(const qn_call *call, simd_run_function own) {
@@ -125,6 +133,7 @@ qn_status simd_product_run(const qn_call *call, simd_run_function own) {
         return own(call);
     rounded_call r;
     plan(call, &r);
+    place(&r, call->workspace);
     for (int i = 0; i < OPERANDS; i++)
         round_operand(&call->in[i], &r.in[i], call->threads);
     return own(&r.call);
