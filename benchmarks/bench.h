@@ -14,6 +14,7 @@ typedef struct bench_setting {
     const bench_model *model;
     const char *data; /**< file or folder of the model's family */
     const char *device;
+    qn_precision precision;
     int64_t batch_size;
     int threads;
     double seconds; /**< length of a window */
@@ -39,6 +40,15 @@ bench_spread bench_time(void (*body)(void *data), void *data, double seconds, in
 
 /** Times over the windows of a setting: most of them that are kept. */
 enum { BENCH_MOST_WINDOWS = 64 };
+
+/** Opens a context with the device, the threads and the precision of a setting. */
+qn_context *bench_open(const bench_setting *setting);
+/** Writes a setting's precision into a row, unless it is f32: rows keep the names they had before there were
+ * others. */
+void bench_note_precision(const bench_setting *setting, json_t *row);
+/** The precision of a name that the command line knows: false for others. f16 is none of them: the loops
+ * measured here do not scale losses. */
+bool bench_precision_of(const char *name, qn_precision *precision);
 
 /* Each measures in this process and gives a row, or an array of rows; NULL after printing the error. */
 json_t *bench_train(const bench_setting *setting);

@@ -47,9 +47,9 @@ static void be_child(const bench_options *o, const char *what, const one *s, int
         setenv("QUERN_PROVIDERS", s->provider, 1);
     execl("/proc/self/exe", "quern-bench", command, "--model", s->model, "--op", o->filter,
           "--batch-size", s->batch_size, "--threads", s->threads, "--devices", s->device,
-          "--target-accuracy", o->target, "--epochs", o->epochs, "--seconds", o->seconds,
-          "--windows", o->windows, "--data", o->data[BENCH_IMAGES], "--text", o->data[BENCH_TEXTS],
-          "--series", o->data[BENCH_SERIES], (char *)NULL);
+          "--precision", o->precision, "--target-accuracy", o->target, "--epochs", o->epochs,
+          "--seconds", o->seconds, "--windows", o->windows, "--data", o->data[BENCH_IMAGES],
+          "--text", o->data[BENCH_TEXTS], "--series", o->data[BENCH_SERIES], (char *)NULL);
     _exit(127);
 }
 

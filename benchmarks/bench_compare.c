@@ -15,8 +15,7 @@ typedef struct training {
 } training;
 
 static bool set_up(const bench_setting *setting, training *t) {
-    t->ctx = qn_context_new(setting->device);
-    qn_context_set_threads(t->ctx, setting->threads);
+    t->ctx = bench_open(setting);
     setting->model->make(t->ctx, setting->model, setting->data, &t->task);
     t->test = qn_mnist_open(t->ctx, setting->data, QN_TEST);
     qn_step_end(t->ctx);
@@ -72,6 +71,7 @@ json_t *bench_compare(const bench_setting *setting) {
     json_t *row =
         json_pack("{s:s, s:s, s:I, s:i}", "model", setting->model->name, "device", setting->device,
                   "batch", (json_int_t)setting->batch_size, "threads", setting->threads);
+    bench_note_precision(setting, row);
     bool ok = set_up(setting, &t);
     json_object_set_new(row, "description", json_string(qn_context_describe(t.ctx)));
     ok = ok && train(setting, &t, row);

@@ -118,8 +118,7 @@ static double copy_gbs(qn_context *ctx) {
 }
 
 json_t *bench_limits(const bench_setting *setting) {
-    qn_context *ctx = qn_context_new(setting->device);
-    qn_context_set_threads(ctx, setting->threads);
+    qn_context *ctx = bench_open(setting);
     json_t *row = json_pack("{s:s, s:i, s:s}", "device", qn_context_device(ctx), "threads",
                             setting->threads, "description", qn_context_describe(ctx));
     if (strcmp(qn_context_device(ctx), "cpu") == 0)

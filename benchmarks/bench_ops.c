@@ -219,6 +219,7 @@ static json_t *measure_op(qn_context *ctx, const bench_op *op, const bench_setti
     json_t *row =
         json_pack("{s:s, s:s, s:i, s:f, s:f}", "op", op->id, "device", qn_context_device(ctx),
                   "threads", setting->threads, "bytes", bytes, "operations", size.operations);
+    bench_note_precision(setting, row);
     json_object_set_new(row, "inputs", inputs_text(&size));
     const char *providers = getenv("QUERN_PROVIDERS");
     json_object_set_new(row, "providers", json_string(providers && *providers ? providers : "all"));
@@ -235,8 +236,7 @@ static json_t *measure_op(qn_context *ctx, const bench_op *op, const bench_setti
 }
 
 json_t *bench_ops(const bench_setting *setting) {
-    qn_context *ctx = qn_context_new(setting->device);
-    qn_context_set_threads(ctx, setting->threads);
+    qn_context *ctx = bench_open(setting);
     json_t *rows = json_array();
     for (int i = 0; i < OPS && qn_context_error(ctx, NULL) == QN_OK; i++) {
         if (!strstr(ops[i].id, setting->filter))

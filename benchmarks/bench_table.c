@@ -63,14 +63,14 @@ static const bench_column compare_columns[] = {
 static const bench_layout layouts[] = {
     {"train",
      train_columns,
-     {"model", "batch", "device", "threads"},
+     {"model", "batch", "device", "threads", "precision"},
      "rate",
      true,
      "rate",
      "Samples a second"},
     {"ops",
      ops_columns,
-     {"op", "device", "threads", "providers"},
+     {"op", "device", "threads", "providers", "precision"},
      "ms",
      false,
      "reached",
@@ -78,7 +78,7 @@ static const bench_layout layouts[] = {
      "than 1: in cache"},
     {"compare",
      compare_columns,
-     {"model", "batch", "device", "threads"},
+     {"model", "batch", "device", "threads", "precision"},
      "epoch_seconds",
      false,
      "epoch_seconds",
@@ -107,8 +107,10 @@ char *bench_row_name(const bench_layout *layout, const json_t *row) {
     enum { ROOM = 256 };
     char *name = calloc(1, ROOM);
     size_t used = 0;
-    for (int i = 0; name && i < 4 && layout->names[i] && used < ROOM; i++) {
+    for (int i = 0; name && i < BENCH_NAMES && used < ROOM; i++) {
         char cell[64];
+        if (!json_object_get(row, layout->names[i]))
+            continue;
         bench_cell(&(bench_column){.key = layout->names[i], .factor = 1, .unit = ""}, row, cell,
                    sizeof(cell));
         used += (size_t)snprintf(name + used, ROOM - used, "%s%s", i ? " " : "", cell);

@@ -14,20 +14,23 @@ typedef struct bench_column {
     const char *unit; /**< written after it, "" for none */
 } bench_column;
 
+/** Keys that name a row. */
+enum { BENCH_NAMES = 5 };
+
 /** A command's columns: those of its table, and what its charts show. */
 typedef struct bench_layout {
     const char *command;
-    const bench_column *columns; /**< ends with a NULL key */
-    const char *names[4]; /**< keys that name a row: model, device, threads; ends with NULL */
-    const char *value;    /**< key that runs are compared by, with its value_least and value_most */
-    bool more_is_better;  /**< of it */
+    const bench_column *columns;    /**< ends with a NULL key */
+    const char *names[BENCH_NAMES]; /**< keys that name a row: model, device, threads */
+    const char *value;   /**< key that runs are compared by, with its value_least and value_most */
+    bool more_is_better; /**< of it */
     const char *bars, *bars_title; /**< key of the chart's bars, and its heading */
 } bench_layout;
 
 /** The layout of a command, NULL for none. */
 const bench_layout *bench_layout_of(const char *command);
 
-/** What identifies a row: its naming keys, joined by blanks; to be freed. */
+/** What identifies a row: those of its naming keys that it has, joined by blanks; to be freed. */
 char *bench_row_name(const bench_layout *layout, const json_t *row);
 
 void bench_print_head(const bench_layout *layout);

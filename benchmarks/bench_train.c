@@ -26,8 +26,7 @@ static qn_status train_step(void *data, qn_tensor *const *in, qn_tensor **out) {
 }
 
 static bool set_up(const bench_setting *setting, bench *b) {
-    b->ctx = qn_context_new(setting->device);
-    qn_context_set_threads(b->ctx, setting->threads);
+    b->ctx = bench_open(setting);
     setting->model->make(b->ctx, setting->model, setting->data, &b->task);
     qn_step_end(b->ctx); /* of what the start values were made with */
     b->loader =
@@ -178,6 +177,7 @@ json_t *bench_train(const bench_setting *setting) {
     json_t *row = json_pack("{s:s, s:s, s:I, s:i, s:f}", "model", setting->model->name, "device",
                             qn_context_device(b.ctx), "batch", (json_int_t)setting->batch_size,
                             "threads", setting->threads, "first_ms", 1e3 * first_step);
+    bench_note_precision(setting, row);
     ok = ok && row && measure_steps(setting, &b, row);
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);

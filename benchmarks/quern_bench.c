@@ -30,6 +30,8 @@ static const struct argp_option argp_options[] = {
     {"device", 1001, "LIST", OPTION_ALIAS, 0, 1},
     {"providers", 'p', "LIST", 0,
      "ops: whose kernels, each on its own; 'all' asks them in the device's order (all)", 1},
+    {"precision", 'r', "NAME", 0, "Of products: f32, tf32 or bf16, where the devices have it (f32)",
+     1},
     {"target-accuracy", 'a', "X", 0, "compare: trains until the test accuracy is X, 0 to 1 (0.99)",
      1},
     {"epochs", 'n', "N", 0, "compare: at most N epochs (10)", 1},
@@ -49,7 +51,7 @@ static const struct argp_option argp_options[] = {
 };
 
 static error_t parse(int key, char *value, struct argp_state *state) {
-    static const char keys[] = "mobtDpanswdxePijhB";
+    static const char keys[] = "mobtDpranswdxePijhB";
     bench_options *o = state->input;
     if (key == ARGP_KEY_ARG && !o->command) {
         o->command = value;
@@ -59,10 +61,11 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     const char *at = key > 0 && key < 128 ? strchr(keys, key) : NULL;
     if (!at)
         return ARGP_ERR_UNKNOWN;
-    const char **fields[] = {
-        &o->models,  &o->filter, &o->batch_sizes, &o->threads, &o->devices, &o->providers,
-        &o->target,  &o->epochs, &o->seconds,     &o->windows, &o->data[0], &o->data[1],
-        &o->data[2], &o->prices, &o->instances,   &o->json,    &o->html,    &o->baseline};
+    const char **fields[] = {&o->models,  &o->filter,    &o->batch_sizes, &o->threads,
+                             &o->devices, &o->providers, &o->precision,   &o->target,
+                             &o->epochs,  &o->seconds,   &o->windows,     &o->data[0],
+                             &o->data[1], &o->data[2],   &o->prices,      &o->instances,
+                             &o->json,    &o->html,      &o->baseline};
     *fields[at - keys] = value;
     return 0;
 }
@@ -104,6 +107,8 @@ static int read_setting(const bench_options *o, bench_setting *setting) {
         return complain("--epochs", o->epochs, "1 to 1000");
     if (!number(o->target, 0, 1, &setting->target_accuracy))
         return complain("--target-accuracy", o->target, "0 to 1");
+    if (!bench_precision_of(o->precision, &setting->precision))
+        return complain("--precision", o->precision, "f32, tf32 or bf16");
     setting->model = bench_model_find(o->models);
     if (!setting->model)
         return complain("--model", o->models, "one of those that --help lists");
@@ -151,6 +156,7 @@ int main(int argc, char **argv) {
     bench_options o = {.filter = "",
                        .batch_sizes = "",
                        .providers = "all",
+                       .precision = "f32",
                        .target = "0.99",
                        .epochs = "10",
                        .windows = "7",

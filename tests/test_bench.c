@@ -71,6 +71,30 @@ Test(bench, ops_measures_the_rows_asked_for_and_marks_changes) {
     expect_in_file("now.html", "Roofline");
 }
 
+Test(bench, precision_is_named_where_it_is_not_f32) {
+    static const char *const names[] = {"f32", "bf16"};
+    char words[256];
+    for (int i = 0; i < 2; i++) {
+        snprintf(words, sizeof words,
+                 "ops --op linear_ten --threads 1 --seconds 0.002 --windows 3 --json %s.json "
+                 "--precision %s%s",
+                 names[i], names[i], i ? " --baseline f32.json" : "");
+        run(words);
+        snprintf(words, sizeof words, "%s.json", names[i]);
+        json_t *document = load(words), *row = json_array_get(json_object_get(document, "rows"), 0);
+        const char *precision = json_string_value(json_object_get(row, "precision"));
+        cr_expect_str_eq(precision ? precision : "f32", names[i]);
+        cr_expect_null(json_object_get(row, "change"), "compared with a row of another precision");
+        json_decref(document);
+    }
+    expect_refused("measure-ops --precision f8 --model mlp --threads 1 --seconds 1",
+                   "--precision 'f8'");
+    cr_expect_eq(wait_for(start("measure-ops --precision tf32 --model mlp --threads 1 --seconds 1 "
+                                "--devices cpu")),
+                 2);
+    expect_in_file("err", "tf32: cpu does not have it");
+}
+
 Test(bench, every_size_names_a_row_of_the_table) {
     static const char *const rows =
 #define OP_CASE(id, ...) " " #id " "
