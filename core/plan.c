@@ -138,7 +138,14 @@ static void decline(qn_plan *plan, const char *reason) {
 }
 
 static void seal(qn_plan *plan, qni_trace *trace) {
-    qni_trace_fuse(trace);
+    const int calls = trace->node_room.count;
+    const bool log = qni_log_wants("plan");
+    if (log)
+        qni_trace_log(trace, "as recorded:");
+    if (!qni_trace_fuse(trace)) {
+        decline(plan, no_memory);
+        return;
+    }
     if (qni_trace_seal(trace, &plan->memory) != QN_OK) {
         qn_context_clear_error(plan->ctx); /* the step itself went well, and goes on as it is */
         decline(plan, no_memory);
@@ -146,8 +153,10 @@ static void seal(qn_plan *plan, qni_trace *trace) {
     }
     qni_trace_make_graph(trace);
     plan->differences = 0;
-    if (qni_log_wants("plan"))
-        qni_trace_log(trace);
+    if (log && trace->node_room.count < calls)
+        qni_trace_log(trace, "fused:");
+    if (log)
+        qni_trace_log_memory(trace);
 }
 
 /** Puts a recording beside the others, or seals the one like it that it repeats. */

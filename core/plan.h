@@ -142,8 +142,9 @@ bool qni_room_for(void *items, qni_room *room, int more, size_t size);
 
 /* ---- plan_fuse.c --------------------------------------------------------------------------- */
 
-/** Joins calls of a trace that is not sealed yet, where that leaves less to move; it stays as it is when memory is out. */
-void qni_trace_fuse(qni_trace *trace);
+/** Joins calls of a trace that is not sealed yet, where that leaves less to move. False when memory is out: the
+ * trace is good for nothing but qni_trace_free() then. */
+bool qni_trace_fuse(qni_trace *trace);
 
 /* ---- plan_blocks.c ------------------------------------------------------------------------- */
 
@@ -176,9 +177,18 @@ void qni_trace_make_graph(qni_trace *trace);
 /** Gives what is still held of the last outputs memory of its own, so that a replay does not change it. */
 qn_status qni_trace_release_outputs(qni_trace *trace);
 
+/* ---- plan_cost.c --------------------------------------------------------------------------- */
+
+/** Floating-point operations of a call; -1 when nobody has said what this operation costs. */
+double qni_operations(const char *op, const qn_view *in, const qn_view *out);
+/** Bytes of a view's elements, those that repeat counted as often; 0 where it is absent. */
+size_t qni_view_bytes(const qn_view *view);
+
 /* ---- plan_log.c ---------------------------------------------------------------------------- */
 
-/** Prints a sealed trace to stderr (QUERN_LOG=plan). */
-void qni_trace_log(const qni_trace *trace);
+/** Prints a trace to stderr (QUERN_LOG=plan), and first what it is. */
+void qni_trace_log(const qni_trace *trace, const char *what);
+/** Prints what a sealed trace holds. */
+void qni_trace_log_memory(const qni_trace *trace);
 
 #endif

@@ -436,30 +436,40 @@ static int64_t bytes_of_block(void) {
     return bytes > 0 ? bytes : BLOCK_BYTES;
 }
 
-void qni_trace_fuse(qni_trace *trace) {
-    const int count = trace->node_room.count;
+/** Finds the groups of calls, and fuses them. False when memory is out. */
+static bool fuse_groups(fusion *f) {
+    const int count = f->trace->node_room.count;
+    for (int i = 0; i < count; i++) {
+        f->group_of[i] = may_take_part(&f->trace->nodes[i]) ? i : -1;
+        f->groups[i] = (group){.count = 1, .node = {i}};
+        if (f->group_of[i] >= 0)
+            join_writers(f, i);
+    }
+    for (int i = 0; i < count; i++)
+        if (f->groups[i].count > 1 && !replace(f, &f->groups[i]))
+            return false;
+    close_gaps(f);
+    note_uses(f->trace);
+    return true;
+}
+
+bool qni_trace_fuse(qni_trace *trace) {
+    const size_t count = (size_t)trace->node_room.count;
     if (trace->ctx->unfused || !trace->ctx->backend->parallel || count == 0)
-        return;
+        return true;
     fusion *f = calloc(1, sizeof(*f));
-    group *groups = calloc((size_t)count, sizeof(*groups));
-    int *group_of = calloc((size_t)count, sizeof(*group_of));
-    if (f && groups && group_of) {
-        *f = (fusion){
-            .trace = trace, .groups = groups, .group_of = group_of, .bytes = bytes_of_block()};
-        for (int i = 0; i < count; i++) {
-            group_of[i] = may_take_part(&trace->nodes[i]) ? i : -1;
-            groups[i] = (group){.count = 1, .node = {i}};
-            if (group_of[i] >= 0)
-                join_writers(f, i);
-        }
-        for (int i = 0; i < count; i++)
-            if (groups[i].count > 1 && !replace(f, &groups[i]))
-                for (int p = 0; p < groups[i].count; p++)
-                    group_of[groups[i].node[p]] = -1;
-        close_gaps(f);
-        note_uses(trace);
+    group *groups = calloc(count, sizeof(*groups));
+    int *group_of = calloc(count, sizeof(*group_of));
+    bool done = f && groups && group_of;
+    if (done) {
+        f->trace = trace;
+        f->groups = groups;
+        f->group_of = group_of;
+        f->bytes = bytes_of_block();
+        done = fuse_groups(f);
     }
     free(f);
     free(groups);
     free(group_of);
+    return done;
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "quern.h"
+#include "plan.h"
 
 enum { ROUNDS = 6, MOST = 4096, LEAVES = 2 };
 
@@ -202,4 +202,36 @@ Test(plan_fuse, a_context_can_do_without) {
     cr_expect_eq(fused, 2);
     cr_expect_eq(calls_of(false, &fused), 2);
     cr_expect_eq(fused, 0);
+}
+
+/* ---- what calls cost --------------------------------------------------------------------- */
+
+static qn_view view_of(qn_shape shape) { return qni_view_of(QN_F32, shape); }
+
+Test(plan_fuse, each_operation_says_what_it_costs) {
+    const qn_view some[QN_MAX_INPUTS] = {view_of(QN_SHAPE(2, 2, 2, 2)),
+                                         view_of(QN_SHAPE(2, 2, 2, 2)),
+                                         view_of(QN_SHAPE(2, 2, 2, 2))};
+    for (const qni_op *const *op = qni_op_table; *op; op++) {
+        const char *name = (*op)->kernel ? (*op)->kernel : (*op)->name;
+        if (!(*op)->view)
+            cr_expect_geq(qni_operations(name, some, some), 0, "%s", name);
+    }
+    cr_expect_lt(qni_operations("no such operation", some, some), 0);
+}
+
+Test(plan_fuse, operations_are_counted_by_formula) {
+    const qn_view image = view_of(QN_SHAPE(2, 3, 8, 8)), weight = view_of(QN_SHAPE(5, 3, 3, 3));
+    const qn_view result = view_of(QN_SHAPE(2, 5, 6, 6)), row = view_of(QN_SHAPE(4, 7));
+    const qn_view column = view_of(QN_SHAPE(7, 3)), product = view_of(QN_SHAPE(4, 3));
+    const double convolution = 2.0 * (2 * 5 * 6 * 6) * (3 * 3 * 3);
+    cr_expect_eq(qni_operations("conv2d", (qn_view[]){image, weight}, &result), convolution);
+    cr_expect_eq(qni_operations("conv2d_grad_input", (qn_view[]){result, weight}, &image),
+                 convolution);
+    cr_expect_eq(qni_operations("conv2d_grad_weight", (qn_view[]){image, result}, &weight),
+                 convolution);
+    cr_expect_eq(qni_operations("matmul", (qn_view[]){row, column}, &product), 2 * 4 * 7 * 3);
+    cr_expect_eq(qni_operations("add", (qn_view[]){row, row}, &row), 28);
+    cr_expect_eq(qni_operations("sum", &row, &product), 28);
+    cr_expect_eq(qni_view_bytes(&row), 0); /* absent */
 }
