@@ -152,11 +152,25 @@ static qn_module *make_sparse_words(qn_context *ctx) {
                             qn_nn_linear(ctx, 6, 3, NULL), NULL);
 }
 
+static qn_tensor *series_forward(qn_module *self, qn_tensor *x) {
+    qn_module *rev_in = qn_module_child(self, 0);
+    x = qn_nn_rev_in_restore(rev_in, qn_relu(qn_forward(rev_in, x)));
+    return qn_forward(qn_module_child(self, 1), mean_of_time(x));
+}
+
+static qn_module *make_series(qn_context *ctx) {
+    qn_module *net = qn_module_new(ctx, "series", series_forward, NULL, NULL);
+    qn_module_add_child(net, "rev_in", qn_nn_rev_in(ctx, 4));
+    qn_module_add_child(net, "linear", qn_nn_linear(ctx, 4, 3, NULL));
+    return net;
+}
+
 static const task tasks[] = {
     {"mlp", make_mlp, {2, {5, 12}}, 0, true},
     {"conv", make_conv, {4, {5, 1, 6, 6}}, 0, false},
     {"lstm", make_lstm, {3, {5, 6, 4}}, 0, false},
     {"transformer", make_transformer, {3, {5, 6, 8}}, 0, false},
+    {"series", make_series, {3, {5, 6, 4}}, 0, false},
     {"words", make_words, {2, {5, 7}}, 20, false},
     {"sparse words", make_sparse_words, {2, {5, 7}}, 20, false},
 };
