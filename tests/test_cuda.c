@@ -10,23 +10,22 @@
 
 #include "internal.h"
 
-/* The plug-in with the checker, where CUDA's headers were there to build it. */
-#define FOLDER QUERN_BIN_DIR "/cudasim/checked"
-#define PLUGIN FOLDER "/libquern-cuda.so"
-
 extern const qn_kernel *const qnk_ref_table[];
 
 static qn_context *gpu;
 static void *plugin;
 
+/* The plug-in in QUERN_BACKEND_PATH, else the one with the checker, where CUDA's headers were there to build it. */
 static void open_gpu(void) {
-    setenv("QUERN_BACKEND_PATH", FOLDER, 1);
+    char path[1024];
+    setenv("QUERN_BACKEND_PATH", QUERN_BIN_DIR "/cudasim/checked", 0);
     setenv("CUDASIM_MEMORY", "67108864", 1); /* 64 MiB, so that they can be used up */
-    if (access(PLUGIN, F_OK) != 0)
+    snprintf(path, sizeof path, "%s/libquern-cuda.so", getenv("QUERN_BACKEND_PATH"));
+    if (access(path, F_OK) != 0)
         return;
     gpu = qn_context_new("cuda");
     cr_assert_eq(qn_context_error(gpu, stderr), QN_OK);
-    plugin = dlopen(PLUGIN, RTLD_NOW | RTLD_NOLOAD);
+    plugin = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
     cr_assert_not_null(plugin, "%s", dlerror());
 }
 
@@ -248,6 +247,25 @@ Test(cuda, a_full_device_is_a_status_and_the_program_goes_on) {
     cr_expect_not_null(y, "%s", qn_context_message(gpu));
     qn_tensor *ones = qn_ones(gpu, QN_F32, QN_SHAPE(3));
     cr_expect_eq(qn_item(qn_sum(ones, QN_ALL, false)), 3);
+}
+
+Test(cuda, a_launch_that_fails_is_a_status_with_cudas_words) {
+    NEED_GPU();
+    const struct {
+        int error;
+        qn_status status;
+    } cases[] = {{2, QN_OUT_OF_MEMORY},
+                 {999, QN_DEVICE_ERROR}}; /* cudaErrorMemoryAllocation, cudaErrorUnknown */
+    qn_tensor *x = qn_ones(gpu, QN_F32, QN_SHAPE(3));
+    for (int i = 0; i < 2; i++) {
+        find("cudasim_fail_at").fail_at("cudaLaunchKernel", 1, cases[i].error);
+        cr_expect_null(qn_exp(x));
+        find("cudasim_fail_at").fail_at("", 0, 0);
+        cr_expect_eq(qn_context_error(gpu, NULL), cases[i].status);
+        cr_expect(strstr(qn_context_message(gpu), i == 0 ? "out of memory" : "unknown error"), "%s",
+                  qn_context_message(gpu));
+        qn_context_clear_error(gpu);
+    }
 }
 
 /* Calls of a training step that give a status; those that free give none. */

@@ -47,6 +47,7 @@ LINES = (("test_sequence_ops", "*"),)
 NUMBERS = (("test_random", "*"),)
 CELLS = (("test_recurrent", "!(what_does*)"),)
 PROGRAMS = {
+    "exp": (("test_cuda", "a_launch*"),),
     "adadelta_step": STEPS, "adam_step": STEPS, "rmsprop_step": STEPS, "sgd_step": STEPS,
     "clip_factor": (("test_optim", "*clip*"), ("test_embedding", "*clip*")),
     "square_sum": (("test_optim", "*clip*"), ("test_embedding", "*@(square*|clip*)")),
@@ -59,6 +60,8 @@ PROGRAMS = {
     "conv1d_max": LINES, "fold": LINES, "sort": LINES, "sequence_lengths": LINES, "sequence_max": LINES,
     "sequence_mean": LINES,
 }
+# What a kernel must be that shows the faults of a header.
+SHOWN_BY = {"cuda_queue.h": ("exp",)}
 FAST, SLOW = "ops/@(each_*|a_second*)", "ops/@(nan_*|empty_*|gradient_*|second_*|large_*|a_variance*|a_conv*)"
 
 
@@ -140,6 +143,8 @@ def kernels_for(mutant, choose):
     was changed or what uses it."""
     if mutant.path.suffix == ".cu":
         return [mutant.path]
+    if mutant.path.name in SHOWN_BY:
+        return [KERNELS / f"{name}_cuda.cu" for name in SHOWN_BY[mutant.path.name]]
     users, names = users_of(mutant.path), names_around(mutant.path, mutant.line)
     naming = [k for k in users if names and re.search(rf"\b(?:{'|'.join(names)})\b", k.read_text(encoding="utf-8"))]
     users = naming or users
@@ -167,7 +172,7 @@ class Builder:
 
     def precompile(self, folder):
         """CUDA's headers, which take most of the time, compiled once; the name to include."""
-        (folder / "ahead.h").write_text('#include "cudasim_device.h"\n#include "cuda_queue.h"\n', encoding="utf-8")
+        (folder / "ahead.h").write_text('#include "cudasim_device.h"\n', encoding="utf-8")
         command = ["c++-header" if a == "c++" else a for a in self.flags(next(iter(self.compile)))]
         subprocess.run([*command[:command.index("-o")], str(folder / "ahead.h"), "-o", str(folder / "ahead.h.gch")],
                        cwd=self.folder, check=True)
