@@ -174,12 +174,14 @@ static qn_tensor *group_grad(const qn_optimizer *optimizer, const group *g, qn_t
                      : qn_module_flat_gradients(optimizer->module);
 }
 
-/* Clamps each element of all gradients. */
+/* Clamps each element of all gradients: zeros where a row holds nothing, since its memory may never have been written. */
 static qn_status clip_values(const qn_optimizer *optimizer) {
     const double clip = optimizer->spec.clip_value;
     qn_status status = QN_OK;
     for (int i = 0; clip > 0 && i < optimizer->group_count && status == QN_OK; i++) {
-        qn_tensor *seen, *grad = group_grad(optimizer, &optimizer->groups[i], &seen);
+        const group *g = &optimizer->groups[i];
+        qn_tensor *grad =
+            g->sparse ? qn_grad(g->sparse) : qn_module_flat_gradients(optimizer->module);
         if (grad)
             status = qn_clamp_in_place(grad, -clip, clip);
     }

@@ -65,7 +65,7 @@ template <class T> struct gradient_of_row {
     const double *scale; /**< of each bag; NULL: 1 */
     T *grad;
     int64_t stride[2];
-    const uint8_t *seen; /**< NULL: all rows hold something */
+    const uint8_t *seen; /**< NULL: no row holds anything yet */
     int64_t seen_stride;
 
     __device__ void operator()(int64_t item) const {
@@ -75,7 +75,7 @@ template <class T> struct gradient_of_row {
             return;
         T *to = grad + row * stride[0] + c * stride[1];
         gpu_sum<T> sum;
-        if (!seen || seen[row * seen_stride])
+        if (seen && seen[row * seen_stride])
             sum.add(*to);
         for (; i < count && keys[i] / count == row; i++) {
             const int64_t from = keys[i] % count / length;
@@ -141,7 +141,8 @@ qn_status bag_scales(const qn_call *call, double **scale) {
     return each_launch(call, index->shape[0], work);
 }
 
-/** Adds g onto a gradient. `seen` NULL: all rows hold something. */
+/** Adds g onto a gradient. `seen` NULL: no row holds anything yet, so that sums begin as those of a gradient by rows
+ * do: with the first position. */
 template <class T>
 qn_status add_rows(const qn_call *call, const qn_view *grad, const qn_view *seen) {
     const qn_view *g = &call->in[0], *index = &call->in[1];

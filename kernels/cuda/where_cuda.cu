@@ -1,20 +1,37 @@
-/* where_cuda.cu: y = condition ? a : b, bit for bit: elements are moved as integers of their size. */
-#include "cuda_map.h"
+/* where_cuda.cu: y = condition ? a : b, bit for bit: elements are moved as integers of their size. The element that
+ * is not chosen is not read: it may never have been written. */
+#include "cuda_walk.h"
 
 namespace {
 
-template <class T> struct where_f {
-    __device__ T operator()(uint8_t condition, T a, T b) const { return condition ? a : b; }
-};
+enum { BLOCK = 256 };
+
+template <class T>
+__global__ void where_kernel(cuda_walk walk, T *out, const uint8_t *condition, const T *a,
+                             const T *b) {
+    int64_t at[4];
+    for (int64_t i = gpu_first(); i < walk.count; i += gpu_step()) {
+        cuda_walk_at<4>(walk, i, at);
+        out[at[0]] = *(condition[at[1]] ? a + at[2] : b + at[3]);
+    }
+}
+
+template <class T> qn_status where_launch(const qn_call *call) {
+    const qn_view *in = call->in, *views[] = {call->out, &in[0], &in[1], &in[2]};
+    const cuda_walk walk = cuda_walk_of(4, views);
+    return gpu_launch(call, where_kernel<T>, gpu_blocks(call, walk.count, BLOCK), BLOCK, 0, walk,
+                      (T *)call->out->data, (const uint8_t *)in[0].data, (const T *)in[1].data,
+                      (const T *)in[2].data);
+}
 
 qn_status run(const qn_call *call) {
     switch (qn_dtype_size(call->out->dtype)) {
     case 1:
-        return map_launch<uint8_t, uint8_t, uint8_t, uint8_t>(call, where_f<uint8_t>{});
+        return where_launch<uint8_t>(call);
     case 4:
-        return map_launch<uint32_t, uint8_t, uint32_t, uint32_t>(call, where_f<uint32_t>{});
+        return where_launch<uint32_t>(call);
     default:
-        return map_launch<uint64_t, uint8_t, uint64_t, uint64_t>(call, where_f<uint64_t>{});
+        return where_launch<uint64_t>(call);
     }
 }
 
