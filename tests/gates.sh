@@ -178,16 +178,22 @@ fuzz() {
 readonly NO_TOOLKIT="no CUDA Toolkit with cuDNN here (Debian: nvidia-cuda-toolkit and nvidia-cudnn of contrib and non-free; \
 or cuda-toolkit and cudnn of NVIDIA's own packages)"
 
+has_nvcc() { grep -q '^QUERN_NVCC:FILEPATH=/' build/release/CMakeCache.txt; }
+
+# with_nvcc TARGET...: for one architecture: what a kernel's code is does not depend on it, and each costs minutes.
+with_nvcc() {
+    cmake --preset release -DQUERN_CUDA_ARCHITECTURES=80-virtual &&
+        cmake --build build/release -j "$jobs" --target "$@"
+}
+
 # The plug-in that nvcc made exports its entry alone, and a machine without a driver is told so in a line.
 gate_cuda() {
     local plugin=build/release/libquern-cuda.so exported line
-    grep -q '^QUERN_NVCC:FILEPATH=/' build/release/CMakeCache.txt || {
+    has_nvcc || {
         echo "CUDA: not built, $NO_TOOLKIT"
         return $SKIP
     }
-    # One architecture for all: what a kernel's code is does not depend on it, and each costs minutes.
-    cmake --preset release -DQUERN_CUDA_ARCHITECTURES=80-virtual &&
-        cmake --build build/release -j "$jobs" --target quern_cuda || return 1
+    with_nvcc quern_cuda || return 1
     exported=$(nm -D --defined-only $plugin | awk '{ print $3 }') || return 1
     [ "$exported" = qn_backend_entry_v1 ] || {
         echo "$plugin exports: $exported"
@@ -208,21 +214,43 @@ gate_cuda() {
     echo "CUDA: built; no GPU here, so its own kernels were not run"
 }
 
-# The backend on the simulated GPU: the operation table, then once more with each access checked, with threads run
-# forward and in reverse.
+# The plug-in and the programs as they are, on shared objects that stand in for NVIDIA's and run the kernels' PTX.
+cudasim_ptx() {
+    local tests=build/release/bin/tests status=0
+    export LD_LIBRARY_PATH=$PWD/build/release/bin/cudasim/ptx QUERN_BACKEND_PATH=$PWD/build/release
+    QUERN_TEST_DEVICE=cuda run_tests cudasim $tests/test_{ops,values,views,plan,nn,optim,random,attention} || status=1
+    tests/cudasim/train_examples.py build/release/bin || status=1
+    TEST_FILTER='cudasim/what_nvcc_*' run_tests cudasim-nvcc $tests/test_cudasim || status=1
+    return $status
+}
+
+# The operation table with each access checked, with threads run forward and in reverse: values, layouts and gradients
+# by each row. Difference quotients, which call it most, run above.
+cudasim_checked() {
+    local status=0 order
+    export QUERN_BACKEND_PATH=$PWD/build/release/bin/cudasim/checked QUERN_TEST_DEVICE=cuda QUERN_POOL=off
+    for order in forward reverse; do
+        TEST_FILTER='ops/@(each_*|nan_*|empty_*|large_*|a_*)' CUDASIM_ORDER=$order \
+            run_tests "cudasim-$order" build/release/bin/tests/test_ops || status=1
+    done
+    return $status
+}
+
+# The backend on the simulated GPU, both forms side by side.
 gate_cudasim() {
-    local tests=build/release/bin/tests simulated=$PWD/build/release/bin/cudasim status=0 order
-    [ -f "$simulated/checked/libquern-cuda.so" ] || {
+    local parts=() part status=0
+    [ -f build/release/bin/cudasim/checked/libquern-cuda.so ] || {
         echo "simulated GPU: not run, $NO_TOOLKIT"
         return $SKIP
     }
-    export QUERN_TEST_DEVICE=cuda
-    QUERN_BACKEND_PATH=$simulated/source run_tests cudasim \
-        $tests/test_{ops,values,views,plan,nn,optim,random,attention} || status=1
-    # With the checker values, layouts and gradients by each row; difference quotients, which call it most, above.
-    for order in forward reverse; do
-        TEST_FILTER='ops/@(each_*|nan_*|empty_*|large_*|a_*)' CUDASIM_ORDER=$order QUERN_POOL=off \
-            QUERN_BACKEND_PATH=$simulated/checked run_tests "cudasim-$order" $tests/test_ops || status=1
+    cudasim_checked & parts+=($!)
+    if has_nvcc; then
+        { with_nvcc cudasim_ptx && cudasim_ptx; } & parts+=($!)
+    else
+        echo "simulated GPU: what nvcc makes was not run, no nvcc here"
+    fi
+    for part in "${parts[@]}"; do
+        wait "$part" || status=1
     done
     return $status
 }

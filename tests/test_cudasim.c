@@ -15,7 +15,8 @@ extern char **environ;
 enum { MOST_OUTPUT = 8192 };
 
 static const char plain[] = QUERN_BIN_DIR "/cudasim/planted_source",
-                  checked[] = QUERN_BIN_DIR "/cudasim/planted_checked";
+                  checked[] = QUERN_BIN_DIR "/cudasim/planted_checked",
+                  translated[] = QUERN_BIN_DIR "/cudasim/planted_ptx";
 
 /* A fault, and words of its report with the checker and without; NULL where only the checker can see it. */
 typedef struct planted_fault {
@@ -119,6 +120,32 @@ ParameterizedTest(planted_fault *fault, cudasim, passes_what_is_correct) {
         setenv("CUDASIM_ORDER", orders[i], 1);
         int code = run(checked, fault->name, "correct", output);
         cr_expect_eq(code, 0, "%s, %s: %s", fault->name, orders[i], output);
+    }
+}
+
+/* Words of a report on what nvcc made of a kernel; NULL where the fault is not seen. PTX does not tell pointers from
+ * numbers, so a wrong one is reported when it is used. */
+static const char *words_on_ptx(const planted_fault *fault) {
+    if (strcmp(fault->name, "shuffle_lines") == 0)
+        return NULL; /* nvcc counts all shuffles to one line of CUDA's header */
+    if (strcmp(fault->name, "host_pointer_argument") == 0)
+        return "device code touches host memory";
+    if (strcmp(fault->name, "use_after_free") == 0)
+        return "use after free";
+    return fault->checked;
+}
+
+/* The same kernels as nvcc compiles them, translated from its PTX. */
+Test(cudasim, what_nvcc_made_of_them_is_reported_too, .timeout = 120) {
+    char output[MOST_OUTPUT];
+    if (access(translated, X_OK) != 0)
+        cr_skip_test("not built (target cudasim_ptx, with nvcc)");
+    for (int i = 0; i < FAULTS; i++) {
+        const char *words = words_on_ptx(&faults[i]);
+        if (words)
+            expect_report(translated, faults[i].name, words);
+        cr_expect_eq(run(translated, faults[i].name, "correct", output), 0, "%s: %s",
+                     faults[i].name, output);
     }
 }
 

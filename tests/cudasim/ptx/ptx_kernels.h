@@ -3,6 +3,7 @@
 #define CUDASIM_PTX_KERNELS_H
 
 #include <cstddef>
+#include <cstdint>
 
 namespace cudasim {
 
@@ -20,10 +21,14 @@ struct PtxKernel {
     PtxParameter parameters[ptx_most_parameters];
 };
 
-/** The kernels of one translated file; known to the launching part while it lives. */
-class PtxModule {
-  public:
-    PtxModule(const PtxKernel *kernels, size_t count);
+/** The kernels of one translated file; known to the launching part while it lives. Found by its PTX, since two files may
+ * have kernels of the same name. */
+struct PtxModule {
+    uint32_t bytes, crc32; /**< of the PTX */
+    const PtxKernel *kernels;
+    size_t count;
+
+    PtxModule(uint32_t ptx_bytes, uint32_t ptx_crc32, const PtxKernel *given, size_t number);
 };
 
 } // namespace cudasim

@@ -1,14 +1,17 @@
 /* ptx_launch.cpp: the part of libcudart that objects compiled by nvcc call: registration of their kernels, launches.
- * A kernel's name finds its translation in libcudasim_kernels.so, which lies beside this library. */
+ * Their translations are in libcudasim_kernels.so, which lies beside this library. */
 #include <cuda_runtime_api.h>
 #include <cxxabi.h>
 #include <dlfcn.h>
+#include <zlib.h>
 
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine.h"
@@ -19,11 +22,11 @@ namespace cudasim {
 
 namespace {
 
-/** Translated kernels by mangled name. A function, since libraries register before this file's own variables are
- * set up. */
-std::map<std::string, const PtxKernel *> &translated() {
-    static std::map<std::string, const PtxKernel *> kernels;
-    return kernels;
+/** Translated files by size and checksum of their PTX. A function, since libraries register before this file's own
+ * variables are set up. */
+std::map<std::pair<uint32_t, uint32_t>, const PtxModule *> &translated() {
+    static std::map<std::pair<uint32_t, uint32_t>, const PtxModule *> modules;
+    return modules;
 }
 
 /** Kernels by the address that the host knows them by. */
@@ -37,6 +40,9 @@ std::string plain_name(const char *mangled) {
     char *plain = abi::__cxa_demangle(mangled, nullptr, nullptr, &status);
     std::string name = plain ? plain : mangled;
     free(plain);
+    const std::string outside = "(anonymous namespace)::";
+    for (size_t at; (at = name.find(outside)) != name.npos;)
+        name.erase(at, outside.size());
     return name.substr(0, name.find('('));
 }
 
@@ -53,6 +59,46 @@ void open_kernels() {
     path = path.substr(0, path.rfind('/') + 1) + "libcudasim_kernels.so";
     if (!dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL))
         fail(std::string("no translated kernels: ") + dlerror());
+}
+
+/** What nvcc's objects register: `data` begins with a header that tells how long all of it is. */
+struct FatBinary {
+    int magic, version;
+    const char *data;
+    void *unused;
+};
+struct FatBinaryHeader {
+    uint32_t magic;
+    uint16_t version, header_bytes;
+    uint64_t bytes;
+};
+
+/** The PTX in a fat binary that was made for one virtual architecture and not compressed. */
+std::string_view ptx_in(const FatBinary &binary) {
+    FatBinaryHeader header;
+    memcpy(&header, binary.data, sizeof header);
+    const std::string_view all(binary.data, header.header_bytes + header.bytes);
+    const size_t start = all.find("\n.version ");
+    if (start == all.npos)
+        fail("no PTX in the library: it is to be built with -DQUERN_CUDA_ARCHITECTURES=80-virtual");
+    return all.substr(start + 1, all.find('\0', start) - start - 1);
+}
+
+/** NULL where there is none, or no kernel in it. */
+const PtxModule *translation_of(const FatBinary &binary) {
+    const std::string_view ptx = ptx_in(binary);
+    const auto *bytes = reinterpret_cast<const unsigned char *>(ptx.data());
+    const uint32_t size = static_cast<uint32_t>(ptx.size());
+    auto found = translated().find({size, static_cast<uint32_t>(crc32(0, bytes, size))});
+    return found == translated().end() ? nullptr : found->second;
+}
+
+const PtxKernel *kernel_named(const PtxModule *module, const char *name) {
+    for (size_t i = 0; module && i < module->count; i++)
+        if (strcmp(module->kernels[i].name, name) == 0)
+            return &module->kernels[i];
+    fail(std::string("no translation of kernel ") + name +
+         ": the library and the kernels beside the stand-in are of different builds");
 }
 
 struct PtxLaunch : Launch {
@@ -101,10 +147,11 @@ std::vector<Configuration> &configurations() {
 
 } // namespace
 
-PtxModule::PtxModule(const PtxKernel *kernels, size_t count) {
-    for (size_t i = 0; i < count; i++)
-        if (!translated().emplace(kernels[i].name, &kernels[i]).second)
-            fail(std::string("two translated kernels with the name ") + kernels[i].name);
+PtxModule::PtxModule(uint32_t ptx_bytes, uint32_t ptx_crc32, const PtxKernel *given, size_t number)
+    : bytes(ptx_bytes), crc32(ptx_crc32), kernels(given), count(number) {
+    /* Files without kernels are alike. */
+    if (count > 0 && !translated().emplace(std::pair(bytes, crc32), this).second)
+        fail(std::string("two translated files with the same PTX, of ") + given->name);
 }
 
 } // namespace cudasim
@@ -115,9 +162,10 @@ using namespace cudasim;
 
 extern "C" {
 
-void **__cudaRegisterFatBinary(void *) {
-    static void *handle;
-    return &handle;
+void **__cudaRegisterFatBinary(void *binary) {
+    open_kernels();
+    const PtxModule *module = translation_of(*static_cast<const FatBinary *>(binary));
+    return reinterpret_cast<void **>(const_cast<PtxModule *>(module));
 }
 
 void __cudaRegisterFatBinaryEnd(void **) {}
@@ -126,14 +174,9 @@ void __cudaUnregisterFatBinary(void **) {}
 
 char __cudaInitModule(void **) { return 1; }
 
-void __cudaRegisterFunction(void **, const char *host, char *, const char *name, int, uint3 *,
+void __cudaRegisterFunction(void **module, const char *host, char *, const char *name, int, uint3 *,
                             uint3 *, dim3 *, dim3 *, int *) {
-    open_kernels();
-    auto found = translated().find(name);
-    if (found == translated().end())
-        fail(std::string("no translation of kernel ") + name +
-             ": the library and the kernels beside the stand-in are of different builds");
-    registered()[host] = found->second;
+    registered()[host] = kernel_named(reinterpret_cast<const PtxModule *>(module), name);
 }
 
 unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared_bytes,

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Translates PTX, as nvcc writes it, to C++ that runs on the simulated GPU's engine.
 
-    ptx_translate.py IN.ptx OUT.cpp
+    ptx_translate.py OBJECT OUT.cpp
 
+OBJECT is what nvcc compiled for one virtual architecture with --no-compress, so that it holds the PTX as text.
 One C++ function a kernel or device function, one statement an instruction. What the translator does not know ends
 it with an error; nothing is passed over. Reports name the .cu file and line of an instruction (nvcc -lineinfo).
 """
 import re
 import sys
+import zlib
 
 import ptx_instructions
 from ptx_operands import Scope
@@ -181,17 +183,26 @@ def translate(text):
     out += [writer.head() + ";" for writer in writers] + [""]
     out += [writer.write() for writer in writers]
     rows = [kernel_row(writer) for writer in writers if writer.function.entry]
-    out += ["static const cudasim::PtxKernel kernels[] = {"] + rows + ["};"] if rows else []
-    out += ["static const cudasim::PtxModule module(kernels, sizeof kernels / sizeof *kernels);"] if rows else []
+    out += ["static const cudasim::PtxKernel kernels[] = {"] + rows + ["};"]
+    ptx = text.encode()
+    out += [f"static const cudasim::PtxModule module({len(ptx)}, {zlib.crc32(ptx)}, kernels, {len(rows)});"]
     return "\n".join(out) + "\n"
+
+
+def ptx_of(data):
+    """The PTX in an object's bytes."""
+    start = data.find(b"\n.version ") + 1
+    if start == 0 or data.find(b"\n.version ", start) >= 0:
+        raise PtxError("not an object with PTX of one architecture, not compressed")
+    return data[start:data.index(b"\0", start)].decode()
 
 
 def main():
     source, target = sys.argv[1:3]
-    with open(source, encoding="utf-8") as file:
-        text = file.read()
+    with open(source, "rb") as file:
+        data = file.read()
     try:
-        result = translate(text)
+        result = translate(ptx_of(data))
     except PtxError as error:
         sys.exit(f"{source}: {error}")
     with open(target, "w", encoding="utf-8") as file:

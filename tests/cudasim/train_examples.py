@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+"""The example programs trained on a CUDA device, which may be the simulated one, and on the CPU.
+
+    train_examples.py PROGRAMS [NAME...]
+
+PROGRAMS is the folder of the programs. Both runs of an example get the same seed; each epoch's losses must agree, the
+device must have been used, and no operation may have run on the host in its place (QUERN_LOG=fallback names them).
+"""
+import gzip
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+
+SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples")
+
+# Name, program with its options. The first trains long enough to show a loss curve, 100 steps.
+RUNS = [
+    ("mlp", "mnist --model mlp --data {images} --epochs 5"),
+    ("fasttext", "text_classification --model fasttext {texts} --buckets 1000 --epochs 2"),
+    ("nlinear", "forecasting --model nlinear {series} --epochs 2"),
+    ("dlinear", "forecasting --model dlinear {series} --epochs 2"),
+]
+
+# The largest difference of a loss that counts as none, of the loss or, below 1, of 1.
+TOLERANCE = 1e-3
+
+
+def cut_idx(source, target, count):
+    """The first records of an IDX file."""
+    with gzip.open(source) as file:
+        data = file.read()
+    extents = struct.unpack_from(f">{data[3]}I", data, 4)
+    head, size = 4 + 4 * data[3], 1
+    for extent in extents[1:]:
+        size *= extent
+    with open(target, "wb") as file:
+        file.write(data[:4] + struct.pack(">I", count) + data[8:head + count * size])
+
+
+def cut_images(folder, train, test):
+    """A folder with the first images of MNIST; its name."""
+    os.mkdir(folder)
+    for part, count in (("train", train), ("t10k", test)):
+        for kind in ("images-idx3", "labels-idx1"):
+            name = f"{part}-{kind}-ubyte"
+            cut_idx(f"{SOURCES}/mnist/data/{name}.gz", f"{folder}/{name}", count)
+    return folder
+
+
+def cut_lines(source, target, count):
+    """The first lines of a file; the new one's name."""
+    with (gzip.open if source.endswith(".gz") else open)(source, "rb") as file:
+        lines = file.read().splitlines(keepends=True)
+    with open(target, "wb") as file:
+        file.writelines(lines[:count])
+    return target
+
+
+def make_data(folder):
+    """Small sets for the programs, by the names in RUNS."""
+    texts = [cut_lines(f"{SOURCES}/text_classification/data/spam.{part}.csv.gz", f"{folder}/{part}.csv", count)
+             for part, count in (("train", 160), ("test", 32))]
+    series = f"{SOURCES}/forecasting/data/us-employment.csv"
+    return {"images": cut_images(f"{folder}/images", 1280, 128),
+            "texts": f"--train {texts[0]} --test {texts[1]}",
+            "series": f"--data {series} --look-back 24 --horizon 4"}
+
+
+def train(programs, words, device, folder):
+    """Lines of a run's log; what it wrote to stderr."""
+    log = f"{folder}/{device}.log"
+    command = [f"{programs}/{words[0]}", "train", *words[1:], "--device", device, "--seed", "1", "--quiet", "--log", log,
+               "--save", f"{folder}/{device}.safetensors"]
+    done = subprocess.run(command, env=dict(os.environ, QUERN_LOG="fallback"), capture_output=True, text=True,
+                          check=False)
+    if done.returncode != 0:
+        return None, f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr}"
+    with open(log, encoding="utf-8") as file:
+        return [json.loads(line) for line in file], done.stderr
+
+
+def losses(lines):
+    """Of the epochs, trained and tested."""
+    return [(line["train_loss"], line["test_loss"]) for line in lines if line["event"] == "epoch"]
+
+
+def differs(expected, got):
+    """The first epoch whose losses are not alike, in words; None without."""
+    if not expected or len(expected) != len(got):
+        return f"{len(got)} epochs, {len(expected)} on the CPU"
+    for epoch, (a, b) in enumerate(zip(expected, got), 1):
+        if not all(abs(x - y) <= TOLERANCE * max(1, abs(x)) for x, y in zip(a, b)):
+            return f"epoch {epoch}: losses {b}, on the CPU {a}"
+    return None
+
+
+def check(programs, words, folder):
+    """What is wrong with an example on the device; None if nothing is."""
+    expected, fault = train(programs, words, "cpu", folder)
+    if expected is None:
+        return fault
+    got, fault = train(programs, words, "cuda", folder)
+    if got is None or "fallback" in fault:
+        return fault
+    if got[-1]["device"] != "cuda:0":
+        return f"ran on {got[-1]['device']}"
+    return differs(losses(expected), losses(got))
+
+
+def main():
+    programs, names, failed = sys.argv[1], sys.argv[2:], False
+    with tempfile.TemporaryDirectory() as folder:
+        data = make_data(folder)
+        for name, command in RUNS:
+            if names and name not in names:
+                continue
+            fault = check(programs, command.format(**data).split(), folder)
+            print(f"{name}: {fault or 'as on the CPU, nothing on the host'}", flush=True)
+            failed = failed or fault is not None
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
