@@ -118,10 +118,13 @@ Test(embedding, of_nothing) {
 
 Test(embedding, refusals) {
     qn_tensor *table = three_rows();
-    cr_expect_null(qn_embedding(table, ids(1, 2, (int64_t[]){1, 3}), -1));
-    expect_message(QN_INVALID_ARGUMENT, "embedding: index 3 at position 1 is outside 0 .. 2");
-    cr_expect_null(qn_embedding_bag(table, ids(1, 2, (int64_t[]){-1, 0}), -1, QN_BAG_SUM));
-    expect_message(QN_INVALID_ARGUMENT, "embedding_bag: index -1 at position 0 is outside 0 .. 2");
+    if (test_on_cpu()) { /* other devices say it at the next wait: test_cuda.c */
+        cr_expect_null(qn_embedding(table, ids(1, 2, (int64_t[]){1, 3}), -1));
+        expect_message(QN_INVALID_ARGUMENT, "embedding: index 3 at position 1 is outside 0 .. 2");
+        cr_expect_null(qn_embedding_bag(table, ids(1, 2, (int64_t[]){-1, 0}), -1, QN_BAG_SUM));
+        expect_message(QN_INVALID_ARGUMENT,
+                       "embedding_bag: index -1 at position 0 is outside 0 .. 2");
+    }
     cr_expect_null(qn_embedding(table, ids(1, 1, (int64_t[]){0}), 3));
     expect_message(QN_INVALID_ARGUMENT,
                    "embedding: padding 3 is neither a row, 0 .. 2, nor -1 for none");
