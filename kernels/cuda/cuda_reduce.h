@@ -95,9 +95,13 @@ template <int team, class T> __device__ inline T team_sum(T value) {
 
 /* ---- teams at work ------------------------------------------------------------------------- */
 
+/** Blocks that a multiprocessor is to hold: up to 80 registers a thread. Left to itself ptxas takes 48 for doubles, and
+ * spills. */
+enum { TEAM_BLOCKS = 3 };
+
 /** f.run<team>(item, lane) by every thread of the team that an item falls to. */
 template <int team, class F>
-__global__ void __launch_bounds__(TEAM_BLOCK) team_kernel(F f, int64_t items) {
+__global__ void __launch_bounds__(TEAM_BLOCK, TEAM_BLOCKS) team_kernel(F f, int64_t items) {
     const int64_t step = (int64_t)gridDim.x * (TEAM_BLOCK / team);
     const int lane = (int)threadIdx.x % team;
     int64_t item = (int64_t)blockIdx.x * (TEAM_BLOCK / team) + (int)threadIdx.x / team;
@@ -116,7 +120,8 @@ inline qn_status team_launch(const qn_call *call, int team, int64_t items, const
     return gpu_launch(call, team_kernel<TEAM_BLOCK, F>, blocks, TEAM_BLOCK, 0, f, items);
 }
 
-template <class F> __global__ void __launch_bounds__(TEAM_BLOCK) each_kernel(F f, int64_t items) {
+template <class F>
+__global__ void __launch_bounds__(TEAM_BLOCK, TEAM_BLOCKS) each_kernel(F f, int64_t items) {
     const int64_t step = (int64_t)gridDim.x * TEAM_BLOCK;
     for (int64_t i = (int64_t)blockIdx.x * TEAM_BLOCK + threadIdx.x; i < items; i += step)
         f(i);
