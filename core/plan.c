@@ -266,7 +266,7 @@ static qn_status replay(qn_plan *plan, qni_trace *trace, qn_tensor *const *in, q
     plan->losses = 0;
     plan->info.replayed++;
     plan->info.nodes = trace->node_room.count;
-    plan->info.fused = 0;
+    plan->info.fused = trace->epilogues;
     for (int i = 0; i < trace->node_room.count; i++)
         plan->info.fused += trace->nodes[i].fused ? trace->nodes[i].fused->count : 0;
     plan->info.bytes = trace->placed_bytes;

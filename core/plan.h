@@ -2,7 +2,7 @@
  *
  * A trace is one step as a flat list: the kernels that ran, in order, with their views and attributes.
  * plan_trace.c writes it down while the step runs eagerly (dispatch.c and the base tell it what
- * happens), plan_fuse.c joins calls that share data, plan_memory.c gives what lives within the step its places
+ * happens), plan_epilogue.c and plan_fuse.c join calls that share data, plan_memory.c gives what lives within the step its places
  * in one block, plan_replay.c runs the list again and plan_blocks.c its fused calls, plan_log.c prints it. plan.c is the cache of traces that programs see as a qn_plan.
  *
  * A view is remembered as a block and an offset into it, and a block is a storage during a part of the
@@ -121,6 +121,7 @@ struct qni_trace {
     qni_storage *memory;  /**< the block that step tensors lie in; NULL: not sealed */
     void *graph;          /**< of the backend, launched in place of the list; NULL: none */
     uint64_t used;        /**< when it was last asked for (plan.c) */
+    int epilogues;        /**< calls that others do behind their own (plan_epilogue.c) */
     bool sealed;
 };
 
@@ -140,9 +141,14 @@ bool qni_trace_same(const qni_trace *a, const qni_trace *b);
 /** Makes room for `more` items of `size` bytes; false when memory is out. */
 bool qni_room_for(void *items, qni_room *room, int more, size_t size);
 
+/* ---- plan_epilogue.c ----------------------------------------------------------------------- */
+
+/** Lets calls do the relu that follows them (qni_op.relu) in a trace that is not sealed yet; how many did. */
+int qni_trace_epilogues(qni_trace *trace);
+
 /* ---- plan_fuse.c --------------------------------------------------------------------------- */
 
-/** Joins calls of a trace that is not sealed yet, where that leaves less to move. False when memory is out: the
+/** Lets calls do the relu behind them, and joins calls of a trace that is not sealed yet, where that leaves less to move. False when memory is out: the
  * trace is good for nothing but qni_trace_free() then. */
 bool qni_trace_fuse(qni_trace *trace);
 
@@ -154,10 +160,15 @@ qn_call qni_fused_call(const qni_fused *fused, int part, int64_t begin, int64_t 
                        char *scratch, const qn_view *of_part, qn_view *views);
 /** Runs a fused call of a sealed trace. */
 qn_status qni_fused_run(qni_trace *trace, const qni_plan_node *node);
-/** Whether a part draws random numbers and moves their state, which is done once, ahead of the blocks. */
-bool qni_part_draws(const qni_plan_node *part);
 
 /* ---- plan_memory.c ------------------------------------------------------------------------- */
+
+/** How many views a call has, inputs and outputs, absent ones included. */
+int qni_node_views(const qni_plan_node *node);
+/** How many views of some calls lie in a block. */
+int qni_trace_uses(const qni_plan_node *nodes, int count, const qni_place *places, int block);
+/** Notes again which calls use each block first and last. */
+void qni_trace_note_uses(qni_trace *trace);
 
 /** Gives blocks of the step their offsets, so that those that live at one time do not overlap. Returns the
  * bytes that they take together; SIZE_MAX when memory is out. */

@@ -7,13 +7,6 @@
 
 #include "plan.h"
 
-extern const qni_op qni_op_dropout, qni_op_dropout_grad;
-
-/* Elements that one block of random numbers serves (kernels/README.md). */
-enum { RANDOM_WORDS = 4 };
-
-bool qni_part_draws(const qni_plan_node *part) { return part->op == &qni_op_dropout; }
-
 /* ---- a block ----------------------------------------------------------------------------- */
 
 static void cut_view(qn_view *view, qni_cut cut, int64_t begin, int64_t count, char *scratch) {
@@ -37,11 +30,6 @@ qn_call qni_fused_call(const qni_fused *fused, int part, int64_t begin, int64_t 
     call.out = views + call.n_in;
     call.threads = 1;
     call.workspace = scratch + fused->slots;
-    if (qni_part_draws(node)) { /* its map alone, with the state from before */
-        views[1] = views[call.n_in + 1];
-        call.op = qni_op_dropout_grad.name;
-        call.n_out = 1;
-    }
     return call;
 }
 
@@ -54,13 +42,6 @@ typedef struct blocks {
     char *reason; /* QN_REASON_SIZE bytes */
 } blocks;
 
-/** The random state at element `first` of what a call with this state fills. */
-static void advance(qn_view *state, int64_t first, uint64_t *moved) {
-    memcpy(moved, state->data, 2 * sizeof(*moved));
-    moved[1] += (uint64_t)(first / RANDOM_WORDS);
-    state->data = moved;
-}
-
 static void run_block(void *arg, int64_t index, int thread) {
     blocks *b = arg;
     const qni_fused *f = b->fused;
@@ -71,14 +52,11 @@ static void run_block(void *arg, int64_t index, int thread) {
         const qni_plan_node *part = &f->part[i];
         qn_view views[QN_MAX_INPUTS + QN_MAX_OUTPUTS];
         char reason[QN_REASON_SIZE];
-        uint64_t state[2];
         qn_call call =
             qni_fused_call(f, i, begin, end - begin, scratch, b->views + part->view, views);
         call.attrs = part->call.attrs;
         reason[0] = '\0';
         call.reason = reason;
-        if (qni_part_draws(part) || part->op == &qni_op_dropout_grad)
-            advance(&views[1], begin * (qn_view_count(&call.out[0]) / (end - begin)), state);
         const qn_status status = part->kernel->run(&call);
         int none = QN_OK;
         if (status != QN_OK && __atomic_compare_exchange_n(&b->status, &none, (int)status, false,
@@ -91,23 +69,12 @@ static void run_block(void *arg, int64_t index, int thread) {
 
 /* ---- the call ---------------------------------------------------------------------------- */
 
-/** What dropout does besides its map: the state before goes to the second output, and moves on. */
-static void draw(const qn_view *views, const qni_plan_node *part) {
-    const qn_view *in = views + part->view, *out = in + part->call.n_in;
-    uint64_t *state = in[1].data;
-    memcpy(out[1].data, state, 2 * sizeof(*state));
-    state[1] += (uint64_t)(qn_view_count(&out[0]) + RANDOM_WORDS - 1) / RANDOM_WORDS;
-}
-
 qn_status qni_fused_run(qni_trace *trace, const qni_plan_node *node) {
     qn_context *ctx = trace->ctx;
     const qni_fused *f = node->fused;
     char reason[QN_REASON_SIZE] = "";
     blocks b = {
         .fused = f, .views = trace->views, .scratch = node->call.workspace, .reason = reason};
-    for (int i = 0; i < f->count; i++)
-        if (qni_part_draws(&f->part[i]))
-            draw(trace->views, &f->part[i]);
     ctx->backend->parallel(ctx->device, trace->threads, (f->rows + f->block - 1) / f->block,
                            run_block, &b);
     if (b.status == QN_OK)

@@ -8,16 +8,12 @@
 
 #include "plan.h"
 
-extern const qni_op qni_op_dropout, qni_op_dropout_grad;
-
 /* Bytes of a block in all of its views, which are to stay in a core's cache, and most that one row may have. */
 enum { BLOCK_BYTES = 256 * 1024, MOST_ROW_BYTES = 512 * 1024 };
 /* So many times a block the largest view has to be: what is smaller stays in the cache from call to call. */
 enum { LARGE = 8 };
 /* A slot's start, and with it what is behind it. */
 enum { ALIGNMENT = 64 };
-/* Elements that a block of random numbers serves. */
-enum { RANDOM_WORDS = 4 };
 enum { MOST_VIEWS = QN_MAX_INPUTS + QN_MAX_OUTPUTS };
 
 /** Calls that are to be one, in their order. */
@@ -35,8 +31,6 @@ typedef struct fusion {
 } fusion;
 
 /* ---- what a call uses -------------------------------------------------------------------- */
-
-static int view_count(const qni_plan_node *node) { return node->call.n_in + node->call.n_out; }
 
 static bool writes(const qni_plan_node *node, int i) {
     return i >= node->call.n_in || (node->op->mutates >> i & 1u);
@@ -60,8 +54,8 @@ static bool overlap(const qni_trace *trace, int a, int b) {
 static bool ordered(const qni_trace *trace, const qni_plan_node *a, const qni_plan_node *b) {
     if (!a->op || !b->op)
         return true;
-    for (int i = 0; i < view_count(a); i++)
-        for (int k = 0; k < view_count(b); k++)
+    for (int i = 0; i < qni_node_views(a); i++)
+        for (int k = 0; k < qni_node_views(b); k++)
             if ((writes(a, i) || writes(b, k)) && overlap(trace, a->view + i, b->view + k))
                 return true;
     return false;
@@ -84,10 +78,6 @@ static bool can_meet(const qni_trace *trace, const group *g) {
 
 /* ---- rows of a call ---------------------------------------------------------------------- */
 
-static bool is_dropout(const qni_op *op) {
-    return op == &qni_op_dropout || op == &qni_op_dropout_grad;
-}
-
 static bool may_take_part(const qni_plan_node *node) {
     return node->op && node->kernel && (node->op->elementwise || node->op->rows) &&
            node->call.n_out > 0;
@@ -95,9 +85,7 @@ static bool may_take_part(const qni_plan_node *node) {
 
 /** The views that are cut, as bits. */
 static uint32_t cut_views(const qni_plan_node *node) {
-    if (is_dropout(node->op))
-        return 1u << 0 | 1u << node->call.n_in;
-    const uint32_t inputs = (1u << node->call.n_in) - 1, all = (1u << view_count(node)) - 1;
+    const uint32_t inputs = (1u << node->call.n_in) - 1, all = (1u << qni_node_views(node)) - 1;
     return (node->op->elementwise ? inputs : node->op->rows & inputs) | (all & ~inputs);
 }
 
@@ -127,12 +115,12 @@ static void join_axes(qn_view *views, uint32_t which) {
 /** The views of a call in the form in which they are cut; how many rows they have, 0 when they cannot be. */
 static int64_t rows_of(const qni_trace *trace, const qni_plan_node *node, qn_view *views) {
     uint32_t cut = cut_views(node);
-    for (int i = 0; i < view_count(node); i++) {
+    for (int i = 0; i < qni_node_views(node); i++) {
         views[i] = trace->views[node->view + i];
         if (trace->places[node->view + i].block < 0)
             cut &= ~(1u << i);
     }
-    if (node->op->elementwise || is_dropout(node->op))
+    if (node->op->elementwise)
         join_axes(views, cut);
     const qn_view *out = &views[node->call.n_in];
     if (out->rank == 0 || qn_view_count(out) == 0)
@@ -165,7 +153,7 @@ static bool cut_parts(fusion *f, const group *g, qni_fused *fused) {
     }
     for (int p = 0; p < g->count && fused->rows > 1; p++) {
         const qni_plan_node *part = &fused->part[p];
-        for (int i = 0; i < view_count(part); i++) {
+        for (int i = 0; i < qni_node_views(part); i++) {
             const bool cut =
                 (cut_views(part) >> i & 1u) && trace->places[part->view + i].block >= 0;
             fused->cut[p][i] =
@@ -193,28 +181,19 @@ static bool same_rows(const fusion *f, const qni_fused *fused, int p, int i, int
 static bool shares_rows(const fusion *f, const qni_fused *fused) {
     const qni_trace *trace = f->trace;
     for (int p = 0; p < fused->count; p++)
-        for (int i = 0; i < view_count(&fused->part[p]); i++) {
+        for (int i = 0; i < qni_node_views(&fused->part[p]); i++) {
             const int at = fused->part[p].view + i;
             if (trace->places[at].block < 0 || !writes(&fused->part[p], i))
                 continue;
             if (trace->blocks[trace->places[at].block].kind == QNI_BLOCK_INPUT)
                 return false; /* inputs may lie in one memory */
             for (int q = 0; q < fused->count; q++)
-                for (int k = 0; k < view_count(&fused->part[q]); k++)
+                for (int k = 0; k < qni_node_views(&fused->part[q]); k++)
                     if ((p != q || i != k) && overlap(trace, at, fused->part[q].view + k) &&
                         !same_rows(f, fused, p, i, q, k))
                         return false;
         }
     return true;
-}
-
-/** How many views of a call, or of a group, lie in a block. */
-static int uses_of(const qni_trace *trace, const qni_plan_node *nodes, int count, int block) {
-    int uses = 0;
-    for (int n = 0; n < count; n++)
-        for (int i = 0; i < view_count(&nodes[n]); i++)
-            uses += trace->places[nodes[n].view + i].block == block;
-    return uses;
 }
 
 /** Whether nobody but the parts sees what is written to a view, and all of it is in their blocks. */
@@ -223,8 +202,8 @@ static bool is_internal(const fusion *f, const qni_fused *fused, int p, int i) {
     const int block = trace->places[fused->part[p].view + i].block;
     return block >= 0 && fused->cut[p][i].extent > 0 &&
            trace->blocks[block].kind == QNI_BLOCK_STEP && qn_view_is_contiguous(&f->views[p][i]) &&
-           uses_of(trace, fused->part, fused->count, block) ==
-               uses_of(trace, trace->nodes, trace->node_room.count, block);
+           qni_trace_uses(fused->part, fused->count, trace->places, block) ==
+               qni_trace_uses(trace->nodes, trace->node_room.count, trace->places, block);
 }
 
 static int64_t row_bytes(const qn_view *view, const qni_cut *cut) {
@@ -241,9 +220,9 @@ static int64_t row_bytes(const qn_view *view, const qni_cut *cut) {
 static int64_t bytes_of_row(const fusion *f, const qni_fused *fused) {
     int64_t bytes = 0;
     for (int p = 0; p < fused->count; p++)
-        for (int i = 0; i < view_count(&fused->part[p]); i++) {
+        for (int i = 0; i < qni_node_views(&fused->part[p]); i++) {
             const int block = f->trace->places[fused->part[p].view + i].block;
-            if (uses_of(f->trace, fused->part, p, block) == 0)
+            if (qni_trace_uses(fused->part, p, f->trace->places, block) == 0)
                 bytes += row_bytes(&f->views[p][i], &fused->cut[p][i]);
         }
     return bytes;
@@ -253,7 +232,7 @@ static int64_t bytes_of_row(const fusion *f, const qni_fused *fused) {
 static int64_t largest_view(const fusion *f, const qni_fused *fused) {
     int64_t most = 0;
     for (int p = 0; p < fused->count; p++)
-        for (int i = 0; i < view_count(&fused->part[p]); i++) {
+        for (int i = 0; i < qni_node_views(&fused->part[p]); i++) {
             const int64_t bytes = row_bytes(&f->views[p][i], &fused->cut[p][i]);
             most = bytes > most ? bytes : most;
         }
@@ -262,19 +241,12 @@ static int64_t largest_view(const fusion *f, const qni_fused *fused) {
 
 /* ---- blocks ------------------------------------------------------------------------------ */
 
-/** Rows of a block: what a cache holds, and whole blocks of random numbers. */
+/** Rows of a block: what a cache holds. */
 static bool choose_block(const fusion *f, qni_fused *fused) {
     const int64_t row = bytes_of_row(f, fused);
     if (row > MOST_ROW_BYTES || largest_view(f, fused) < LARGE * f->bytes)
         return false;
     fused->block = row < f->bytes ? f->bytes / (row > 0 ? row : 1) : 1;
-    for (int p = 0; p < fused->count; p++)
-        if (is_dropout(fused->part[p].op)) {
-            const int64_t elements = qn_view_count(&f->views[p][fused->part[p].call.n_in]);
-            const int64_t whole =
-                RANDOM_WORDS / greatest_divisor(elements / fused->rows, RANDOM_WORDS);
-            fused->block += (whole - fused->block % whole) % whole;
-        }
     return fused->block < fused->rows;
 }
 
@@ -284,12 +256,12 @@ static int64_t aligned(int64_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNME
 static void place_slots(const fusion *f, qni_fused *fused) {
     fused->slots = 0;
     for (int p = 0; p < fused->count; p++)
-        for (int i = fused->part[p].call.n_in; i < view_count(&fused->part[p]); i++) {
+        for (int i = fused->part[p].call.n_in; i < qni_node_views(&fused->part[p]); i++) {
             if (fused->cut[p][i].slot >= 0 || !is_internal(f, fused, p, i))
                 continue;
             const int block = f->trace->places[fused->part[p].view + i].block;
             for (int q = 0; q < fused->count; q++)
-                for (int k = 0; k < view_count(&fused->part[q]); k++)
+                for (int k = 0; k < qni_node_views(&fused->part[q]); k++)
                     if (f->trace->places[fused->part[q].view + k].block == block)
                         fused->cut[q][k].slot = fused->slots;
             fused->slots += aligned(fused->block * row_bytes(&f->views[p][i], &fused->cut[p][i]));
@@ -306,16 +278,10 @@ static bool kernels_accept(fusion *f, qni_fused *fused) {
             qn_view views[MOST_VIEWS];
             qn_call call = qni_fused_call(fused, p, 0, last && rest > 0 ? rest : fused->block, NULL,
                                           f->views[p], views);
-            const char *reason;
             call.attrs = part->has_attrs ? f->trace->attrs + part->attrs : NULL;
-            for (int i = 0; i < view_count(part); i++) /* there, wherever it will be */
+            for (int i = 0; i < qni_node_views(part); i++) /* there, wherever it will be */
                 views[i].data = f->views[p][i].data;
-            if (qni_part_draws(part))
-                views[1].data = f->views[p][1].data;
-            if (qni_part_draws(part) && last == 0)
-                part->kernel = qni_choose(f->trace->ctx, f->trace->ctx->candidates,
-                                          &qni_op_dropout_grad, &call, &reason);
-            if (!part->kernel || (part->kernel->declines && part->kernel->declines(&call)))
+            if (part->kernel->declines && part->kernel->declines(&call))
                 return false;
             const int64_t bytes =
                 part->kernel->workspace ? (int64_t)part->kernel->workspace(&call) : 0;
@@ -341,7 +307,7 @@ static bool build(fusion *f, const group *g, qni_fused *fused) {
 static int writer_of(const qni_trace *trace, int node, int i) {
     for (int n = node - 1; n >= 0; n--) {
         const qni_plan_node *before = &trace->nodes[n];
-        for (int k = 0; before->op && k < view_count(before); k++)
+        for (int k = 0; before->op && k < qni_node_views(before); k++)
             if (writes(before, k) && overlap(trace, before->view + k, trace->nodes[node].view + i))
                 return n;
     }
@@ -388,7 +354,7 @@ static bool replace(fusion *f, const group *g) {
     }
     for (int p = 0; p < fused->count; p++)
         memcpy(trace->views + fused->part[p].view, f->views[p],
-               (size_t)view_count(&fused->part[p]) * sizeof(qn_view));
+               (size_t)qni_node_views(&fused->part[p]) * sizeof(qn_view));
     qni_plan_node *node = &trace->nodes[g->node[g->count - 1]];
     node->fused = fused;
     node->workspace = (size_t)(fused->scratch * (trace->threads > 0 ? trace->threads : 1));
@@ -403,30 +369,6 @@ static void close_gaps(fusion *f) {
         if (f->group_of[i] < 0 || f->group_of[i] == i)
             trace->nodes[count++] = trace->nodes[i];
     trace->node_room.count = count;
-}
-
-static void use(qni_trace *trace, const qni_plan_node *part, const qni_cut *cut, int node) {
-    for (int i = 0; i < view_count(part); i++) {
-        const int block = trace->places[part->view + i].block;
-        if (block < 0 || (cut && cut[i].slot >= 0))
-            continue;
-        if (trace->blocks[block].first < 0)
-            trace->blocks[block].first = node;
-        trace->blocks[block].last = node;
-    }
-}
-
-/** Notes again when blocks are used first and last. */
-static void note_uses(qni_trace *trace) {
-    for (int i = 0; i < trace->block_room.count; i++)
-        trace->blocks[i].first = trace->blocks[i].last = -1;
-    for (int n = 0; n < trace->node_room.count; n++) {
-        const qni_plan_node *node = &trace->nodes[n];
-        if (!node->fused)
-            use(trace, node, NULL, n);
-        for (int p = 0; node->fused && p < node->fused->count; p++)
-            use(trace, &node->fused->part[p], node->fused->cut[p], n);
-    }
 }
 
 /** What QUERN_FUSE says, where it is a number: tests make blocks small. */
@@ -449,7 +391,7 @@ static bool fuse_groups(fusion *f) {
         if (f->groups[i].count > 1 && !replace(f, &f->groups[i]))
             return false;
     close_gaps(f);
-    note_uses(f->trace);
+    qni_trace_note_uses(f->trace);
     return true;
 }
 
@@ -457,6 +399,7 @@ bool qni_trace_fuse(qni_trace *trace) {
     const size_t count = (size_t)trace->node_room.count;
     if (trace->ctx->unfused || !trace->ctx->backend->parallel || count == 0)
         return true;
+    trace->epilogues = qni_trace_epilogues(trace);
     fusion *f = calloc(1, sizeof(*f));
     group *groups = calloc(count, sizeof(*groups));
     int *group_of = calloc(count, sizeof(*group_of));

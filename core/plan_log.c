@@ -14,6 +14,10 @@ typedef struct totals {
     double bytes, operations;
 } totals;
 
+static bool ends_with_relu(const qni_trace *trace, const qni_plan_node *node) {
+    return node->op->relu && node->has_attrs && *node->op->relu(trace->attrs + node->attrs);
+}
+
 /** Prints a call; `cut`, where it is part of a fused one, says which of its views never leave the scratch. */
 static totals log_call(const qni_trace *trace, int index, const qni_plan_node *node,
                        const qni_cut *cut) {
@@ -22,8 +26,8 @@ static totals log_call(const qni_trace *trace, int index, const qni_plan_node *n
     totals t = {.operations = operations > 0 ? operations : 0};
     for (int i = 0; i < node->call.n_in + node->call.n_out; i++)
         t.bytes += cut && cut[i].slot >= 0 ? 0 : (double)qni_view_bytes(&in[i]);
-    fprintf(stderr, "quern: plan: %4d %s%s%s:", index, cut ? "  " : "", node->op->name,
-            node->kernel ? "" : " (on the host)");
+    fprintf(stderr, "quern: plan: %4d %s%s%s%s:", index, cut ? "  " : "", node->op->name,
+            ends_with_relu(trace, node) ? ", relu" : "", node->kernel ? "" : " (on the host)");
     log_shapes(in, node->call.n_in);
     if (node->call.n_out > 0)
         fputs(" ->", stderr);

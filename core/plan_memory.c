@@ -1,4 +1,4 @@
-/* plan_memory.c: places ahead of time for what lives within a step.
+/* plan_memory.c: who uses a step's blocks, and places ahead of time for those that live within it.
  *
  * The largest blocks are placed first, each at the lowest offset where it does not overlap one that lives at
  * the same time. The scratch of all calls is one place behind them. */
@@ -9,6 +9,41 @@
 /* Of memory as devices give it (cudaMalloc): kernels may choose by the alignment of what they get, and a replay is to
  * choose as the step itself did. */
 enum { ALIGNMENT = 256 };
+
+/* ---- uses -------------------------------------------------------------------------------- */
+
+int qni_node_views(const qni_plan_node *node) { return node->call.n_in + node->call.n_out; }
+
+int qni_trace_uses(const qni_plan_node *nodes, int count, const qni_place *places, int block) {
+    int uses = 0;
+    for (int n = 0; n < count; n++)
+        for (int i = 0; i < qni_node_views(&nodes[n]); i++)
+            uses += places[nodes[n].view + i].block == block;
+    return uses;
+}
+
+static void use(qni_trace *trace, const qni_plan_node *part, const qni_cut *cut, int node) {
+    for (int i = 0; i < qni_node_views(part); i++) {
+        const int block = trace->places[part->view + i].block;
+        if (block < 0 || (cut && cut[i].slot >= 0))
+            continue;
+        if (trace->blocks[block].first < 0)
+            trace->blocks[block].first = node;
+        trace->blocks[block].last = node;
+    }
+}
+
+void qni_trace_note_uses(qni_trace *trace) {
+    for (int i = 0; i < trace->block_room.count; i++)
+        trace->blocks[i].first = trace->blocks[i].last = -1;
+    for (int n = 0; n < trace->node_room.count; n++) {
+        const qni_plan_node *node = &trace->nodes[n];
+        if (!node->fused)
+            use(trace, node, NULL, n);
+        for (int p = 0; node->fused && p < node->fused->count; p++)
+            use(trace, &node->fused->part[p], node->fused->cut[p], n);
+    }
+}
 
 /* ---- placing ----------------------------------------------------------------------------- */
 

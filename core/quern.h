@@ -993,7 +993,7 @@ typedef struct qn_plan_info {
     int64_t runs, recorded, replayed; /**< qn_plan_run() so far, and how many of them were what */
     int plans;                        /**< recordings that can be replayed now */
     int nodes;                        /**< calls in the last one used; those fused are one */
-    int fused;                        /**< calls that run as parts of a fused one */
+    int fused;                        /**< calls that run as parts of others */
     size_t bytes;                     /**< of memory for what lives within it */
     size_t eager_bytes;               /**< of memory that the step takes without it */
     bool graph;                       /**< the device launches it as one */

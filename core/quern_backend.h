@@ -253,7 +253,7 @@ typedef struct qn_gelu_attrs {
 
 /** matmul: [..., m, k] x [..., k, n] (+ bias [n]) -> [..., m, n], then an activation. */
 typedef struct qn_matmul_attrs {
-    int32_t relu; /**< 1: y = max(y, 0) */
+    int32_t relu; /**< 1: y = max(y, 0), as the operation relu does it (NaN and -0 stay) */
 } qn_matmul_attrs;
 
 /** cross_entropy over [n, classes] and its gradient. */
@@ -267,6 +267,7 @@ typedef struct qn_conv2d_attrs {
     int32_t stride[2], padding[2], dilation[2], groups;
     int32_t input[2];  /**< conv2d_grad_input: height and width of the input, else 0 */
     int32_t kernel[2]; /**< conv2d_grad_weight: height and width of the kernel, else 0 */
+    int32_t relu;      /**< conv2d: 1: y = max(y, 0), as in qn_matmul_attrs */
 } qn_conv2d_attrs;
 
 /** max_pool2d, avg_pool2d and their gradients. */
@@ -281,11 +282,12 @@ typedef struct qn_extent2d_attrs {
     int32_t extent[2];
 } qn_extent2d_attrs;
 
-/** batch_norm (all fields), layer_norm (epsilon, axes: number of trailing axes), and gradients. */
+/** batch_norm (all but axes), layer_norm (epsilon, axes: number of trailing axes), and gradients. */
 typedef struct qn_norm_attrs {
     double epsilon, momentum;
     int32_t training;
     int32_t axes;
+    int32_t relu; /**< batch_norm: 1: y = max(y, 0), as in qn_matmul_attrs */
 } qn_norm_attrs;
 
 /** dropout: probability of dropping. */

@@ -53,6 +53,28 @@ static qn_tensor *turned(qn_tensor *x, qn_tensor *const *leaf) {
     return qn_add(qn_contiguous(qn_transpose(y, 0, 1)), qn_transpose(leaf[1], 0, 1));
 }
 
+/** A relu behind each operation that has one for its epilogue, on [4, 4, n, n]. */
+static qn_tensor *epilogues(qn_tensor *x, qn_tensor *const *leaf) {
+    qn_context *ctx = qn_tensor_context(x);
+    qn_tensor *corner = qn_slice(qn_slice(leaf[1], 2, 0, 1), 3, 0, 1); /* [4, 4, 1, 1] */
+    qn_tensor *y = qn_relu(qn_conv2d(x, leaf[0], NULL, &(qn_conv2d_opts){.padding = {1, 1}}));
+    y = qn_relu(qn_conv2d(y, corner, NULL, NULL));
+    y = qn_relu(qn_batch_norm(y, NULL, NULL, qn_zeros(ctx, QN_F32, QN_SHAPE(4)),
+                              qn_ones(ctx, QN_F32, QN_SHAPE(4)), true, NULL));
+    qn_tensor *row = qn_reshape(y, QN_SHAPE(4, -1));
+    row = qn_relu(qn_linear(row, qn_reshape(leaf[1], QN_SHAPE(4, -1)), NULL)); /* [4, 4] */
+    row = qn_relu(qn_batch_norm(row, NULL, NULL, qn_zeros(ctx, QN_F32, QN_SHAPE(4)),
+                                qn_ones(ctx, QN_F32, QN_SHAPE(4)), true, NULL));
+    return qn_relu(qn_matmul(row, qn_reshape(y, QN_SHAPE(4, -1))));
+}
+
+/** What relu reads is read by another call as well, or is not all that was made. */
+static qn_tensor *read_twice(qn_tensor *x, qn_tensor *const *leaf) {
+    qn_tensor *y = qn_matmul(x, leaf[0]);
+    qn_tensor *z = qn_matmul(qn_relu(y), leaf[1]);
+    return qn_matmul(qn_relu(qn_slice(z, 0, 0, 8)), y);
+}
+
 /** The state of random numbers is moved by a call between those that could meet. */
 static qn_tensor *draws(qn_tensor *x, qn_tensor *const *leaf) {
     qn_tensor *y = qn_dropout(qn_relu(qn_add(x, leaf[0])), 0.5, true);
@@ -78,6 +100,8 @@ static const chain chains[] = {
     {"turned", turned, {2, {16, 16}}, 0},
     {"draws", draws, {2, {37, 11}}, 2},
     {"shared", shared, {2, {16, 16}}, 4},
+    {"epilogues", epilogues, {4, {4, 4, 3, 3}}, 6},
+    {"read twice", read_twice, {2, {16, 16}}, 0},
 };
 enum { CHAINS = sizeof(chains) / sizeof(chains[0]) };
 

@@ -1,13 +1,14 @@
-/* test_products.c: the epilogue of the product kernels, bias and ReLU in one pass with the product.
+/* test_products.c: the epilogues of products, convolutions and batch normalisation: bias and ReLU in one pass with
+ * them.
  *
- * No public call asks for the ReLU: it is there for fusion. */
+ * No public call asks for the ReLU: plans do (plan_epilogue.c). */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
 #include "internal.h"
 #include "op_table.h"
 
-extern const qni_op qni_op_matmul;
+extern const qni_op qni_op_matmul, qni_op_conv2d, qni_op_batch_norm;
 
 /* Values of max(a b + bias, 0), the pieces one after the other. */
 static double *in_pieces(qn_tensor *a, qn_tensor *b, qn_tensor *bias) {
@@ -30,6 +31,61 @@ static void check(qn_context *ctx, int64_t m, int64_t k, int64_t n, bool has_bia
     free(got);
     free(expected);
     qn_step_end(ctx);
+}
+
+static void check_equal(qn_tensor *y, qn_tensor *plain, const char *what) {
+    double *got = op_values(y), *expected = op_values(qn_relu(plain));
+    for (int64_t i = 0; i < qn_tensor_count(y); i++)
+        cr_assert_float_eq(got[i], expected[i], 1e-5, "%s, element %lld: %g, expected %g", what,
+                           (long long)i, got[i], expected[i]);
+    free(got);
+    free(expected);
+}
+
+static void check_conv2d(qn_context *ctx, qn_dtype dtype, int kernel, int padding) {
+    qn_tensor *x = qn_normal(ctx, dtype, QN_SHAPE(3, 4, 9, 7), 0, 1);
+    qn_tensor *w = qn_normal(ctx, dtype, QN_SHAPE(5, 4, kernel, kernel), 0, 1);
+    qn_tensor *in[] = {x, w, qn_normal(ctx, dtype, QN_SHAPE(5), 0, 1)};
+    qn_conv2d_attrs attrs = {
+        .stride = {1, 1}, .padding = {padding, padding}, .dilation = {1, 1}, .groups = 1};
+    qn_tensor *plain = qni_apply(&qni_op_conv2d, in, 3, &attrs);
+    attrs.relu = 1;
+    check_equal(qni_apply(&qni_op_conv2d, in, 3, &attrs), plain, "conv2d");
+}
+
+static void check_batch_norm(qn_context *ctx, qn_dtype dtype, qn_shape shape, bool training) {
+    const qn_shape channels = QN_SHAPE(shape.dim[1]);
+    qn_tensor *in[] = {qn_normal(ctx, dtype, shape, 0, 1), NULL, NULL,
+                       qn_zeros(ctx, dtype, channels), qn_ones(ctx, dtype, channels)};
+    qn_norm_attrs attrs = {.epsilon = 1e-5, .momentum = 0.1, .training = training};
+    qn_tensor *plain[3], *y[3];
+    cr_assert_eq(qni_apply_all(&qni_op_batch_norm, in, 5, &attrs, plain), QN_OK);
+    in[3] = qn_zeros(ctx, dtype, channels);
+    in[4] = qn_ones(ctx, dtype, channels);
+    attrs.relu = 1;
+    cr_assert_eq(qni_apply_all(&qni_op_batch_norm, in, 5, &attrs, y), QN_OK);
+    check_equal(y[0], plain[0], "batch_norm");
+}
+
+static void check_others(qn_context *ctx) {
+    for (qn_dtype dtype = QN_F32; dtype <= QN_F64; dtype++) {
+        check_conv2d(ctx, dtype, 3, 1);
+        check_conv2d(ctx, dtype, 1, 0);
+        for (int training = 0; training < 2; training++) {
+            check_batch_norm(ctx, dtype, QN_SHAPE(3, 5, 4, 7), training);
+            check_batch_norm(ctx, dtype, QN_SHAPE(11, 5), training);
+        }
+        qn_step_end(ctx);
+    }
+}
+
+Test(products, relu_in_convolutions_and_batch_norm_is_that_after_them) {
+    static const char *const ways[][2] = {{"ref", NULL}, {NULL, "avx2"}, {NULL, NULL}};
+    for (int w = 0; w < 3; w++) {
+        qn_context *ctx = op_context(ways[w][0], ways[w][1]);
+        check_others(ctx);
+        qn_context_free(ctx);
+    }
 }
 
 Test(products, bias_and_relu_in_the_kernel_are_those_after_it) {

@@ -81,6 +81,8 @@ static void batch_norm_backward(qni_backward *b) {
     qni_give_outputs(b, &qni_op_batch_norm_grad, in, 5, 3);
 }
 
+static int32_t *batch_norm_relu(void *attrs) { return &((qn_norm_attrs *)attrs)->relu; }
+
 const qni_op qni_op_batch_norm = {
     .name = "batch_norm",
     .inputs = 5,
@@ -88,6 +90,7 @@ const qni_op qni_op_batch_norm = {
     .optional = 1u << 1 | 1u << 2,
     .mutates = 1u << 3 | 1u << 4,
     .attrs_size = sizeof(qn_norm_attrs),
+    .relu = batch_norm_relu,
     .infer = batch_norm_infer,
     .backward = batch_norm_backward,
 };

@@ -84,12 +84,15 @@ static void conv2d_backward(qni_backward *b) {
         qni_give(b, 2, qn_sum(g, QN_AXES(0, 2, 3), false));
 }
 
+static int32_t *conv2d_relu(void *attrs) { return &((qn_conv2d_attrs *)attrs)->relu; }
+
 const qni_op qni_op_conv2d = {
     .name = "conv2d",
     .inputs = 3,
     .outputs = 1,
     .optional = 1u << 2,
     .attrs_size = sizeof(qn_conv2d_attrs),
+    .relu = conv2d_relu,
     .infer = conv2d_infer,
     .backward = conv2d_backward,
 };

@@ -52,6 +52,8 @@ static void linear_backward(qni_backward *b) {
         qni_give(b, 2, qni_sum_to(g, qni_shape_of(&b->in[2]->view), qni_target(b, 2)));
 }
 
+static int32_t *linear_relu(void *attrs) { return &((qn_matmul_attrs *)attrs)->relu; }
+
 const qni_op qni_op_linear = {
     .name = "linear",
     .kernel = "matmul",
@@ -59,6 +61,7 @@ const qni_op qni_op_linear = {
     .outputs = 1,
     .optional = 1u << 2,
     .attrs_size = sizeof(qn_matmul_attrs),
+    .relu = linear_relu,
     .infer = linear_infer,
     .arrange = linear_arrange,
     .backward = linear_backward,

@@ -60,12 +60,15 @@ static void matmul_backward(qni_backward *b) {
         qni_give(b, 2, qni_sum_to(g, qni_shape_of(&b->in[2]->view), qni_target(b, 2)));
 }
 
+static int32_t *matmul_relu(void *attrs) { return &((qn_matmul_attrs *)attrs)->relu; }
+
 const qni_op qni_op_matmul = {
     .name = "matmul",
     .inputs = 3,
     .outputs = 1,
     .optional = 1u << 2,
     .attrs_size = sizeof(qn_matmul_attrs),
+    .relu = matmul_relu,
     .infer = matmul_infer,
     .backward = matmul_backward,
 };

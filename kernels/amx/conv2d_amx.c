@@ -50,7 +50,8 @@ static amx_product forward(const qn_call *call) {
     const qn_conv2d_attrs *t = call->attrs;
     amx_product p = {.m = w->shape[0] / t->groups,
                      .k = w->shape[1] * w->shape[2] * w->shape[3],
-                     .count = t->groups};
+                     .count = t->groups,
+                     .relu = t->relu != 0};
     to_images(&p, y);
     const amx_axis outputs = plane_axis(x->stride[0], (int64_t[]){y->shape[2], y->shape[3]},
                                         (int64_t[]){-t->padding[0], -t->padding[1]},

@@ -61,12 +61,14 @@ template <class T> struct normalised {
     channel_vector<T> weight, bias;
     const T *x, *mean, *rstd;
     T *y;
+    bool relu;
 
     __device__ void operator()(int64_t i) const {
         const int64_t c = i / plane % channels;
         int64_t at;
         lines_at<1>(walk, i, &at);
-        y[i] = (x[at] - mean[c]) * rstd[c] * weight.get(c, 1) + bias.get(c, 0);
+        const T value = (x[at] - mean[c]) * rstd[c] * weight.get(c, 1) + bias.get(c, 0);
+        y[i] = relu && value < 0 ? (T)0 : value;
     }
 };
 
@@ -125,7 +127,8 @@ template <class T> qn_status batch_norm(const qn_call *call) {
                                 (const T *)x->data,
                                 mean,
                                 rstd,
-                                (T *)call->out[0].data};
+                                (T *)call->out[0].data,
+                                attrs->relu != 0};
     return each_launch(call, element.walk.count, element);
 }
 

@@ -13,6 +13,7 @@ namespace {
 struct conv_shape {
     int64_t x[4], w[4], y[4], x_step[4], w_step[4], y_step[4];
     int64_t stride[2], padding[2], dilation[2], group_outputs;
+    bool relu;
 };
 
 void copy_axes(const qn_view *view, int64_t *shape, int64_t *step) {
@@ -33,6 +34,7 @@ conv_shape shape_of(const qn_call *call, const qn_view *x, const qn_view *w, con
         s.padding[axis] = attrs->padding[axis];
         s.dilation[axis] = attrs->dilation[axis];
     }
+    s.relu = attrs->relu != 0;
     s.group_outputs = attrs->groups > 0 ? y->shape[1] / attrs->groups : 0;
     return s;
 }
@@ -70,7 +72,7 @@ __global__ void conv_elements(conv_shape s, const T *x, const T *w, const T *bia
                         sum += x_row[column * s.x_step[3]] * w_row[q * s.w_step[3]];
                 }
             }
-        y[e] = sum;
+        y[e] = s.relu && sum < 0 ? (T)0 : sum;
     }
 }
 

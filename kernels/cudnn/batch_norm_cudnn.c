@@ -45,6 +45,8 @@ static const char *declines_as(const qn_call *call, const qn_view *x, const qn_v
 }
 
 static const char *declines(const qn_call *call) {
+    if (((const qn_norm_attrs *)call->attrs)->relu)
+        return "with an activation";
     for (int i = 1; i < 5; i++)
         if (!dense(&call->in[i]))
             return "weight, bias or statistics absent or not contiguous";

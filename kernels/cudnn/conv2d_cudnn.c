@@ -197,7 +197,11 @@ static size_t workspace_as(const qn_call *call, cudnn_work work) {
 
 /* ---- conv2d ------------------------------------------------------------------------------ */
 
-static const char *declines(const qn_call *call) { return declines_as(call, WORK_CONV2D); }
+static const char *declines(const qn_call *call) {
+    if (((const qn_conv2d_attrs *)call->attrs)->relu)
+        return "with an activation";
+    return declines_as(call, WORK_CONV2D);
+}
 
 static size_t workspace(const qn_call *call) { return workspace_as(call, WORK_CONV2D); }
 

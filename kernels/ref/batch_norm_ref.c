@@ -53,8 +53,10 @@ static qn_status run(const qn_call *call) {
         }
         double rstd = 1 / sqrt(var + attrs->epsilon);
         double weight = element(&call->in[1], c, 1), bias = element(&call->in[2], c, 0);
-        for (ref_walk w = ref_start(2, (const qn_view *[]){&x, &y}); w.left > 0; ref_next(&w))
-            ref_store(&y, w.at[1], (ref_load(&x, w.at[0]) - mean) * rstd * weight + bias);
+        for (ref_walk w = ref_start(2, (const qn_view *[]){&x, &y}); w.left > 0; ref_next(&w)) {
+            double value = (ref_load(&x, w.at[0]) - mean) * rstd * weight + bias;
+            ref_store(&y, w.at[1], attrs->relu && value < 0 ? 0 : value);
+        }
         ref_store(&call->out[1], c, mean);
         ref_store(&call->out[2], c, rstd);
     }

@@ -45,8 +45,8 @@ static qn_status run(const qn_call *call) {
                 for (int64_t j = 0; j < y->shape[3]; j++) {
                     from.top = i * attrs->stride[0] - attrs->padding[0];
                     from.left = j * attrs->stride[1] - attrs->padding[1];
-                    ref_store(y, at++,
-                              start + conv_sum(x, from, w, o * w->stride[0], attrs, rounds));
+                    double sum = start + conv_sum(x, from, w, o * w->stride[0], attrs, rounds);
+                    ref_store(y, at++, attrs->relu && sum < 0 ? 0 : sum);
                 }
         }
     return QN_OK;

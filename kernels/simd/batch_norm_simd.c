@@ -64,19 +64,29 @@ static double reduce_channel(const simd_reduction *reduction, const float *x, ch
 
 /* ---- forward ----------------------------------------------------------------------------- */
 
-/* y = (x - mean) scale + shift over a row. */
-static void normalise_row(float *y, const float *x, int64_t n, vf mean, vf scale, vf shift) {
-    int64_t i = 0;
-    for (; i + V_WIDTH <= n; i += V_WIDTH)
-        v_store(y + i, v_fma(v_load(x + i) - mean, scale, shift));
-    if (i < n)
-        v_store_part(y + i, v_fma(v_load_part(x + i, n - i) - mean, scale, shift), n - i);
-}
-
-/* What a channel's elements are normalised with: y = (x - mean) scale + shift. */
+/* What a channel's elements are normalised with: y = max((x - mean) scale + shift, lowest), where NaN stays;
+ * lowest is 0 for relu, else -inf. */
 typedef struct constants {
     float mean, scale, shift;
 } constants;
+
+static float lowest_of(const qn_call *call) {
+    return ((const qn_norm_attrs *)call->attrs)->relu ? 0 : -INFINITY;
+}
+
+SIMD_INLINE vf normalise(vf x, vf mean, vf scale, vf shift, vf lowest) {
+    return v_max(lowest, v_fma(x - mean, scale, shift));
+}
+
+static void normalise_row(float *y, const float *x, int64_t n, constants k, float lowest) {
+    const vf mean = v_set(k.mean), scale = v_set(k.scale), shift = v_set(k.shift);
+    const vf least = v_set(lowest);
+    int64_t i = 0;
+    for (; i + V_WIDTH <= n; i += V_WIDTH)
+        v_store(y + i, normalise(v_load(x + i), mean, scale, shift, least));
+    if (i < n)
+        v_store_part(y + i, normalise(v_load_part(x + i, n - i), mean, scale, shift, least), n - i);
+}
 
 /* The constants of a channel with this mean and this sum of squares about it (evaluation: the running
  * ones count); moves the running statistics, and sets the outputs mean and rstd. */
@@ -110,7 +120,7 @@ static void batch_norm_task(const void *arg, int64_t c) {
     float *y = call->out[0].data;
     for (int64_t row = 0; row < ch.rows; row++) {
         int64_t at = ch.start + row * ch.stride;
-        normalise_row(y + at, x + at, ch.inner, v_set(k.mean), v_set(k.scale), v_set(k.shift));
+        normalise_row(y + at, x + at, ch.inner, k, lowest_of(call));
     }
 }
 
@@ -178,12 +188,13 @@ static void reduce_columns_task(const void *arg, int64_t index) {
 static void normalise_columns_task(const void *arg, int64_t group) {
     const columns *s = arg;
     float *y = s->call->out[0].data;
+    const vf lowest = v_set(lowest_of(s->call));
     for (int64_t row = group * GROUP; row < group_end(s, group); row++)
         for (int64_t c = 0; c < s->channels; c += V_WIDTH) {
             const int64_t at = row * s->channels + c, part = smaller(V_WIDTH, s->channels - c);
             const vf x = part == V_WIDTH ? v_load(s->x + at) : v_load_part(s->x + at, part);
-            const vf out = v_fma(x - v_load(s->constant[0] + c), v_load(s->constant[1] + c),
-                                 v_load(s->constant[2] + c));
+            const vf out = normalise(x, v_load(s->constant[0] + c), v_load(s->constant[1] + c),
+                                     v_load(s->constant[2] + c), lowest);
             if (part == V_WIDTH)
                 v_store(y + at, out);
             else

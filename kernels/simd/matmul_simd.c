@@ -101,7 +101,7 @@ static void pack_task(const void *arg, int64_t index) {
 static void finish(const product *p, int64_t col, int64_t rows, int64_t cols, float *c) {
     for (int64_t j = 0; j < cols; j += V_WIDTH) {
         const int64_t part = gemm_min(V_WIDTH, cols - j);
-        vf shift = {0};
+        vf shift = v_set(-0.0f); /* which changes nothing, -0 included */
         if (p->bias) {
             const float *bias = p->bias + (col + j) * p->bias_step;
             shift = p->bias_step == 1 ? v_load_part(bias, part) : v_set(*bias);

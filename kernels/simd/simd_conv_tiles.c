@@ -12,6 +12,8 @@
  * is computed there is not stored. Left and right zeros share these columns. */
 #include "simd_conv_tiles.h"
 
+#include <math.h>
+
 /* Block sizes, in floats where nothing else is said, for 1 MB of L2. */
 static const struct {
     int64_t band;    /* staged rows and results of a band */
@@ -164,13 +166,12 @@ SIMD_INLINE void zero_run(float *dst, int64_t count) {
         v_store_part(dst + i, (vf){0}, gemm_min(V_WIDTH, count - i));
 }
 
-/* dst[i] = src[i] + shift */
-SIMD_INLINE void copy_run(const float *src, float *dst, int64_t count, vf shift) {
+SIMD_INLINE void copy_run(const float *src, float *dst, int64_t count) {
     int64_t i = 0;
     for (; i + V_WIDTH <= count; i += V_WIDTH)
-        v_store(dst + i, v_load(src + i) + shift);
+        v_store(dst + i, v_load(src + i));
     if (i < count)
-        v_store_part(dst + i, v_load_part(src + i, count - i) + shift, count - i);
+        v_store_part(dst + i, v_load_part(src + i, count - i), count - i);
 }
 
 /* Number of i >= 0, up to `count`, with first + i * step < bound. */
@@ -192,7 +193,7 @@ void conv_stage(const conv_window *w, float *dst) {
             w->source + y * w->stride[0] + (w->first[1] + begin * w->step[1]) * w->stride[1];
         zero_run(dst, begin);
         if (step == 1) {
-            copy_run(src, dst + begin, end - begin, (vf){0});
+            copy_run(src, dst + begin, end - begin);
         } else {
             for (int64_t j = begin; j < end; j++, src += step)
                 dst[j] = *src;
@@ -231,6 +232,7 @@ typedef struct run {
     int64_t c_step;
     int64_t count;     /* outputs */
     const float *bias; /* by row, or NULL */
+    bool relu;         /* results are finished, and this is to be done to them */
 } run;
 
 /* Row panels [panel, end) of a run over terms [p, p + k). */
@@ -249,7 +251,8 @@ static void multiply_block(const layout *l, const run *r, int64_t panel, int64_t
                                  .c = r->c + row * r->c_step + q,
                                  .c_step = r->c_step,
                                  .start = r->bias ? r->bias + row : NULL,
-                                 .accumulate = p > 0};
+                                 .accumulate = p > 0,
+                                 .relu = r->relu};
             gemm_tile_run(&t);
         }
 }
@@ -281,23 +284,37 @@ static void multiply_direct(const layout *l, run *r, int64_t top, int64_t band_r
     }
 }
 
-/* Stores the results of a band without the columns between rows, plus bias. */
+/* dst[i * step] = max(src[i] + shift, lowest), NaN and -0 stay */
+SIMD_INLINE void finish_run(const float *src, float *dst, int64_t step, int64_t count, float shift,
+                            float lowest) {
+    const vf add = v_set(shift), least = v_set(lowest);
+    for (int64_t i = 0; i < count; i += V_WIDTH) {
+        const int64_t part = gemm_min(V_WIDTH, count - i);
+        const vf x = part == V_WIDTH ? v_load(src + i) : v_load_part(src + i, part);
+        const vf y = v_max(least, x + add);
+        if (step != 1)
+            for (int64_t j = 0; j < part; j++)
+                dst[(i + j) * step] = y[j];
+        else if (part == V_WIDTH)
+            v_store(dst + i, y);
+        else
+            v_store_part(dst + i, y, part);
+    }
+}
+
+/* Stores the results of a band without the columns between rows, plus bias, after relu. */
 static void store_band(const layout *l, int64_t first_channel, int64_t top, int64_t band_rows,
                        const float *c, float *plane) {
     const conv_pass *pass = l->pass;
     const conv_axis *y = &pass->axis[0], *x = &pass->axis[1];
+    const float lowest = pass->relu ? 0 : -INFINITY;
     for (int64_t m = 0; m < pass->rows; m++) {
         const float bias = pass->bias ? pass->bias[(first_channel + m) * pass->bias_step] : 0;
         for (int64_t i = 0; i < band_rows; i++) {
             const float *src = c + m * l->c_step + i * l->pitch;
             float *dst =
                 plane + (y->to_first + (top + i) * y->to_step) * pass->out_extent[1] + x->to_first;
-            if (x->to_step == 1) {
-                copy_run(src, dst, x->out, v_set(bias));
-            } else {
-                for (int64_t j = 0; j < x->out; j++)
-                    dst[j * x->to_step] = src[j] + bias;
-            }
+            finish_run(src, dst, x->to_step, x->out, bias, lowest);
         }
         plane += pass->out_extent[0] * pass->out_extent[1];
     }
@@ -317,6 +334,7 @@ static void compute_band(const layout *l, int64_t image, int64_t group, int64_t 
     stage(l, image, group, top, scratch);
     if (l->direct) {
         r.bias = pass->bias ? pass->bias + channel : NULL;
+        r.relu = pass->relu;
         multiply_direct(l, &r, top, band_rows, out);
     } else {
         r.c = scratch + l->stage_size;

@@ -26,7 +26,7 @@ typedef struct conv_axis {
 } conv_axis;
 
 /** One pass: for every image, group and row m (an output channel of the group),
- * out[m][t] = bias[m] + sum over channels c and taps j of weight[m][c][j] source[c][t, j]. */
+ * out[m][t] = bias[m] + sum over channels c and taps j of weight[m][c][j] source[c][t, j], then relu. */
 typedef struct conv_pass {
     conv_axis axis[2]; /**< height, width */
     int64_t batch, groups;
@@ -38,6 +38,7 @@ typedef struct conv_pass {
     int64_t weight_group, weight_row, weight_channel, weight_tap[2]; /**< its strides */
     const float *bias; /**< [groups * rows], or NULL */
     int64_t bias_step;
+    bool relu;             /**< out = max(out, 0) */
     float *out;            /**< [batch, groups * rows, out_height, out_width], contiguous */
     int64_t out_extent[2]; /**< height and width of the destination */
 } conv_pass;

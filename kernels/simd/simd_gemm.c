@@ -47,6 +47,14 @@ SIMD_INLINE void tile(int rows, int vecs, bool direct, bool indexed, const gemm_
             acc[i][last] += load_last(c + i * c_step + last * V_WIDTH, part);
         }
     }
+    if (t->relu) {
+        GEMM_UNROLL
+        for (int i = 0; i < rows; i++) {
+            acc[i][0] = v_max((vf){0}, acc[i][0]);
+            if (vecs > 1)
+                acc[i][1] = v_max((vf){0}, acc[i][1]);
+        }
+    }
     GEMM_UNROLL
     for (int i = 0; i < rows; i++) {
         if (vecs > 1)

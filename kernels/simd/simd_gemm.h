@@ -47,6 +47,7 @@ typedef struct gemm_tile {
     int64_t c_step;          /**< elements from one row of c to the next */
     const float *start;      /**< NULL, or: where the sums of each row start, instead of at 0 */
     bool accumulate;         /**< add to c */
+    bool relu;               /**< c = max(c, 0), NaN and -0 stay */
 } gemm_tile;
 
 #define gemm_tile_run SIMD_NAME(gemm_tile_run_)
