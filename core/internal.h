@@ -145,6 +145,7 @@ struct qni_op {
                       outputs needs the same row alone: calls can be cut along it (plan_fuse.c) */
     size_t attrs_size; /**< size of its attribute struct, 0 for none */
     bool elementwise; /**< inputs are broadcast to the output's shape before the kernel sees them */
+    bool reduction;   /**< qn_reduce_attrs: as `rows` for its input where axis 0 is kept */
     bool view;        /**< no kernel: the output looks at the input's memory */
     qn_status (*infer)(
         qni_infer *call); /**< NULL: only for qni_apply_to(), any output will do (fill) */

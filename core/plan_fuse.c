@@ -1,7 +1,7 @@
 /* plan_fuse.c: calls that share data become one, which runs on blocks of rows (plan_blocks.c).
  *
  * A call takes part when a row of what it gives needs the same row alone of what it takes: elementwise
- * operations, and those that say so (qni_op.rows). A call is joined with those that made its inputs, which move
+ * operations, reductions over other axes than the first, and those that say so (qni_op.rows). A call is joined with those that made its inputs, which move
  * down to it past calls that have nothing to do with them. */
 #include <stdlib.h>
 #include <string.h>
@@ -78,15 +78,25 @@ static bool can_meet(const qni_trace *trace, const group *g) {
 
 /* ---- rows of a call ---------------------------------------------------------------------- */
 
-static bool may_take_part(const qni_plan_node *node) {
-    return node->op && node->kernel && (node->op->elementwise || node->op->rows) &&
-           node->call.n_out > 0;
+/** The inputs, as bits, of which a row of the outputs needs the same row alone. */
+static uint32_t row_inputs(const qni_trace *trace, const qni_plan_node *node) {
+    const uint32_t inputs = (1u << node->call.n_in) - 1;
+    if (node->op->elementwise)
+        return inputs;
+    if (!node->op->reduction)
+        return node->op->rows & inputs;
+    const qn_reduce_attrs *attrs = (const void *)(trace->attrs + node->attrs);
+    return attrs->axes & 1u ? 0 : inputs;
+}
+
+static bool may_take_part(const qni_trace *trace, const qni_plan_node *node) {
+    return node->op && node->kernel && node->call.n_out > 0 && row_inputs(trace, node) != 0;
 }
 
 /** The views that are cut, as bits. */
-static uint32_t cut_views(const qni_plan_node *node) {
+static uint32_t cut_views(const qni_trace *trace, const qni_plan_node *node) {
     const uint32_t inputs = (1u << node->call.n_in) - 1, all = (1u << qni_node_views(node)) - 1;
-    return (node->op->elementwise ? inputs : node->op->rows & inputs) | (all & ~inputs);
+    return row_inputs(trace, node) | (all & ~inputs);
 }
 
 /** Joins axes of views of one shape where each of them steps evenly from one to the next. */
@@ -114,7 +124,7 @@ static void join_axes(qn_view *views, uint32_t which) {
 
 /** The views of a call in the form in which they are cut; how many rows they have, 0 when they cannot be. */
 static int64_t rows_of(const qni_trace *trace, const qni_plan_node *node, qn_view *views) {
-    uint32_t cut = cut_views(node);
+    uint32_t cut = cut_views(trace, node);
     for (int i = 0; i < qni_node_views(node); i++) {
         views[i] = trace->views[node->view + i];
         if (trace->places[node->view + i].block < 0)
@@ -155,7 +165,7 @@ static bool cut_parts(fusion *f, const group *g, qni_fused *fused) {
         const qni_plan_node *part = &fused->part[p];
         for (int i = 0; i < qni_node_views(part); i++) {
             const bool cut =
-                (cut_views(part) >> i & 1u) && trace->places[part->view + i].block >= 0;
+                (cut_views(trace, part) >> i & 1u) && trace->places[part->view + i].block >= 0;
             fused->cut[p][i] =
                 (qni_cut){.extent = cut ? f->views[p][i].shape[0] / fused->rows : 0, .slot = -1};
         }
@@ -382,7 +392,7 @@ static int64_t bytes_of_block(void) {
 static bool fuse_groups(fusion *f) {
     const int count = f->trace->node_room.count;
     for (int i = 0; i < count; i++) {
-        f->group_of[i] = may_take_part(&f->trace->nodes[i]) ? i : -1;
+        f->group_of[i] = may_take_part(f->trace, &f->trace->nodes[i]) ? i : -1;
         f->groups[i] = (group){.count = 1, .node = {i}};
         if (f->group_of[i] >= 0)
             join_writers(f, i);

@@ -53,6 +53,16 @@ static qn_tensor *turned(qn_tensor *x, qn_tensor *const *leaf) {
     return qn_add(qn_contiguous(qn_transpose(y, 0, 1)), qn_transpose(leaf[1], 0, 1));
 }
 
+/** Reductions that keep axis 0, of what a map gave and before one; and one that does not keep it. */
+static qn_tensor *reduces(qn_tensor *x, qn_tensor *const *leaf) {
+    qn_tensor *y = qn_exp(qn_mul(x, leaf[0]));
+    qn_tensor *centred = qn_sub(y, qn_mean(y, QN_AXES(1), true));
+    qn_tensor *scale = qn_affine(qn_var(y, QN_AXES(1), 0, true), 1, 1e-3);
+    qn_tensor *span = qn_sub(qn_max(y, QN_AXES(1), true), qn_min(leaf[1], QN_AXES(1), true));
+    qn_tensor *z = qn_div(qn_mul(centred, span), qn_sqrt(scale));
+    return qn_mul(z, qn_sum(qn_abs(z), QN_AXES(0), true));
+}
+
 /** A relu behind each operation that has one for its epilogue, on [4, 4, n, n]. */
 static qn_tensor *epilogues(qn_tensor *x, qn_tensor *const *leaf) {
     qn_context *ctx = qn_tensor_context(x);
@@ -100,6 +110,8 @@ static const chain chains[] = {
     {"turned", turned, {2, {16, 16}}, 0},
     {"draws", draws, {2, {37, 11}}, 2},
     {"shared", shared, {2, {16, 16}}, 4},
+    {"reduces", reduces, {2, {37, 11}}, 50},
+    {"reduces planes", reduces, {3, {7, 5, 9}}, 50},
     {"epilogues", epilogues, {4, {4, 4, 3, 3}}, 6},
     {"read twice", read_twice, {2, {16, 16}}, 0},
 };

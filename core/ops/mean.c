@@ -12,6 +12,7 @@ const qni_op qni_op_mean = {
     .name = "mean",
     .inputs = 1,
     .outputs = 1,
+    .reduction = true,
     .attrs_size = sizeof(qn_reduce_attrs),
     .infer = qni_infer_reduce,
     .backward = mean_backward,

@@ -5,6 +5,7 @@ const qni_op qni_op_min = {
     .name = "min",
     .inputs = 1,
     .outputs = 1,
+    .reduction = true,
     .attrs_size = sizeof(qn_reduce_attrs),
     .infer = qni_infer_extreme,
     .backward = qni_extreme_backward,

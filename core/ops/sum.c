@@ -10,6 +10,7 @@ const qni_op qni_op_sum = {
     .name = "sum",
     .inputs = 1,
     .outputs = 1,
+    .reduction = true,
     .attrs_size = sizeof(qn_reduce_attrs),
     .infer = qni_infer_reduce,
     .backward = sum_backward,

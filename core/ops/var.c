@@ -21,6 +21,7 @@ const qni_op qni_op_var = {
     .name = "var",
     .inputs = 1,
     .outputs = 1,
+    .reduction = true,
     .attrs_size = sizeof(qn_reduce_attrs),
     .infer = qni_infer_reduce,
     .backward = var_backward,
