@@ -46,6 +46,7 @@ static conv_pass backward(const qn_call *call, int64_t remainder) {
                       .weight_row = w->stride[1],
                       .weight_channel = w->stride[0],
                       .weight_tap = {w->stride[2], w->stride[3]},
+                      .winograd = call->precision != QN_PRECISION_BF16,
                       .out = dx->data,
                       .out_extent = {dx->shape[2], dx->shape[3]}};
     pass.weight_group = pass.channels * w->stride[0];

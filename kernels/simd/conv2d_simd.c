@@ -30,6 +30,7 @@ static conv_pass forward(const qn_call *call) {
                       .weight_channel = w->stride[1],
                       .weight_tap = {w->stride[2], w->stride[3]},
                       .relu = attrs->relu != 0,
+                      .winograd = call->precision != QN_PRECISION_BF16,
                       .out = y->data,
                       .out_extent = {y->shape[2], y->shape[3]}};
     pass.weight_group = pass.rows * w->stride[0];

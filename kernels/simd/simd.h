@@ -398,6 +398,30 @@ SIMD_INLINE float v_greatest(vf v) {
 /** The smallest lane; NaN if any lane is. */
 SIMD_INLINE float v_smallest(vf v) { return -v_greatest(-v); }
 
+/* ---- pairs ------------------------------------------------------------------------------- */
+
+/** Lanes 0, 2, 4 .. and 1, 3, 5 .. of a and b, one after the other. */
+SIMD_INLINE void v_unzip(vf a, vf b, vf *even, vf *odd) {
+#if V_WIDTH == 16
+    *even = V_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    *odd = V_SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+#else
+    *even = V_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+    *odd = V_SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+#endif
+}
+
+/** The reverse. */
+SIMD_INLINE void v_zip(vf even, vf odd, vf *a, vf *b) {
+#if V_WIDTH == 16
+    *a = V_SHUFFLE(even, odd, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    *b = V_SHUFFLE(even, odd, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+#else
+    *a = V_SHUFFLE(even, odd, 0, 8, 1, 9, 2, 10, 3, 11);
+    *b = V_SHUFFLE(even, odd, 4, 12, 5, 13, 6, 14, 7, 15);
+#endif
+}
+
 /* ---- threads ----------------------------------------------------------------------------- */
 
 /** One piece of a kernel's work. Pieces are cut by shape alone, so that results do not depend on

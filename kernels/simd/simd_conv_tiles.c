@@ -10,7 +10,7 @@
  *
  * A row of outputs is followed by the columns of zeros between two rows of the staged plane; what
  * is computed there is not stored. Left and right zeros share these columns. */
-#include "simd_conv_tiles.h"
+#include "simd_winograd.h"
 
 #include <math.h>
 
@@ -117,6 +117,8 @@ static int64_t weights_size(const layout *l) {
 }
 
 size_t conv_pass_workspace(const conv_pass *pass, int threads) {
+    if (winograd_serves(pass))
+        return winograd_workspace(pass, threads);
     const layout l = plan(pass, threads);
     return (size_t)(weights_size(&l) + gemm_round_up(l.k, 16) + l.slots * l.per_slot) *
            sizeof(float);
@@ -356,6 +358,10 @@ static void slot_task(const void *arg, int64_t slot) {
 }
 
 void conv_pass_run(const conv_pass *pass, void *workspace, int threads) {
+    if (winograd_serves(pass)) {
+        winograd_run(pass, workspace, threads);
+        return;
+    }
     layout l = plan(pass, threads);
     if (l.tasks == 0 || pass->rows == 0 || pass->axis[1].out == 0)
         return;

@@ -39,6 +39,7 @@ typedef struct conv_pass {
     const float *bias; /**< [groups * rows], or NULL */
     int64_t bias_step;
     bool relu;             /**< out = max(out, 0) */
+    bool winograd;         /**< simd_winograd.h may compute it */
     float *out;            /**< [batch, groups * rows, out_height, out_width], contiguous */
     int64_t out_extent[2]; /**< height and width of the destination */
 } conv_pass;
@@ -50,7 +51,7 @@ typedef struct conv_pass {
 /** Bytes of scratch that a pass needs on that many threads. */
 size_t conv_pass_workspace(const conv_pass *pass, int threads);
 
-/** Computes a pass. */
+/** Computes a pass, by simd_winograd.h where that serves it. */
 void conv_pass_run(const conv_pass *pass, void *workspace, int threads);
 
 /** Copies a window of a plane, with zeros where the plane has no elements:

@@ -79,24 +79,13 @@ SIMD_INLINE void v_load_pairs(const float *p, int64_t lanes, vf *even, vf *odd) 
     int64_t count = 2 * lanes;
     vf a = v_load_part(p, count < V_WIDTH ? count : V_WIDTH);
     vf b = count > V_WIDTH ? v_load_part(p + V_WIDTH, count - V_WIDTH) : a;
-#if V_WIDTH == 16
-    *even = V_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-    *odd = V_SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-#else
-    *even = V_SHUFFLE(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
-    *odd = V_SHUFFLE(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
-#endif
+    v_unzip(a, b, even, odd);
 }
 
 /** The reverse: `lanes` pairs to p. */
 SIMD_INLINE void v_store_pairs(float *p, int64_t lanes, vf even, vf odd) {
-#if V_WIDTH == 16
-    vf a = V_SHUFFLE(even, odd, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-    vf b = V_SHUFFLE(even, odd, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
-#else
-    vf a = V_SHUFFLE(even, odd, 0, 8, 1, 9, 2, 10, 3, 11);
-    vf b = V_SHUFFLE(even, odd, 4, 12, 5, 13, 6, 14, 7, 15);
-#endif
+    vf a, b;
+    v_zip(even, odd, &a, &b);
     int64_t count = 2 * lanes;
     v_store_part(p, a, count < V_WIDTH ? count : V_WIDTH);
     if (count > V_WIDTH)
