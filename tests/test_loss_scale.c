@@ -228,3 +228,27 @@ Test(loss_scale, fit_with_it_is_fit_without) {
     cr_expect_eq(loss[0], loss[1]);
     cr_expect_eq(accuracy[0], accuracy[1]);
 }
+
+/* Whether the state that a run leaves has a scale of losses in it. */
+static bool run_scales(qn_precision precision) {
+    qn_fit_opts opts = small_opts();
+    opts.checkpoint = scratch_path("state.checkpoint");
+    cr_assert_eq(qn_context_set_matmul_precision(ctx, precision), QN_OK);
+    cr_assert_eq(fit(&opts), QN_OK, "%s", qn_context_message(ctx));
+    size_t size;
+    char *state = scratch_read(opts.checkpoint, &size);
+    bool found = false;
+    for (size_t i = 0; i + strlen("loss_scale") <= size; i++)
+        found = found || memcmp(state + i, "loss_scale", strlen("loss_scale")) == 0;
+    free(state);
+    return found;
+}
+
+Test(loss_scale, fit_scales_losses_where_products_read_half_precision) {
+    cr_expect(!run_scales(QN_PRECISION_F32));
+    if (test_on_cpu()) { /* which has no such products */
+        cr_expect_eq(qn_context_set_matmul_precision(ctx, QN_PRECISION_F16), QN_UNSUPPORTED);
+        return;
+    }
+    cr_expect(run_scales(QN_PRECISION_F16));
+}
