@@ -19,7 +19,9 @@ typedef struct bench_setting {
     int threads;
     double seconds; /**< length of a window */
     int windows;
-    const char *filter;     /**< ops: part of the names of the rows wanted; "" for all */
+    const char *filter; /**< ops: part of the names of the rows wanted; "" for all */
+    double peak_gflops,
+        copy_gbs;           /**< train: limits that a step's floor is counted with; 0: unknown */
     int epochs;             /**< compare: most epochs */
     double target_accuracy; /**< compare: to be reached, 0: none */
 } bench_setting;

@@ -35,6 +35,7 @@ static void split(list *l, const char *text) {
 /** One measurement: an item of each list. */
 typedef struct one {
     const char *model, *batch_size, *threads, *device, *provider;
+    char limits[64]; /**< GFLOP/s and GB/s that its floor is counted with; "" for unknown */
 } one;
 
 /* ---- a process a measurement ---------------------------------------------------------------- */
@@ -47,9 +48,10 @@ static void be_child(const bench_options *o, const char *what, const one *s, int
         setenv("QUERN_PROVIDERS", s->provider, 1);
     execl("/proc/self/exe", "quern-bench", command, "--model", s->model, "--op", o->filter,
           "--batch-size", s->batch_size, "--threads", s->threads, "--devices", s->device,
-          "--precision", o->precision, "--target-accuracy", o->target, "--epochs", o->epochs,
-          "--seconds", o->seconds, "--windows", o->windows, "--data", o->data[BENCH_IMAGES],
-          "--text", o->data[BENCH_TEXTS], "--series", o->data[BENCH_SERIES], (char *)NULL);
+          "--limits", s->limits, "--precision", o->precision, "--target-accuracy", o->target,
+          "--epochs", o->epochs, "--seconds", o->seconds, "--windows", o->windows, "--data",
+          o->data[BENCH_IMAGES], "--text", o->data[BENCH_TEXTS], "--series", o->data[BENCH_SERIES],
+          (char *)NULL);
     _exit(127);
 }
 
@@ -109,15 +111,19 @@ static const json_t *limits_of(const json_t *limits, const json_t *row) {
     return NULL;
 }
 
+/** The fastest arithmetic that was measured. */
+static double peak_gflops(const json_t *limit) {
+    return fmax(number(limit, "fma_gflops"), number(limit, "sgemm_gflops")); /* passes over NaN */
+}
+
 /** How much of the machine's limits a row reaches: of the peak for a training, for an operation the time of its
  * floor (bytes or arithmetic, the longer) as part of its own. */
 static void add_reached(const json_t *limits, json_t *row) {
     const json_t *limit = limits_of(limits, row);
-    double peak = fmax(number(limit, "fma_gflops"), number(limit, "sgemm_gflops"));
-    double part = number(row, "gflops") / peak;
+    double part = number(row, "gflops") / peak_gflops(limit);
     double bytes = number(row, "gbs") / number(limit, "copy_gbs");
     if (json_object_get(row, "op"))
-        part = fmax(part, bytes); /* fmax passes over NaN */
+        part = fmax(part, bytes);
     if (!isnan(part))
         json_object_set_new(row, "reached", json_real(part));
 }
@@ -159,8 +165,8 @@ static int measure_limits(const bench_options *o, const list *devices, const lis
     for (int d = 0; d < devices->count; d++)
         for (int t = 0; t < threads->count; t++) {
             int code = 0;
-            one s = {"mlp", "", threads->item[t], devices->item[d], "all"};
-            progress(&(one){"limits", "", s.threads, s.device, ""}, d * threads->count + t,
+            one s = {"mlp", "", threads->item[t], devices->item[d], "all", ""};
+            progress(&(one){"limits", "", s.threads, s.device, "", ""}, d * threads->count + t,
                      devices->count * threads->count);
             json_t *limit = run_child(o, "limits", &s, &code);
             progress_end();
@@ -169,6 +175,14 @@ static int measure_limits(const bench_options *o, const list *devices, const lis
             json_array_append_new(limits, limit);
         }
     return 0;
+}
+
+/** Writes the limits that a setting's floor is counted with. */
+static void tell_limits(const json_t *limit, one *s) {
+    double peak = peak_gflops(limit), copy = number(limit, "copy_gbs");
+    s->limits[0] = '\0';
+    if (!isnan(peak) && !isnan(copy))
+        snprintf(s->limits, sizeof(s->limits), "%.3f,%.3f", peak, copy);
 }
 
 static void show_limits(const json_t *limits) {
@@ -192,13 +206,16 @@ static int measure_all(const bench_options *o, const bench_layout *layout, json_
     int code = compare ? 0 : measure_limits(o, &devices, &threads, document);
     int all = models.count * batches.count * threads.count * devices.count * providers.count;
     int missing = 0;
-    show_limits(json_object_get(document, "limits"));
+    const json_t *limits = json_object_get(document, "limits");
+    show_limits(limits);
     for (int i = 0; i < all && code == 0; i++) {
         int at = i; /* the last list turns fastest */
         one s;
         s.provider = providers.item[at % providers.count], at /= providers.count;
-        s.device = devices.item[at % devices.count], at /= devices.count;
-        s.threads = threads.item[at % threads.count], at /= threads.count;
+        const int device = at % devices.count, thread = at / devices.count % threads.count;
+        s.device = devices.item[device], s.threads = threads.item[thread];
+        at /= devices.count * threads.count;
+        tell_limits(json_array_get(limits, (size_t)(device * threads.count + thread)), &s);
         s.batch_size = batches.item[at % batches.count], at /= batches.count;
         s.model = models.item[at];
         progress(&s, i, all);

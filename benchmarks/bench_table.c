@@ -19,6 +19,8 @@ static const bench_column train_columns[] = {
     {"products", "products", 9, 0, 100, " %"},
     {"gflops", "GFLOP/s", 8, 0, 1, ""},
     {"reached", "of peak", 8, 0, 100, " %"},
+    {"floor_ms", "floor ms", 9, 3, 1, ""},
+    {"of_floor", "of floor", 8, 0, 100, " %"},
     {"sgemm_gflops", "1024^3", 7, 0, 1, ""},
     {"allocations", "allocs", 7, 2, 1, ""},
     {"first_ms", "first ms", 9, 0, 1, ""},

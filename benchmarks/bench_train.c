@@ -86,6 +86,38 @@ static bool measure_steps(const bench_setting *setting, bench *b, json_t *row) {
     return true;
 }
 
+/* ---- the floor ---------------------------------------------------------------------------- */
+
+/** Adds what steps compute and move, and how long that takes at least at the machine's limits: the mean over steps of
+ * one more window, since batches of texts differ in length. Steps that are not replayed are passed over. False when
+ * a step failed. */
+static bool add_floor(const bench_setting *setting, bench *b, json_t *row) {
+    double floor = 0, operations = 0, bytes = 0;
+    int64_t replays = 0, replayed = qn_plan_stats(b->plan).replayed;
+    for (double start = bench_now(); bench_now() - start < setting->seconds;) {
+        if (!step(b))
+            return false;
+        if (qn_plan_stats(b->plan).replayed == replayed)
+            continue;
+        replayed++;
+        replays++;
+        floor += qn_plan_floor(b->plan, 1e9 * setting->peak_gflops, 1e9 * setting->copy_gbs);
+        operations += qn_plan_floor(b->plan, 1, INFINITY);
+        bytes += qn_plan_floor(b->plan, INFINITY, 1);
+    }
+    if (replays == 0)
+        return true;
+    json_object_set_new(row, "step_gflop", json_real(1e-9 * operations / (double)replays));
+    json_object_set_new(row, "step_mb", json_real(1e-6 * bytes / (double)replays));
+    if (setting->peak_gflops > 0 && setting->copy_gbs > 0) {
+        const double ms = 1e3 * floor / (double)replays;
+        json_object_set_new(row, "floor_ms", json_real(ms));
+        json_object_set_new(row, "of_floor",
+                            json_real(ms / json_real_value(json_object_get(row, "ms"))));
+    }
+    return true;
+}
+
 /* ---- arithmetic -------------------------------------------------------------------------- */
 
 typedef struct operands {
@@ -182,6 +214,7 @@ json_t *bench_train(const bench_setting *setting) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     json_object_set_new(row, "peak_mb", json_real((double)usage.ru_maxrss / 1024));
+    ok = ok && add_floor(setting, &b, row);
     if (ok && setting->model->family == BENCH_IMAGES)
         add_arithmetic(setting, &b, row);
     if (ok)

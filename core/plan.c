@@ -323,6 +323,14 @@ qn_plan_info qn_plan_stats(const qn_plan *plan) {
     return info;
 }
 
+double qn_plan_floor(const qn_plan *plan, double operations_rate, double bytes_rate) {
+    const qni_trace *last = NULL;
+    for (int i = 0; plan && i < plan->count; i++)
+        if (plan->traces[i]->sealed && (!last || plan->traces[i]->used > last->used))
+            last = plan->traces[i];
+    return last ? qni_trace_floor(last, operations_rate, bytes_rate) : 0;
+}
+
 bool qn_context_set_plans(qn_context *ctx, bool enabled) {
     if (!ctx)
         return false;

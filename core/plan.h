@@ -192,8 +192,20 @@ qn_status qni_trace_release_outputs(qni_trace *trace);
 
 /** Floating-point operations of a call; -1 when nobody has said what this operation costs. */
 double qni_operations(const char *op, const qn_view *in, const qn_view *out);
-/** Bytes of a view's elements, those that repeat counted as often; 0 where it is absent. */
+/** Bytes of a view's elements, those that repeat counted once; 0 where it is absent. */
 size_t qni_view_bytes(const qn_view *view);
+
+/** What a call costs: floating-point operations as far as they are known, and bytes that it reads and writes,
+ * each once: of what it changes in place twice, of tables that indices look up a row for each index. */
+typedef struct qni_cost {
+    double operations, bytes;
+} qni_cost;
+/** Cost of a node of a trace; nothing for the host's. */
+qni_cost qni_node_cost(const qni_trace *trace, const qni_plan_node *node);
+/** Cost of a fused call's part: bytes are those that no part before has in the cache. */
+qni_cost qni_part_cost(const qni_trace *trace, const qni_fused *fused, int part);
+/** See qn_plan_floor(). */
+double qni_trace_floor(const qni_trace *trace, double operations_rate, double bytes_rate);
 
 /* ---- plan_log.c ---------------------------------------------------------------------------- */
 

@@ -9,56 +9,43 @@ static void log_shapes(const qn_view *views, int count) {
                     qn_view_is_contiguous(&views[i]) ? "" : "*");
 }
 
-/* What calls move and compute. */
-typedef struct totals {
-    double bytes, operations;
-} totals;
-
 static bool ends_with_relu(const qni_trace *trace, const qni_plan_node *node) {
     return node->op->relu && node->has_attrs && *node->op->relu(trace->attrs + node->attrs);
 }
 
-/** Prints a call; `cut`, where it is part of a fused one, says which of its views never leave the scratch. */
-static totals log_call(const qni_trace *trace, int index, const qni_plan_node *node,
-                       const qni_cut *cut) {
+/** Prints a call, which is part of a fused one where `indent` is not empty. */
+static void log_call(const qni_trace *trace, int index, const qni_plan_node *node, qni_cost cost,
+                     const char *indent) {
     const qn_view *in = trace->views + node->view, *out = in + node->call.n_in;
-    const double operations = qni_operations(node->call.op, in, out);
-    totals t = {.operations = operations > 0 ? operations : 0};
-    for (int i = 0; i < node->call.n_in + node->call.n_out; i++)
-        t.bytes += cut && cut[i].slot >= 0 ? 0 : (double)qni_view_bytes(&in[i]);
-    fprintf(stderr, "quern: plan: %4d %s%s%s%s:", index, cut ? "  " : "", node->op->name,
+    fprintf(stderr, "quern: plan: %4d %s%s%s%s:", index, indent, node->op->name,
             ends_with_relu(trace, node) ? ", relu" : "", node->kernel ? "" : " (on the host)");
     log_shapes(in, node->call.n_in);
     if (node->call.n_out > 0)
         fputs(" ->", stderr);
     log_shapes(out, node->call.n_out);
-    fprintf(stderr, ", %.0f bytes, %.0f operations\n", t.bytes, t.operations);
-    return t;
+    fprintf(stderr, ", %.0f bytes, %.0f operations\n", cost.bytes, cost.operations);
 }
 
-static totals log_node(const qni_trace *trace, int index) {
+static void log_node(const qni_trace *trace, int index) {
     const qni_plan_node *node = &trace->nodes[index];
     const qni_fused *f = node->fused;
-    totals sum = {0};
     if (!node->op)
         fprintf(stderr, "quern: plan: %4d host\n", index);
-    if (!node->op || !f)
-        return node->op ? log_call(trace, index, node, NULL) : sum;
-    fprintf(stderr, "quern: plan: %4d fused: %d calls, %lld rows in blocks of %lld:\n", index,
-            f->count, (long long)f->rows, (long long)f->block);
-    for (int p = 0; p < f->count; p++) {
-        const totals part = log_call(trace, index, &f->part[p], f->cut[p]);
-        sum.bytes += part.bytes;
-        sum.operations += part.operations;
-    }
-    return sum;
+    else if (!f)
+        log_call(trace, index, node, qni_node_cost(trace, node), "");
+    else
+        fprintf(stderr, "quern: plan: %4d fused: %d calls, %lld rows in blocks of %lld:\n", index,
+                f->count, (long long)f->rows, (long long)f->block);
+    for (int p = 0; f && p < f->count; p++)
+        log_call(trace, index, &f->part[p], qni_part_cost(trace, f, p), "  ");
 }
 
 void qni_trace_log(const qni_trace *trace, const char *what) {
-    totals sum = {0};
+    qni_cost sum = {0};
     fprintf(stderr, "quern: plan: %s\n", what);
     for (int i = 0; i < trace->node_room.count; i++) {
-        const totals node = log_node(trace, i);
+        const qni_cost node = qni_node_cost(trace, &trace->nodes[i]);
+        log_node(trace, i);
         sum.bytes += node.bytes;
         sum.operations += node.operations;
     }

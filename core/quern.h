@@ -1001,6 +1001,12 @@ typedef struct qn_plan_info {
 } qn_plan_info;
 QN_API qn_plan_info qn_plan_stats(const qn_plan *plan);
 
+/** Seconds that the recording used last takes at least, on a machine of so many floating-point operations and bytes a
+ * second: for each call its arithmetic, or the bytes that it reads and writes (each once), the longer of the two.
+ * With INFINITY for one rate and 1 for the other, the sum of the other's. 0 when there is no recording to replay. What is not
+ * known is left out: the cost of a plug-in's operations, and rows that a step of an optimizer skips or not. */
+QN_API double qn_plan_floor(const qn_plan *plan, double operations_rate, double bytes_rate);
+
 /** Calls of operations so far for which a kernel was chosen: constant while a plan is replayed. */
 QN_API size_t qn_context_calls(const qn_context *ctx);
 

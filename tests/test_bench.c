@@ -1,5 +1,6 @@
 /* test_bench.c: the benchmark program from outside: its rows, its files, bad input. No time is asserted. */
 #include <jansson.h>
+#include <math.h>
 #include <string.h>
 
 #define EXAMPLE_PROGRAM "quern-bench"
@@ -40,6 +41,14 @@ Test(bench, train_gives_rates_and_a_steady_loop_allocates_nothing) {
     cr_expect(number(row, "products") > 0 && number(row, "peak_mb") > 0);
     const json_t *limit = json_array_get(json_object_get(document, "limits"), 0);
     cr_expect(number(limit, "sgemm_gflops") > 0 && number(limit, "copy_gbs") > 0);
+    /* The floor is that of each call: as long as all arithmetic, and as all bytes, and no longer than both. */
+    double arithmetic = 1e3 * number(row, "step_gflop") /
+                        fmax(number(limit, "fma_gflops"), number(limit, "sgemm_gflops"));
+    double copying = number(row, "step_mb") / number(limit, "copy_gbs");
+    double floor = number(row, "floor_ms");
+    cr_expect(floor >= 0.999 * fmax(arithmetic, copying) && floor <= 1.001 * (arithmetic + copying),
+              "%g: %g and %g", floor, arithmetic, copying);
+    cr_expect_float_eq(number(row, "of_floor"), floor / number(row, "ms"), 1e-6);
     json_decref(document);
     expect_in_file("t.html", "<rect class='bar'");
     expect_in_file("t.html", "--model mlp");
