@@ -195,6 +195,7 @@ gate_cuda() {
         echo "CUDA: not built, $NO_TOOLKIT"
         return $SKIP
     }
+    tests/cuda/resources.py || return 1
     with_nvcc quern_cuda || return 1
     exported=$(nm -D --defined-only $plugin | awk '{ print $3 }') || return 1
     [ "$exported" = qn_backend_entry_v1 ] || {

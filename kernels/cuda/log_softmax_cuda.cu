@@ -11,6 +11,8 @@ template <class T> struct log_softmax_line : axis_lines<T> {
         T *y = this->out + at[0];
         const line_exponentials<T> e = line_sum_exp<team>(x, this->stride[1], this->count, lane);
         const T log_sum = m_log(e.sum);
+        /* Four at a time, as ptxas would, spill registers on sm_120. */
+#pragma unroll 2
         for (int64_t i = lane; i < this->count; i += team)
             y[i * this->stride[0]] = x[i * this->stride[1]] - e.greatest - log_sum;
     }

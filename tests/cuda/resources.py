@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
 """Holds registers, shared memory and occupancy of all CUDA kernels against resources.tsv; none may spill registers.
 
-    resources.py [--update] [--arch 80,90] [KERNEL.cu ...]
-    resources.py --warnings [--arch 80,90] [KERNEL.cu ...]
+    resources.py [--update] [KERNEL.cu ...]
 
-nvcc makes the PTX, warnings being errors, and ptxas machine code for each architecture. A row of the table is a kernel
-of a file, with the most that an instance of it needs and the least occupancy. No kernel may be missing, need more, or
-fall below LOW per cent of occupancy without a reason in low_occupancy.tsv; --update writes the table anew.
+A row of the table is a kernel of a file, with the most that an instance of it needs and the least occupancy. No kernel
+may be missing, need more, or fall below LOW per cent of occupancy without a reason in low_occupancy.tsv.
 
-PTX is made once a family of architectures: the front ends of one give the same but for the name of the target.
---warnings runs them all, and says so where that is not the case. What was compiled is kept in build/cuda-resources/ and
-not compiled again while neither the file, a header nor nvcc changes. No GPU is needed.
+fingerprints.tsv says what the table was measured of: nvcc's version and two hashes. While the version and the hash of
+the file with all headers that it can include are the same, so are the figures, and nothing is compiled. Where that hash
+differs nvcc makes the PTX of one architecture: if that is the same, so are the figures (no kernel asks for its
+architecture). What differs still is compiled for all of them, by their own front ends, warnings being errors. --update
+writes what came out into both tables. Results are kept in build/cuda-resources/, so that a run that was stopped goes on.
+No GPU is needed.
 """
 import argparse
-import concurrent.futures
+import collections
 import hashlib
 import json
 import os
@@ -24,15 +25,16 @@ import subprocess
 import sys
 import tempfile
 
-from occupancy import LIMITS, occupancy
+import occupancy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KERNELS = ROOT / "kernels" / "cuda"
-TABLE = pathlib.Path(__file__).with_name("resources.tsv")
-REASONS = pathlib.Path(__file__).with_name("low_occupancy.tsv")
+INCLUDED = (KERNELS, ROOT / "core")
+HERE = pathlib.Path(__file__).parent
+TABLE, FINGERPRINTS, REASONS = (HERE / name for name in ("resources.tsv", "fingerprints.tsv", "low_occupancy.tsv"))
 KEPT = ROOT / "build" / "cuda-resources"
-FAMILY = {75: 75, 80: 75, 86: 75, 89: 75, 90: 75, 100: 100, 120: 100}  # architecture -> whose PTX
-COLUMNS = ("architecture", "registers", "shared", "occupancy", "file", "kernel")
+ARCHITECTURES, FIRST = list(occupancy.LIMITS), 80
+FLAGS = ["-std=c++17", "-ptx", "-Werror", "all-warnings,cross-execution-space-call"]
 LOW = 50
 BLOCK, BLOCKS = 256, {"attention_cuda.cu": 128}  # threads of a block where the kernel does not say
 
@@ -40,8 +42,14 @@ ENTRY = re.compile(r"Compiling entry function '([^']+)'")
 USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
 SPILLS = re.compile(r"(\d+) bytes spill stores, (\d+) bytes spill loads")
+INTERNAL = re.compile(r"_GLOBAL__N__[0-9a-f]+_(\w+?)_[0-9a-f]{8}")  # names that hold hashes of paths
 BOUND = re.compile(r"\.entry (\w+)\([^)]*\)\s*\.maxntid (\d+)")
 
+State = collections.namedtuple("State", "nvcc sources ptx")
+Need = collections.namedtuple("Need", "registers shared occupancy")  # each: architecture -> figure
+
+
+# ---- compiling --------------------------------------------------------------------------------------
 
 def find_nvcc():
     """nvcc of the path, or of the usual place."""
@@ -49,6 +57,19 @@ def find_nvcc():
     if not os.access(nvcc, os.X_OK):
         sys.exit("resources.py: no nvcc here")
     return nvcc
+
+
+def version_of(nvcc):
+    told = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=True).stdout
+    return re.search(r"V([\d.]+)", told)[1]
+
+
+def output_of(command):
+    """What a compiler says; raises with its words if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command))}:\n{done.stderr}")
+    return done.stderr
 
 
 def parse(text):
@@ -66,52 +87,62 @@ def parse(text):
     return found
 
 
-def output_of(command):
-    """What a compiler says; raises with its words if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(map(str, command))}:\n{done.stderr}")
-    return done.stderr
-
-
 def ptx_of(nvcc, source, architecture, path):
-    """Makes a file's PTX, warnings being errors."""
-    output_of([nvcc, "-std=c++17", "-ptx", f"-arch=compute_{architecture}", "-Werror",
-               "all-warnings,cross-execution-space-call", "-I", str(ROOT / "core"), "-I", str(KERNELS), str(source),
-               "-o", str(path)])
+    includes = [word for folder in INCLUDED for word in ("-I", folder)]
+    output_of([nvcc, *FLAGS, f"-arch=compute_{architecture}", *includes, source, "-o", path])
     return path.read_text(encoding="utf-8")
 
 
-class Kept:
-    """Results of earlier runs of one file."""
-
-    def __init__(self, source, salt):
-        self.path = KEPT / f"{source.stem}.json"
-        self.key = hashlib.sha256(salt.encode() + source.read_bytes()).hexdigest()
-        held = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
-        self.found = held.get("found", {}) if held.get("key") == self.key else {}
-
-    def store(self):
-        self.path.write_text(json.dumps({"key": self.key, "found": self.found}), encoding="utf-8")
-
-
-def measure_file(nvcc, source, architectures, salt):
-    """architecture -> mangled name -> (registers, shared, spilled, threads of a block)."""
-    kept = Kept(source, salt)
-    missing = [a for a in architectures if str(a) not in kept.found]
+def compile_for(nvcc, source, architecture):
+    """Mangled name -> (registers, shared, spilled, threads of a block)."""
     with tempfile.TemporaryDirectory() as folder:
-        for family in sorted({FAMILY[a] for a in missing}):
-            path = pathlib.Path(folder) / f"{family}.ptx"
-            text = ptx_of(nvcc, source, family, path)
-            bounds = {name: int(threads) for name, threads in BOUND.findall(text)}
-            for architecture in (a for a in missing if FAMILY[a] == family):
-                told = output_of([pathlib.Path(nvcc).with_name("ptxas"), "-v", f"-arch=sm_{architecture}", path, "-o",
-                                  os.devnull])
-                kept.found[str(architecture)] = {
-                    name: (*used, bounds.get(name, BLOCKS.get(source.name, BLOCK)))
-                    for name, used in parse(told).items()}
-    kept.store()
-    return {a: kept.found[str(a)] for a in architectures}
+        path = pathlib.Path(folder) / "kernel.ptx"
+        bounds = {name: int(threads) for name, threads in BOUND.findall(ptx_of(nvcc, source, architecture, path))}
+        told = output_of([pathlib.Path(nvcc).with_name("ptxas"), "-v", f"-arch=sm_{architecture}", path, "-o", os.devnull])
+    threads = BLOCKS.get(source.name, BLOCK)
+    return {name: (*used, bounds.get(name, threads)) for name, used in parse(told).items()}
+
+
+def sources_of(source):
+    """A file and all headers of ours that it can include."""
+    found, wanted = [], [source]
+    while wanted:
+        path = wanted.pop()
+        found.append(path)
+        for name in re.findall(r'^#include "([^"]+)"', path.read_text(encoding="utf-8"), re.M):
+            paths = [folder / name for folder in INCLUDED if (folder / name).exists()]
+            wanted += [p for p in paths if p not in found and p not in wanted]
+    return sorted(found)
+
+
+def fingerprint(source, texts):
+    """A hash of texts, and of what else a file's figures follow from."""
+    settings = repr((FLAGS, ARCHITECTURES, BLOCKS.get(source.name, BLOCK))).encode()
+    texts = [settings, pathlib.Path(occupancy.__file__).read_bytes(), *texts]
+    return hashlib.sha256(b"".join(hashlib.sha256(text).digest() for text in texts)).hexdigest()[:16]
+
+
+def hash_of_sources(source):
+    return fingerprint(source, [path.read_bytes() for path in sources_of(source)])
+
+
+def hash_of_ptx(nvcc, source):
+    with tempfile.TemporaryDirectory() as folder:
+        text = ptx_of(nvcc, source, FIRST, pathlib.Path(folder) / "kernel.ptx")
+    return fingerprint(source, [INTERNAL.sub(r"\1", text).encode()])
+
+
+def measure(nvcc, source, key):
+    """architecture -> what compile_for() says; kept under the key as it comes."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    path = KEPT / f"{source.stem}.json"
+    held = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    found = held["found"] if held.get("key") == key else {}
+    for architecture in ARCHITECTURES:
+        if str(architecture) not in found:
+            found[str(architecture)] = compile_for(nvcc, source, architecture)
+            path.write_text(json.dumps({"key": key, "found": found}), encoding="utf-8")
+    return {a: found[str(a)] for a in ARCHITECTURES}
 
 
 def kernel_names(mangled):
@@ -121,126 +152,161 @@ def kernel_names(mangled):
             for name in done.stdout.split("\n")[:len(mangled)]]
 
 
-def salt_of(nvcc):
-    """What results depend on beside the file."""
-    version = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=True).stdout
-    headers = sorted([*KERNELS.glob("*.h"), *(ROOT / "core").glob("quern*.h")])
-    return version + "".join(hashlib.sha256(h.read_bytes()).hexdigest() for h in headers)
-
-
-def each_file(sources, work):
-    """work(source) for all, two at a time: source -> result, and what failed."""
-    results, failed = {}, []
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        runs = {s: pool.submit(work, s) for s in sources}
-    for source, run in runs.items():
-        try:
-            results[source] = run.result()
-        except RuntimeError as error:
-            failed.append(str(error))
-    return results, failed
-
-
-def measure(nvcc, sources, architectures):
-    """(file, kernel, architecture) -> most registers, most shared bytes, least occupancy; and faults."""
-    KEPT.mkdir(parents=True, exist_ok=True)
-    salt = salt_of(nvcc)
-    results, faults = each_file(sources, lambda s: measure_file(nvcc, s, architectures, salt))
-    rows = {}
-    for source, by_architecture in results.items():
-        for architecture, found in by_architecture.items():
-            for name, (registers, shared, spilled, threads) in zip(kernel_names(found), found.values()):
-                key = (source.name, name, architecture)
-                if spilled:
-                    faults.append(f"{source.name}, {name}, sm_{architecture}: spills {spilled} bytes")
-                held = occupancy(architecture, threads, registers, shared)
-                old = rows.get(key, (0, 0, 100))
-                rows[key] = (max(old[0], registers), max(old[1], shared), min(old[2], held))
+def needs_of(source, measured):
+    """(file, kernel) -> Need, over all instances; spills, in words."""
+    rows, faults = {}, []
+    for architecture, found in measured.items():
+        for name, (registers, shared, spilled, threads) in zip(kernel_names(found), found.values()):
+            if spilled:
+                faults.append(f"{source.name}, {name}, sm_{architecture}: spills {spilled} bytes")
+            need = rows.setdefault((source.name, name), Need({}, {}, {}))
+            held = occupancy.occupancy(architecture, threads, registers, shared)
+            need.registers[architecture] = max(registers, need.registers.get(architecture, 0))
+            need.shared[architecture] = max(shared, need.shared.get(architecture, 0))
+            need.occupancy[architecture] = min(held, need.occupancy.get(architecture, 100))
     return rows, faults
 
 
+# ---- the tables -------------------------------------------------------------------------------------
+
+def read_rows(path):
+    """Cells of a table's rows; none where there is no table."""
+    lines = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
+    return [line.split("\t") for line in lines]
+
+
+def write_rows(path, names, rows):
+    path.write_text("".join("\t".join(cells) + "\n" for cells in [names, *rows]), encoding="utf-8")
+
+
+def cell(figures):
+    """The figure of most architectures, then those that differ: `32 sm_75:40`."""
+    usual = collections.Counter(figures.values()).most_common(1)[0][0]
+    return " ".join([str(usual), *(f"sm_{a}:{n}" for a, n in figures.items() if n != usual)])
+
+
+def figures_of(text):
+    usual, *others = text.split()
+    differing = {int(a): int(n) for a, n in (word.removeprefix("sm_").split(":") for word in others)}
+    return {a: differing.get(a, int(usual)) for a in ARCHITECTURES}
+
+
 def read_table():
-    """(file, kernel, architecture) -> (registers, shared, occupancy) as checked in."""
-    budget = {}
-    for line in TABLE.read_text(encoding="utf-8").splitlines()[1:] if TABLE.exists() else []:
-        architecture, registers, shared, held, file, kernel = line.split("\t")
-        budget[(file, kernel, int(architecture))] = (int(registers), int(shared), int(held))
-    return budget
+    return {(file, kernel): Need(*map(figures_of, cells)) for file, kernel, *cells in read_rows(TABLE)}
 
 
-def write_table(budget):
-    lines = ["\t".join(COLUMNS)]
-    for (file, kernel, architecture), row in sorted(budget.items()):
-        lines.append("\t".join(map(str, (architecture, *row, file, kernel))))
-    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
+def write_tables(table, states):
+    write_rows(TABLE, ("file", "kernel", *Need._fields), [(*key, *map(cell, need)) for key, need in sorted(table.items())])
+    write_rows(FINGERPRINTS, ("file", *State._fields), [(file, *state) for file, state in sorted(states.items())])
 
 
-def low_kernels():
-    """(file, kernel) that may have a low occupancy."""
-    lines = REASONS.read_text(encoding="utf-8").splitlines()[1:]
-    return {tuple(line.split("\t")[:2]) for line in lines}
+# ---- comparing --------------------------------------------------------------------------------------
 
-
-def faults_of(rows, budget):
-    """What is wrong, in words."""
-    faults, low = [], low_kernels()
-    for (file, kernel, architecture), (registers, shared, held) in sorted(rows.items()):
-        name = f"{file}, {kernel}, sm_{architecture}"
-        allowed = budget.get((file, kernel, architecture))
-        if not allowed:
-            faults.append(f"{name}: not in resources.tsv (resources.py --update)")
-        elif registers > allowed[0] or shared > allowed[1] or held < allowed[2]:
-            faults.append(f"{name}: {registers} registers, {shared} bytes of shared memory, {held} % of occupancy; the "
-                          f"table has {allowed[0]}, {allowed[1]} and {allowed[2]} %")
-        if held < LOW and (file, kernel) not in low:
-            faults.append(f"{name}: {held} % of occupancy and no reason in low_occupancy.tsv")
+def growth(key, need, allowed):
+    """What of a kernel is worse than the table has it, in words."""
+    faults = []
+    for a in ARCHITECTURES:
+        now, then = ([figures[a] for figures in row] for row in (need, allowed))
+        if now[0] > then[0] or now[1] > then[1] or now[2] < then[2]:
+            faults.append(f"{', '.join(key)}, sm_{a}: {now[0]} registers, {now[1]} bytes of shared memory, {now[2]} % of "
+                          f"occupancy; the table has {then[0]}, {then[1]} and {then[2]} %")
     return faults
 
 
-def without_target(ptx):
-    return re.sub(r"^\.target .*$", "", ptx, flags=re.M)
+def compared(rows, table, file):
+    """What of a file's kernels is not as the table has it, in words."""
+    faults = [f"{', '.join(key)}: not in resources.tsv (resources.py --update)" for key in rows if key not in table]
+    faults += [f"{', '.join(key)}: in resources.tsv, but not in the file" for key in table
+               if key[0] == file and key not in rows]
+    return faults + [fault for key, need in rows.items() if key in table for fault in growth(key, need, table[key])]
 
 
-def warnings_of(nvcc, source, architectures):
-    """Runs every front end on a file; the architectures whose PTX is not their family's."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = pathlib.Path(folder) / "out.ptx"
-        texts = {a: without_target(ptx_of(nvcc, source, a, path)) for a in {*architectures, *map(FAMILY.get, architectures)}}
-    return [f"{source.name}: the PTX of compute_{a} is not that of compute_{FAMILY[a]}" for a in architectures
-            if texts[a] != texts[FAMILY[a]]]
+def faults_of_occupancy(rows):
+    """Kernels of low occupancy without a reason, and reasons without a kernel, in words."""
+    low = {key: min(need.occupancy.values()) for key, need in rows.items() if min(need.occupancy.values()) < LOW}
+    reasons = {(file, kernel) for file, kernel, _ in read_rows(REASONS)}
+    return ([f"{', '.join(key)}: {held} % of occupancy and no reason in low_occupancy.tsv" for key, held in low.items()
+             if key not in reasons] +
+            [f"{', '.join(key)}: in low_occupancy.tsv, but not low" for key in reasons & rows.keys() if key not in low])
 
 
-def updated(budget, rows, sources, architectures):
-    """The table with what was measured in place of what it had of these files, and without files that are gone."""
-    files, there = {s.name for s in sources}, {s.name for s in KERNELS.glob("*.cu")}
-    kept = {k: v for k, v in budget.items() if k[0] in there and not (k[0] in files and k[2] in architectures)}
-    return {**kept, **rows}
+def faults_of_files(table, states):
+    """Files that the tables have, but that are gone, in words."""
+    names = {file for file, _ in table} | set(states) | {row[0] for row in read_rows(REASONS)}
+    return [f"{name}: in the tables of tests/cuda, but not in kernels/cuda" for name in sorted(names)
+            if not (KERNELS / name).exists()]
+
+
+class Run:
+    """The tables, and what is found as files are looked at."""
+
+    def __init__(self, update):
+        self.nvcc, self.update = find_nvcc(), update
+        self.version = version_of(self.nvcc)
+        self.table, self.states = read_table(), {file: State(*state) for file, *state in read_rows(FINGERPRINTS)}
+        self.faults, self.compiled, self.same, self.other_nvcc = [], 0, 0, 0
+        if update:
+            self.forget(lambda file: not (KERNELS / file).exists())
+
+    def forget(self, which):
+        self.table = {key: need for key, need in self.table.items() if not which(key[0])}
+        self.states = {file: state for file, state in self.states.items() if not which(file)}
+
+    def look_at(self, source):
+        """Compiles a file if what it is made of has changed, and compares it."""
+        then, sources = self.states.get(source.name, State("", "", "")), hash_of_sources(source)
+        if sources == then.sources and self.version == then.nvcc:
+            return
+        if sources == then.sources and not self.update:
+            self.other_nvcc += 1
+            return
+        try:
+            state = State(self.version, sources, hash_of_ptx(self.nvcc, source))
+            if (state.nvcc, state.ptx) == (then.nvcc, then.ptx):
+                self.same += 1
+                self.states[source.name] = state
+            else:
+                self.compare(source, state)
+        except RuntimeError as error:
+            self.faults.append(str(error))
+
+    def compare(self, source, state):
+        """Compiles a file for all architectures and holds it against the table, or puts it there."""
+        self.compiled += 1
+        rows, spills = needs_of(source, measure(self.nvcc, source, [state.nvcc, state.ptx]))
+        self.faults += spills
+        if not self.update:
+            self.faults += compared(rows, self.table, source.name)
+            return
+        self.forget(lambda file: file == source.name)
+        self.table.update(rows)
+        if not spills:  # else the next run is to find them again
+            self.states[source.name] = state
+
+    def end(self):
+        """Says what was found; whether that was nothing."""
+        if self.update:
+            write_tables(self.table, self.states)
+        self.faults += faults_of_files(self.table, self.states) + faults_of_occupancy(self.table)
+        print("".join(fault + "\n" for fault in self.faults), end="")
+        if self.other_nvcc:
+            print(f"{self.other_nvcc} files not looked at: the figures are of another nvcc, here is {self.version}")
+        if self.same + self.compiled and not self.update:
+            print(f"{self.same} changed files with the same PTX, {self.compiled} with another: resources.py --update")
+        print(f"{len(self.table)} kernels of {len(self.states)} files, {len(ARCHITECTURES)} architectures; "
+              f"{self.compiled} files compiled, {len(self.faults)} faults")
+        return not self.faults
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--update", action="store_true", help="write resources.tsv")
-    parser.add_argument("--warnings", action="store_true", help="every architecture's front end, and nothing else")
-    parser.add_argument("--arch", help="architectures instead of all, as 80,90")
+    parser.add_argument("--update", action="store_true", help="write both tables")
     parser.add_argument("sources", nargs="*", type=pathlib.Path, help="files instead of all")
     options = parser.parse_args()
-    nvcc = find_nvcc()
-    architectures = [int(a) for a in options.arch.split(",")] if options.arch else list(LIMITS)
-    if not set(architectures) <= set(LIMITS):
-        sys.exit(f"resources.py: the architectures are {list(LIMITS)}")
-    sources = options.sources or sorted(KERNELS.glob("*.cu"))
-    if options.warnings:
-        results, faults = each_file(sources, lambda s: warnings_of(nvcc, s, architectures))
-        faults += [fault for found in results.values() for fault in found]
-        rows = results
-    else:
-        rows, faults = measure(nvcc, sources, architectures)
-        budget = updated(read_table(), rows, sources, architectures) if options.update else read_table()
-        if options.update:
-            write_table(budget)
-        faults += faults_of(rows, budget)
-    print("\n".join(faults + [f"{len(sources)} files, {len(architectures)} architectures, {len(faults)} faults"]))
-    sys.exit(1 if faults or not rows else 0)
+    run = Run(options.update)
+    for source in options.sources or sorted(KERNELS.glob("*.cu")):
+        run.look_at(source.resolve())
+    sys.exit(0 if run.end() else 1)
 
 
 if __name__ == "__main__":
