@@ -2,11 +2,22 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "file_bytes.h"
 
-enum { FIRST_CAPACITY = 1 << 16 };
+enum { FIRST_CAPACITY = 1 << 16, HUGE_PAGE = 1 << 21 };
+
+uint8_t *qni_bytes_room(size_t bytes) {
+    void *room = NULL;
+    if (bytes < HUGE_PAGE)
+        return malloc(bytes);
+    if (posix_memalign(&room, HUGE_PAGE, bytes) != 0)
+        return NULL;
+    madvise(room, bytes, MADV_HUGEPAGE); /* a wish: failure changes nothing */
+    return room;
+}
 
 /* Bytes to make room for: one more than the file has, so that its end is seen without growing. */
 static size_t expected_size(FILE *file) {
@@ -19,7 +30,7 @@ static size_t expected_size(FILE *file) {
 
 static qn_status read_stream(qn_context *ctx, const char *path, FILE *file, qni_bytes *out) {
     size_t capacity = expected_size(file);
-    out->data = malloc(capacity);
+    out->data = qni_bytes_room(capacity);
     while (out->data) {
         out->size += fread(out->data + out->size, 1, capacity - out->size, file);
         if (ferror(file)) {

@@ -2,7 +2,6 @@
  * build has it, in half the time. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <zlib.h>
 #if QUERN_LIBDEFLATE
 #include <libdeflate.h>
@@ -15,7 +14,6 @@ enum {
     TRAILER_BYTES = 8,     /* checksum and size at the end of a member */
     MAX_RATIO = 1032,      /* deflate cannot do better */
     MAX_CHUNK = 1 << 30,   /* zlib counts in 32 bits */
-    HUGE_PAGE = 1 << 21
 };
 
 /* One decompression: what is left of the input, and the output so far. */
@@ -41,20 +39,9 @@ static size_t size_hint(const qni_bytes *packed) {
     return told == 0 ? 1 : told < most ? told : most;
 }
 
-/* Room for the first guess. A large one asks for huge pages: the system then clears it in few steps. */
-static uint8_t *first_room(size_t bytes) {
-    void *room = NULL;
-    if (bytes < HUGE_PAGE)
-        return malloc(bytes);
-    if (posix_memalign(&room, HUGE_PAGE, bytes) != 0)
-        return NULL;
-    madvise(room, bytes, MADV_HUGEPAGE); /* a wish: failure changes nothing */
-    return room;
-}
-
 static qn_status grow(inflater *z) {
     size_t capacity = z->capacity ? z->capacity + z->capacity / 2 + 4096 : size_hint(z->packed);
-    uint8_t *grown = z->capacity ? realloc(z->out->data, capacity) : first_room(capacity);
+    uint8_t *grown = z->capacity ? realloc(z->out->data, capacity) : qni_bytes_room(capacity);
     if (!grown) {
         return qn_context_fail(z->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %zu bytes", z->path,
                                capacity);
