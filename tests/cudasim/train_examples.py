@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The example programs trained on a CUDA device, which may be the simulated one, and on the CPU.
 
-    train_examples.py PROGRAMS [NAME...]
+    train_examples.py PROGRAMS [--all | NAME...]
 
-PROGRAMS is the folder of the programs. Both runs of an example get the same seed; each epoch's losses must agree, the
+PROGRAMS is the folder of the programs; --all adds those networks that take minutes on the simulated device. Both runs of an example get the same seed; each epoch's losses must agree, the
 device must have been used, and no operation may have run on the host in its place (QUERN_LOG=fallback names them).
 """
 import gzip
@@ -16,12 +16,25 @@ import tempfile
 
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples")
 
-# Name, program with its options. The first trains long enough to show a loss curve, 100 steps.
+# Name, program with its options. The first trains long enough to show a loss curve, 320 steps.
 RUNS = [
-    ("mlp", "mnist --model mlp --data {images} --epochs 5"),
+    ("mlp", "mnist --model mlp --data {images} --batch-size 16 --epochs 4"),
     ("fasttext", "text_classification --model fasttext {texts} --buckets 1000 --epochs 2"),
     ("nlinear", "forecasting --model nlinear {series} --epochs 2"),
     ("dlinear", "forecasting --model dlinear {series} --epochs 2"),
+]
+
+# The other networks, a few steps each.
+SLOW_RUNS = [
+    ("lenet", "mnist --model lenet --data {few_images} --batch-size 8 --epochs 1"),
+    ("cnn", "mnist --model cnn --data {few_images} --batch-size 8 --epochs 1"),
+    ("text-cnn", "text_classification --model cnn {few_texts} --batch-size 8 --epochs 1"),
+    ("text-lstm", "text_classification --model lstm {few_texts} --batch-size 8 --epochs 1"),
+    ("transformer", "text_classification --model transformer {few_texts} --batch-size 8 --epochs 1"),
+    ("lstm", "forecasting --model lstm {series} --epochs 1"),
+    ("tcn", "forecasting --model tcn {series} --epochs 1"),
+    ("patchtst", "forecasting --model patchtst {series} --epochs 1"),
+    ("deepar", "forecasting --model deepar {series} --epochs 1 --samples 4"),
 ]
 
 # The largest difference of a loss that counts as none, of the loss or, below 1, of 1.
@@ -61,11 +74,14 @@ def cut_lines(source, target, count):
 
 def make_data(folder):
     """Small sets for the programs, by the names in RUNS."""
-    texts = [cut_lines(f"{SOURCES}/text_classification/data/spam.{part}.csv.gz", f"{folder}/{part}.csv", count)
-             for part, count in (("train", 160), ("test", 32))]
+    texts, few_texts = ([cut_lines(f"{SOURCES}/text_classification/data/spam.{part}.csv.gz", f"{folder}/{part}{count}.csv",
+                                   count) for part, count in counts]
+                        for counts in ((("train", 160), ("test", 32)), (("train", 24), ("test", 8))))
     series = f"{SOURCES}/forecasting/data/us-employment.csv"
     return {"images": cut_images(f"{folder}/images", 1280, 128),
+            "few_images": cut_images(f"{folder}/few_images", 24, 8),
             "texts": f"--train {texts[0]} --test {texts[1]}",
+            "few_texts": f"--train {few_texts[0]} --test {few_texts[1]}",
             "series": f"--data {series} --look-back 24 --horizon 4"}
 
 
@@ -112,9 +128,10 @@ def check(programs, words, folder):
 
 def main():
     programs, names, failed = sys.argv[1], sys.argv[2:], False
+    slow, names = "--all" in names, [name for name in names if name != "--all"]
     with tempfile.TemporaryDirectory() as folder:
         data = make_data(folder)
-        for name, command in RUNS:
+        for name, command in RUNS + (SLOW_RUNS if slow or names else []):
             if names and name not in names:
                 continue
             fault = check(programs, command.format(**data).split(), folder)
