@@ -1,4 +1,5 @@
-/* bench_ops.c: every row of the operation table (tests/op_cases.def), forward and with its gradient, by provider.
+/* bench_ops.c: every row of the operation table (tests/op_cases.def) and of bench_cases.def, forward and with its
+ * gradient, by provider.
  *
  * Sizes are those of bench_sizes.def, else the table's large ones. Bytes are those of inputs and outputs, each
  * once; the floor of a call is the longer of its bytes at the copy's rate and its operations at the peak. */
@@ -20,17 +21,30 @@ typedef struct bench_op {
     const char *small[MOST_INPUTS + 1], *large[MOST_INPUTS + 1]; /**< end with NULL */
 } bench_op;
 
+/** One step of Adam over x[0], with gradient x[1] and state x[2] and x[3]. */
+static qn_tensor *adam_step(qn_tensor **x) {
+    const float settings[QN_HYPER_COUNT] = {
+        [QN_HYPER_LR] = 1e-3f, [QN_HYPER_STEP] = 1, [QN_HYPER_CLIP] = 1};
+    qn_tensor *hyper =
+        qn_from_data(qn_tensor_context(x[0]), QN_F32, QN_SHAPE(QN_HYPER_COUNT), settings);
+    const qn_optimizer_spec adam = qn_adam(1e-3);
+    qn_adam_step(x[0], x[1], x[2], x[3], hyper, NULL, &adam);
+    return qn_detach(x[0]);
+}
+
 #define INPUTS(...)                                                                                \
     { __VA_ARGS__ }
 
 #define OP_CASE(id, checks, expression, small, large)                                              \
     static qn_tensor *call_##id(qn_tensor **x) { return expression; }
+#include "bench_cases.def"
 #include "op_cases.def"
 #undef OP_CASE
 
 /* The lists of inputs hold commas of their own, so they are passed on as they stand. */
 #define OP_CASE(id, checks, expression, ...) {#id, checks, call_##id, __VA_ARGS__},
 static const bench_op ops[] = {
+#include "bench_cases.def"
 #include "op_cases.def"
 };
 #undef OP_CASE
@@ -139,12 +153,15 @@ static void differentiate(call *c, qn_tensor *y) {
 
 static void forward_and_backward(void *data) {
     call *c = data;
+    for (int i = 0; i < c->inputs; i++)
+        qn_zero_grad(c->x[i]); /* so that gradients are written, as in a training step, not added */
     differentiate(c, c->op->call(c->x));
 }
 
 /** What forward_and_backward() does besides the operation and its gradient. */
 static void loss_alone(void *data) {
     call *c = data;
+    qn_zero_grad(c->y);
     differentiate(c, c->y);
 }
 

@@ -80,6 +80,22 @@ Test(bench, ops_measures_the_rows_asked_for_and_marks_changes) {
     expect_in_file("now.html", "Roofline");
 }
 
+Test(bench, ops_measures_calls_that_the_table_has_not) {
+    static const char *const names[] = {"mul_add", "adam_step"};
+    for (int i = 0; i < 2; i++) {
+        char words[256];
+        snprintf(words, sizeof words,
+                 "ops --op %s --threads 1 --seconds 0.002 --windows 1 --json c.json", names[i]);
+        run(words);
+        json_t *document = load("c.json"),
+               *row = json_array_get(json_object_get(document, "rows"), 0);
+        cr_assert_not_null(row, "%s", names[i]);
+        cr_expect_str_eq(json_string_value(json_object_get(row, "op")), names[i]);
+        expect_spread(row, "ms");
+        json_decref(document);
+    }
+}
+
 Test(bench, precision_is_named_where_it_is_not_f32) {
     static const char *const names[] = {"f32", "bf16"};
     char words[256];

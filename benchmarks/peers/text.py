@@ -143,6 +143,8 @@ m = dict(kimcnn=Kim, lstm=Lstm, transformer=Tr, bow=Bow)[a.model]()
 o = a.opt or "adam"
 lr = a.lr or dict(kimcnn=1e-3, lstm=2e-3, transformer=5e-4, bow=5e-3)[a.model]
 opt = torch.optim.Adadelta(m.parameters(), lr=1.0, rho=0.95, eps=1e-6) if o == "adadelta" else torch.optim.Adam(m.parameters(), lr=lr)
+if a.compile:
+    m = torch.compile(m)
 if a.model == "kimcnn":           # Kim's max-norm constraint s=3 on the output rows, applied after each step
     _step = opt.step
 
