@@ -3,8 +3,11 @@
 
 #include <string.h>
 
-/* Bytes of a task. */
-enum { PIECE = 65536 };
+#include "simd_step.h"
+
+/* Bytes of a task: of as many f32 as a task of an optimizer's step has, so that on machines with several nodes of memory
+ * parameters, gradients and state lie with the threads that move them (a page lies where it is first touched). */
+enum { PIECE = SIMD_STEP_PIECE * 4 };
 
 typedef struct fill {
     char *data;
