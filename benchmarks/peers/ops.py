@@ -40,7 +40,8 @@ def measure(name, make):
     if a.op not in name:
         return
     call, leaves = make()
-    call = torch.compile(call) if a.compile else call
+    if a.compile and leaves:  # compile() refuses an optimizer's step on its own
+        call = torch.compile(call)
     with torch.no_grad():
         show(name, "forward", windows(call))
         upstream = torch.randn_like(call()) if leaves else None
