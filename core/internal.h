@@ -149,9 +149,8 @@ struct qni_op {
     bool view;        /**< no kernel: the output looks at the input's memory */
     qn_status (*infer)(
         qni_infer *call); /**< NULL: only for qni_apply_to(), any output will do (fill) */
-    int32_t *(*relu)(
-        void *
-            attrs); /**< NULL, or: the attribute that, 1, has its kernels end with max(output 0, 0) (plan_epilogue.c) */
+    /** NULL, or: the attribute that, 1, has its kernels end with max(output 0, 0) (plan_epilogue.c). */
+    int32_t *(*relu)(void *attrs);
     void (*arrange)(qn_view *in); /**< NULL, or: changes the views that the kernel gets (linear) */
     void (*backward)(qni_backward *b); /**< NULL: has no derivative */
     bool constant; /**< derivative is zero everywhere or meaningless: nothing flows back */

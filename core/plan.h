@@ -2,8 +2,10 @@
  *
  * A trace is one step as a flat list: the kernels that ran, in order, with their views and attributes.
  * plan_trace.c writes it down while the step runs eagerly (dispatch.c and the base tell it what
- * happens), plan_epilogue.c and plan_fuse.c join calls that share data, plan_memory.c gives what lives within the step its places
- * in one block, plan_replay.c runs the list again and plan_blocks.c its fused calls, plan_log.c prints it. plan.c is the cache of traces that programs see as a qn_plan.
+ * happens), plan_epilogue.c and plan_fuse.c join calls that share data, plan_memory.c gives what lives
+ * within the step its places in one block, plan_replay.c runs the list again and plan_blocks.c its fused
+ * calls, plan_cost.c counts what they cost and plan_log.c prints it. plan.c is the cache of traces that
+ * programs see as a qn_plan.
  *
  * A view is remembered as a block and an offset into it, and a block is a storage during a part of the
  * recording: the pool hands the same memory out for one tensor after the other. */
@@ -148,8 +150,8 @@ int qni_trace_epilogues(qni_trace *trace);
 
 /* ---- plan_fuse.c --------------------------------------------------------------------------- */
 
-/** Lets calls do the relu behind them, and joins calls of a trace that is not sealed yet, where that leaves less to move. False when memory is out: the
- * trace is good for nothing but qni_trace_free() then. */
+/** Lets calls do the relu behind them, and joins calls of a trace that is not sealed yet, where that leaves
+ * less to move. False when memory is out: the trace is good for nothing but qni_trace_free() then. */
 bool qni_trace_fuse(qni_trace *trace);
 
 /* ---- plan_blocks.c ------------------------------------------------------------------------- */

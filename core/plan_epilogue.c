@@ -12,12 +12,17 @@ static bool same_elements(const qn_view *a, const qn_view *b) {
            qn_view_is_contiguous(a) && qn_view_is_contiguous(b);
 }
 
+/** Whether nobody can look at a block before the step's first call on it, the host's functions included. */
+static bool made_within(const qni_block *block) {
+    return block->kind == QNI_BLOCK_STEP || block->kind == QNI_BLOCK_OUTPUT;
+}
+
 /** The call whose first output is all that a relu reads, and which nobody else reads; -1: there is none. */
 static int maker_of(const qni_trace *trace, int relu) {
     const int at = trace->nodes[relu].view;
     const qni_place in = trace->places[at], out = trace->places[at + 1];
-    if (in.block < 0 || trace->blocks[in.block].kind != QNI_BLOCK_STEP || in.block == out.block ||
-        trace->blocks[out.block].first != relu ||
+    if (in.block < 0 || trace->blocks[in.block].kind != QNI_BLOCK_STEP ||
+        !made_within(&trace->blocks[out.block]) || trace->blocks[out.block].first != relu ||
         qni_trace_uses(trace->nodes, trace->node_room.count, trace->places, in.block) != 2)
         return -1;
     const int maker = trace->blocks[in.block].first;

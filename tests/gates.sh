@@ -221,7 +221,7 @@ gate_cuda() {
 cudasim_ptx() {
     local tests=build/release/bin/tests status=0
     export LD_LIBRARY_PATH=$PWD/build/release/bin/cudasim/ptx QUERN_BACKEND_PATH=$PWD/build/release
-    QUERN_TEST_DEVICE=cuda run_tests cudasim $tests/test_{ops,values,views,plan,nn,optim,loss_scale,random,attention,embedding,sequence_ops,cuda} || status=1
+    QUERN_TEST_DEVICE=cuda run_tests cudasim $tests/test_{ops,values,views,products,plan,nn,optim,loss_scale,random,attention,embedding,sequence_ops,cuda} || status=1
     tests/cudasim/train_examples.py build/release/bin || status=1
     TEST_FILTER='cudasim/what_nvcc_*' run_tests cudasim-nvcc $tests/test_cudasim || status=1
     return $status

@@ -10,6 +10,9 @@
 
 #include "amx/amx_emulator.h"
 #include "bf16_rows.h"
+#include "internal.h"
+
+extern const qni_op qni_op_conv2d;
 
 #define TILES __attribute__((target("amx-tile,amx-bf16"), noinline))
 
@@ -251,6 +254,22 @@ Test(amx, threads_change_no_bit) {
         op_inputs_free(&inputs);
         qn_context_free(ctx);
     }
+}
+
+Test(amx, relu_in_a_convolution_is_that_after_it) {
+    NEED_FMA();
+    qn_context *ctx = open_amx();
+    qn_tensor *in[] = {qn_normal(ctx, QN_F32, QN_SHAPE(2, 3, 9, 7), 0, 1),
+                       qn_normal(ctx, QN_F32, QN_SHAPE(5, 3, 3, 3), 0, 1), NULL};
+    qn_conv2d_attrs attrs = {.stride = {1, 1}, .dilation = {1, 1}, .groups = 1};
+    double *expected = op_values(qn_relu(qni_apply(&qni_op_conv2d, in, 3, &attrs)));
+    attrs.relu = 1;
+    qn_tensor *y = qni_apply(&qni_op_conv2d, in, 3, &attrs);
+    double *got = op_values(y);
+    cr_expect_arr_eq(got, expected, (size_t)qn_tensor_count(y) * sizeof(double));
+    free(got);
+    free(expected);
+    qn_context_free(ctx);
 }
 
 /* ---- the log ------------------------------------------------------------------------------- */

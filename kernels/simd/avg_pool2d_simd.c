@@ -77,8 +77,8 @@ static void grad_2x2(const simd_pool *p, const float *g, float *dx) {
         for (int64_t j = 0; j < p->columns; j += V_WIDTH) {
             int64_t lanes = lanes_of(p->columns - j);
             vf share = 0.25f * v_load_part(g + j, lanes);
-            v_store_pairs(upper + 2 * j, lanes, share, share);
-            v_store_pairs(lower + 2 * j, lanes, share, share);
+            v_store_pairs(upper + 2 * j, 2 * lanes, share, share);
+            v_store_pairs(lower + 2 * j, 2 * lanes, share, share);
         }
     }
 }

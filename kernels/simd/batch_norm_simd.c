@@ -117,10 +117,11 @@ static void batch_norm_task(const void *arg, int64_t c) {
         squares = reduce_channel(&simd_reduce_squares, x, ch, (float)mean);
     }
     constants k = settle(call, c, mean, squares, count);
+    const float lowest = lowest_of(call);
     float *y = call->out[0].data;
     for (int64_t row = 0; row < ch.rows; row++) {
         int64_t at = ch.start + row * ch.stride;
-        normalise_row(y + at, x + at, ch.inner, k, lowest_of(call));
+        normalise_row(y + at, x + at, ch.inner, k, lowest);
     }
 }
 

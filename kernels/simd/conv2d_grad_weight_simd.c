@@ -46,8 +46,6 @@ typedef struct layout {
     int64_t per_slot;
 } layout;
 
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
 /* ---- layout ------------------------------------------------------------------------------ */
 
 /* Source rows (axis 0) or columns (axis 1) that `outputs` outputs in a row read. */
@@ -61,7 +59,7 @@ static void layout_bands(layout *l) {
     const int64_t pixel = l->gathered ? l->channels : l->pitch;
     const int64_t row = l->width * pixel * l->attrs->stride[0] +
                         l->out_w * (l->block_panels * GEMM_ROWS + (l->gathered ? l->pitch : 0));
-    const int64_t fit = larger(1, block.band / row);
+    const int64_t fit = gemm_max(1, block.band / row);
     l->bands = (l->out_h + fit - 1) / fit;
     l->band_rows = (l->out_h + l->bands - 1) / l->bands;
     l->staged_rows = source_extent(l->attrs, 0, l->band_rows);
@@ -71,13 +69,13 @@ static void layout_tasks(layout *l, int threads) {
     l->panels = gemm_row_panels(l->rows);
     l->sums = l->groups * l->rows * l->channels * l->taps;
     l->parts = gemm_min(block.parts, gemm_min(l->images, block.sums / l->sums));
-    l->parts = larger(1, l->parts);
+    l->parts = gemm_max(1, l->parts);
     l->block_panels = l->parts * l->groups * l->panels / block.tasks;
-    l->block_panels = larger(1, gemm_min(l->block_panels, block.panels));
+    l->block_panels = gemm_max(1, gemm_min(l->block_panels, block.panels));
     l->blocks = (l->panels + l->block_panels - 1) / l->block_panels;
     l->tasks = l->parts * l->groups * l->blocks;
     const double work = (double)l->sums * (double)(l->images * l->out_h * l->out_w);
-    l->slots = work < block.threaded ? 1 : larger(1, gemm_min(threads, l->tasks));
+    l->slots = work < block.threaded ? 1 : gemm_max(1, gemm_min(threads, l->tasks));
 }
 
 /* There is something to compute: no extent but the number of images may be 0. */
@@ -144,7 +142,7 @@ static void zero_run(float *dst, int64_t count) {
 static void stage_channels_last(const layout *l, const float *source, int64_t top, float *dst) {
     const int64_t padding = l->attrs->padding[1], in_w = l->x->shape[3];
     const int64_t begin = gemm_min(padding, l->width);
-    const int64_t end = larger(begin, gemm_min(l->width, padding + in_w));
+    const int64_t end = gemm_max(begin, gemm_min(l->width, padding + in_w));
     for (int64_t i = 0; i < l->staged_rows; i++, dst += l->width * l->pitch) {
         const int64_t y = top * l->attrs->stride[0] - l->attrs->padding[0] + i;
         if (y < 0 || y >= l->x->shape[2]) {

@@ -100,9 +100,9 @@ static void grad_2x2(const simd_pool *p, const float *g, const int32_t *index, f
             vi corner = (int32_t)(2 * row * p->width + 2 * j) + 2 * v_iota();
             vi at = v_load_int_part(index + j, lanes) - corner;
             vf v = v_load_part(g + j, lanes);
-            v_store_pairs(upper + 2 * j, lanes, v_select(at == 0, v, zero),
+            v_store_pairs(upper + 2 * j, 2 * lanes, v_select(at == 0, v, zero),
                           v_select(at == 1, v, zero));
-            v_store_pairs(lower + 2 * j, lanes, v_select(at == width, v, zero),
+            v_store_pairs(lower + 2 * j, 2 * lanes, v_select(at == width, v, zero),
                           v_select(at == width + 1, v, zero));
         }
         if (p->width > 2 * p->columns) {

@@ -422,6 +422,20 @@ SIMD_INLINE void v_zip(vf even, vf odd, vf *a, vf *b) {
 #endif
 }
 
+/** Writes the first `count` (at most 2 V_WIDTH) of even[0], odd[0], even[1], odd[1], .. */
+SIMD_INLINE void v_store_pairs(float *p, int64_t count, vf even, vf odd) {
+    vf a, b;
+    v_zip(even, odd, &a, &b);
+    if (count >= V_WIDTH)
+        v_store(p, a);
+    else
+        v_store_part(p, a, count);
+    if (count >= 2 * V_WIDTH)
+        v_store(p + V_WIDTH, b);
+    else if (count > V_WIDTH)
+        v_store_part(p + V_WIDTH, b, count - V_WIDTH);
+}
+
 /* ---- threads ----------------------------------------------------------------------------- */
 
 /** One piece of a kernel's work. Pieces are cut by shape alone, so that results do not depend on

@@ -52,8 +52,6 @@ typedef struct layout {
 
 /* ---- layout ------------------------------------------------------------------------------ */
 
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
 static void layout_axis(layout *l, int i) {
     const conv_axis *axis = &l->pass->axis[i];
     const int64_t far = axis->taps > 0 ? (axis->taps - 1) * axis->shift_step : 0;
@@ -68,8 +66,8 @@ static void layout_bands(layout *l) {
     const conv_pass *pass = l->pass;
     const int64_t out = pass->axis[0].out;
     const int64_t staged = pass->channels * l->phases[0] * l->phases[1] * l->pitch;
-    const int64_t row = larger(1, staged + pass->rows * l->pitch); /* no channels at all: 0 */
-    const int64_t fit = larger(1, (block.band - staged * l->reach[0]) / row);
+    const int64_t row = gemm_max(1, staged + pass->rows * l->pitch); /* no channels at all: 0 */
+    const int64_t fit = gemm_max(1, (block.band - staged * l->reach[0]) / row);
     l->bands = (out + fit - 1) / fit;
     l->band_rows = l->bands ? (out + l->bands - 1) / l->bands : 0;
 }
@@ -93,9 +91,9 @@ static layout plan(const conv_pass *pass, int threads) {
     const conv_axis *wide = &pass->axis[1];
     if (wide->step == 1) {
         const int64_t right = wide->out + l.reach[1] + l.lowest[1] - wide->in;
-        l.shared = larger(0, gemm_min(l.reach[1], gemm_min(-l.lowest[1], right)));
+        l.shared = gemm_max(0, gemm_min(l.reach[1], gemm_min(-l.lowest[1], right)));
     }
-    l.pitch = larger(1, wide->out + l.reach[1] - l.shared);
+    l.pitch = gemm_max(1, wide->out + l.reach[1] - l.shared);
     layout_bands(&l);
     l.plane = (l.band_rows + l.reach[0]) * l.pitch;
     l.channel = l.plane * l.phases[0] * l.phases[1];
@@ -108,7 +106,7 @@ static layout plan(const conv_pass *pass, int threads) {
     l.per_slot = l.stage_size + (l.direct ? 0 : l.c_step * pass->rows);
     l.tasks = pass->batch * pass->groups * l.bands;
     const double work = (double)l.tasks * (double)l.c_step * (double)pass->rows * (double)l.k;
-    l.slots = work < block.threaded ? 1 : larger(1, gemm_min(threads, l.tasks));
+    l.slots = work < block.threaded ? 1 : gemm_max(1, gemm_min(threads, l.tasks));
     return l;
 }
 
@@ -184,7 +182,7 @@ static int64_t positions_below(int64_t bound, int64_t first, int64_t step, int64
 void conv_stage(const conv_window *w, float *dst) {
     const int64_t begin = positions_below(0, w->first[1], w->step[1], w->count[1]);
     const int64_t bound = positions_below(w->extent[1], w->first[1], w->step[1], w->count[1]);
-    const int64_t end = larger(begin, bound), step = w->stride[1] * w->step[1];
+    const int64_t end = gemm_max(begin, bound), step = w->stride[1] * w->step[1];
     for (int64_t i = 0; i < w->count[0]; i++, dst += w->count[1]) {
         const int64_t y = w->first[0] + i * w->step[0];
         if (y < 0 || y >= w->extent[0] || begin == end) {
@@ -265,7 +263,7 @@ static void multiply_band(const layout *l, run *r, int64_t band_rows) {
     int64_t p = 0;
     do { /* sums over nothing are to be stored as well */
         const int64_t k = gemm_min(block.k, l->k - p);
-        const int64_t together = larger(1, block.weights / (GEMM_ROWS * larger(1, k)));
+        const int64_t together = gemm_max(1, block.weights / (GEMM_ROWS * gemm_max(1, k)));
         for (int64_t i = 0; i < l->panels; i += together)
             multiply_block(l, r, i, gemm_min(i + together, l->panels), p, k);
         p += k;

@@ -82,14 +82,4 @@ SIMD_INLINE void v_load_pairs(const float *p, int64_t lanes, vf *even, vf *odd) 
     v_unzip(a, b, even, odd);
 }
 
-/** The reverse: `lanes` pairs to p. */
-SIMD_INLINE void v_store_pairs(float *p, int64_t lanes, vf even, vf odd) {
-    vf a, b;
-    v_zip(even, odd, &a, &b);
-    int64_t count = 2 * lanes;
-    v_store_part(p, a, count < V_WIDTH ? count : V_WIDTH);
-    if (count > V_WIDTH)
-        v_store_part(p + V_WIDTH, b, count - V_WIDTH);
-}
-
 #endif

@@ -39,8 +39,6 @@ typedef struct layout {
     float *scratch;       /* of slot 0: a staged plane, v, m */
 } layout;
 
-static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-
 /* ---- layout ------------------------------------------------------------------------------ */
 
 static bool axis_serves(const conv_axis *axis) {
@@ -62,7 +60,7 @@ bool winograd_serves(const conv_pass *pass) {
 
 /* Tile rows of a task: as many as v has room for, where their tiles fill whole columns of products best. */
 static int64_t band_of(const layout *l, int64_t rows) {
-    const int64_t most = larger(1, block.v / (PLACES * l->pass->channels) / l->tiles);
+    const int64_t most = gemm_max(1, block.v / (PLACES * l->pass->channels) / l->tiles);
     int64_t best = 1;
     double best_fill = 0;
     for (int64_t band = 1; band <= gemm_min(most, rows); band++) {
@@ -93,7 +91,7 @@ static layout plan(const conv_pass *pass, int threads) {
     l.m_size = PLACES * BLOCK_PANELS * GEMM_ROWS * l.pitch;
     l.tasks = pass->groups * ((rows + l.band - 1) / l.band);
     const double work = (double)(rows * l.tiles) * PLACES * (double)(pass->channels * pass->rows);
-    l.slots = work < block.threaded ? 1 : larger(1, gemm_min(threads, l.tasks));
+    l.slots = work < block.threaded ? 1 : gemm_max(1, gemm_min(threads, l.tasks));
     return l;
 }
 
@@ -269,23 +267,6 @@ SIMD_INLINE void finish_tiles(const float *m, int64_t step, vf y[OUT][OUT]) {
     gather_sums(half[1], y[1]);
 }
 
-/* Up to 2 V_WIDTH neighbours in a row of the destination: pairs of a vector of tiles. */
-SIMD_INLINE void store_pairs(float *dst, int64_t count, vf even, vf odd) {
-    vf a, b;
-    v_zip(even, odd, &a, &b);
-    if (count >= 2 * V_WIDTH) {
-        v_store(dst, a);
-        v_store(dst + V_WIDTH, b);
-        return;
-    }
-    if (count >= V_WIDTH)
-        v_store(dst, a);
-    else
-        v_store_part(dst, a, count);
-    if (count > V_WIDTH)
-        v_store_part(dst + V_WIDTH, b, count - V_WIDTH);
-}
-
 /* One output channel of a segment from m to its plane. */
 static void finish_segment(const layout *l, const segment *s, const float *m, float bias,
                            float *plane) {
@@ -300,8 +281,9 @@ static void finish_segment(const layout *l, const segment *s, const float *m, fl
             vf two[OUT][OUT];
             finish_tiles(m + s->at + row * l->tiles + tile, step, two);
             for (int i = 0; i < OUT && top + i < y->out; i++)
-                store_pairs(dst + i * pitch + OUT * tile, x->out - OUT * tile,
-                            v_max(lowest, two[i][0] + add), v_max(lowest, two[i][1] + add));
+                v_store_pairs(dst + i * pitch + OUT * tile,
+                              gemm_min(OUT * V_WIDTH, x->out - OUT * tile),
+                              v_max(lowest, two[i][0] + add), v_max(lowest, two[i][1] + add));
         }
     }
 }

@@ -16,9 +16,9 @@ import tempfile
 
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples")
 
-# Name, program with its options. The first trains long enough to show a loss curve, 320 steps.
+# Name, program with its options. The first trains long enough to show a loss curve, 240 steps.
 RUNS = [
-    ("mlp", "mnist --model mlp --data {images} --batch-size 16 --epochs 4"),
+    ("mlp", "mnist --model mlp --data {images} --batch-size 16 --epochs 3"),
     ("fasttext", "text_classification --model fasttext {texts} --buckets 1000 --epochs 2"),
     ("nlinear", "forecasting --model nlinear {series} --epochs 2"),
     ("dlinear", "forecasting --model dlinear {series} --epochs 2"),
