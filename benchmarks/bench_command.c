@@ -35,7 +35,7 @@ static void split(list *l, const char *text) {
 /** One measurement: an item of each list. */
 typedef struct one {
     const char *model, *batch_size, *threads, *device, *provider;
-    char limits[64]; /**< GFLOP/s and GB/s that its floor is counted with; "" for unknown */
+    char roof[64]; /**< GFLOP/s and GB/s that its floor is counted with; "" for unknown */
 } one;
 
 /* ---- a process a measurement ---------------------------------------------------------------- */
@@ -47,9 +47,9 @@ static void be_child(const bench_options *o, const char *what, const one *s, int
     if (strcmp(s->provider, "all") != 0)
         setenv("QUERN_PROVIDERS", s->provider, 1);
     execl("/proc/self/exe", "quern-bench", command, "--model", s->model, "--op", o->filter,
-          "--batch-size", s->batch_size, "--threads", s->threads, "--devices", s->device,
-          "--limits", s->limits, "--precision", o->precision, "--target-accuracy", o->target,
-          "--epochs", o->epochs, "--seconds", o->seconds, "--windows", o->windows, "--data",
+          "--batch-size", s->batch_size, "--threads", s->threads, "--devices", s->device, "--roof",
+          s->roof, "--precision", o->precision, "--target-accuracy", o->target, "--epochs",
+          o->epochs, "--seconds", o->seconds, "--windows", o->windows, "--data",
           o->data[BENCH_IMAGES], "--text", o->data[BENCH_TEXTS], "--series", o->data[BENCH_SERIES],
           (char *)NULL);
     _exit(127);
@@ -158,18 +158,29 @@ static void collect(const bench_options *o, json_t *document, json_t *measured) 
 
 /* ---- all settings ---------------------------------------------------------------------------- */
 
-/** The limits of each device and number of threads, once. */
-static int measure_limits(const bench_options *o, const list *devices, const list *threads,
-                          json_t *document) {
+/** The limits of a setting's device and threads that an earlier run measured; NULL for none. */
+static json_t *known_limit(const json_t *known, const one *s) {
+    json_t *row = json_pack("{s:s, s:i}", "device", s->device, "threads", atoi(s->threads));
+    json_t *limit = json_incref((json_t *)limits_of(json_object_get(known, "limits"), row));
+    json_decref(row);
+    return limit;
+}
+
+/** The limits of each device and number of threads, once; those that `known` (or NULL) has are not measured. */
+static int find_limits(const bench_options *o, const list *devices, const list *threads,
+                       const json_t *known, json_t *document) {
     json_t *limits = json_object_get(document, "limits");
     for (int d = 0; d < devices->count; d++)
         for (int t = 0; t < threads->count; t++) {
             int code = 0;
             one s = {"mlp", "", threads->item[t], devices->item[d], "all", ""};
-            progress(&(one){"limits", "", s.threads, s.device, "", ""}, d * threads->count + t,
-                     devices->count * threads->count);
-            json_t *limit = run_child(o, "limits", &s, &code);
-            progress_end();
+            json_t *limit = known_limit(known, &s);
+            if (!limit) {
+                progress(&(one){"limits", "", s.threads, s.device, "", ""}, d * threads->count + t,
+                         devices->count * threads->count);
+                limit = run_child(o, "limits", &s, &code);
+                progress_end();
+            }
             if (!limit)
                 return code ? code : 1;
             json_array_append_new(limits, limit);
@@ -178,11 +189,11 @@ static int measure_limits(const bench_options *o, const list *devices, const lis
 }
 
 /** Writes the limits that a setting's floor is counted with. */
-static void tell_limits(const json_t *limit, one *s) {
+static void tell_roof(const json_t *limit, one *s) {
     double peak = peak_gflops(limit), copy = number(limit, "copy_gbs");
-    s->limits[0] = '\0';
+    s->roof[0] = '\0';
     if (!isnan(peak) && !isnan(copy))
-        snprintf(s->limits, sizeof(s->limits), "%.3f,%.3f", peak, copy);
+        snprintf(s->roof, sizeof(s->roof), "%.3f,%.3f", peak, copy);
 }
 
 static void show_limits(const json_t *limits) {
@@ -195,7 +206,8 @@ static void show_limits(const json_t *limits) {
 }
 
 /** Every setting in turn. A device that is missing is named, and the others go on (compare). */
-static int measure_all(const bench_options *o, const bench_layout *layout, json_t *document) {
+static int measure_all(const bench_options *o, const bench_layout *layout, const json_t *known,
+                       json_t *document) {
     list models, batches, threads, devices, providers;
     split(&models, o->models);
     split(&batches, o->batch_sizes);
@@ -203,7 +215,7 @@ static int measure_all(const bench_options *o, const bench_layout *layout, json_
     split(&devices, o->devices);
     split(&providers, o->providers);
     bool compare = strcmp(layout->command, "compare") == 0;
-    int code = compare ? 0 : measure_limits(o, &devices, &threads, document);
+    int code = compare ? 0 : find_limits(o, &devices, &threads, known, document);
     int all = models.count * batches.count * threads.count * devices.count * providers.count;
     int missing = 0;
     const json_t *limits = json_object_get(document, "limits");
@@ -215,7 +227,7 @@ static int measure_all(const bench_options *o, const bench_layout *layout, json_
         const int device = at % devices.count, thread = at / devices.count % threads.count;
         s.device = devices.item[device], s.threads = threads.item[thread];
         at /= devices.count * threads.count;
-        tell_limits(json_array_get(limits, (size_t)(device * threads.count + thread)), &s);
+        tell_roof(json_array_get(limits, (size_t)(device * threads.count + thread)), &s);
         s.batch_size = batches.item[at % batches.count], at /= batches.count;
         s.model = models.item[at];
         progress(&s, i, all);
@@ -258,16 +270,19 @@ static json_t *machine(const bench_options *o) {
     return facts;
 }
 
-static json_t *load_baseline(const char *path) {
+/** What an earlier run wrote by --json, which holds an array `part`; NULL after a line that says what is wrong. */
+static json_t *load_earlier(const char *path, const char *part) {
     json_error_t error;
     json_t *earlier = json_load_file(path, 0, &error);
-    if (!earlier || !json_is_array(json_object_get(earlier, "rows"))) {
-        fprintf(stderr, "quern-bench: %s: %s\n", path,
-                earlier ? "expected an object with \"rows\", as --json writes it" : error.text);
-        json_decref(earlier);
-        return NULL;
-    }
-    return earlier;
+    if (earlier && json_is_array(json_object_get(earlier, part)))
+        return earlier;
+    if (earlier)
+        fprintf(stderr, "quern-bench: %s: expected an object with \"%s\", as --json writes it\n",
+                path, part);
+    else
+        fprintf(stderr, "quern-bench: %s: %s\n", path, error.text);
+    json_decref(earlier);
+    return NULL;
 }
 
 static void show(const bench_layout *layout, const json_t *document) {
@@ -294,9 +309,9 @@ static bool write_json(const char *path, const json_t *document) {
 }
 
 /** Measures, and shows and writes what came of it. */
-static int make_document(const bench_options *o, const bench_layout *layout, const json_t *earlier,
-                         json_t *document) {
-    int code = measure_all(o, layout, document);
+static int make_document(const bench_options *o, const bench_layout *layout, const json_t *known,
+                         const json_t *earlier, json_t *document) {
+    int code = measure_all(o, layout, known, document);
     if (earlier)
         bench_mark_changes(layout, json_object_get(document, "rows"), earlier);
     show(layout, document);
@@ -307,19 +322,28 @@ static int make_document(const bench_options *o, const bench_layout *layout, con
     return code;
 }
 
-int bench_command(const bench_options *o) {
+/** A run whose files were read. */
+static int run_command(const bench_options *o, const json_t *known, const json_t *earlier,
+                       json_t *instances) {
     const bench_layout *layout = bench_layout_of(o->command);
-    json_t *earlier = o->baseline ? load_baseline(o->baseline) : NULL, *instances = NULL;
-    if (o->baseline && !earlier)
-        return 2;
-    if (strcmp(o->command, "compare") == 0 && !(instances = bench_instances(o->instances)))
-        return 2;
     json_t *document = json_pack("{s:s, s:o, s:[], s:[]}", "command", layout->command, "machine",
                                  machine(o), "limits", "rows");
     if (instances)
-        json_object_set_new(document, "instances", instances);
-    int code = make_document(o, layout, earlier, document);
+        json_object_set(document, "instances", instances);
+    int code = make_document(o, layout, known, earlier, document);
     json_decref(document);
+    return code;
+}
+
+int bench_command(const bench_options *o) {
+    bool compare = strcmp(o->command, "compare") == 0;
+    json_t *earlier = o->baseline ? load_earlier(o->baseline, "rows") : NULL;
+    json_t *known = o->limits ? load_earlier(o->limits, "limits") : NULL;
+    json_t *instances = compare ? bench_instances(o->instances) : NULL;
+    bool read = (earlier || !o->baseline) && (known || !o->limits) && (instances || !compare);
+    int code = read ? run_command(o, known, earlier, instances) : 2;
     json_decref(earlier);
+    json_decref(known);
+    json_decref(instances);
     return code;
 }

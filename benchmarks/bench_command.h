@@ -8,11 +8,13 @@
 /** The command line: lists are separated by commas. */
 typedef struct bench_options {
     const char *command;
-    const char *models, *filter, *batch_sizes, *threads, *devices, *providers, *precision, *limits,
-        *target, *epochs;
+    const char *models, *filter, *batch_sizes, *threads, *devices, *providers, *precision, *target,
+        *epochs;
+    const char *
+        roof; /**< of a measuring process: GFLOP/s and GB/s that a floor is counted with; "" for unknown */
     const char *seconds, *windows;
     const char *data[BENCH_FAMILIES];
-    const char *prices, *instances, *json, *html, *baseline; /**< NULL: not given */
+    const char *limits, *prices, *instances, *json, *html, *baseline; /**< NULL: not given */
     int argc;
     char **argv;
 } bench_options;

@@ -37,7 +37,9 @@ static const struct argp_option argp_options[] = {
     {"epochs", 'n', "N", 0, "compare: at most N epochs (10)", 1},
     {"seconds", 's', "S", 0, "Length of a window (0.7; ops: 0.05)", 1},
     {"windows", 'w', "N", 0, "Windows; the median is shown with least and most (7)", 1},
-    {"limits", 'L', "GFLOPS,GBS", OPTION_HIDDEN, 0, 1}, /* told to measuring processes */
+    {"limits", 'L', "FILE", 0,
+     "Limits of the machine as FILE, of an earlier --json, has them (measured at the start)", 1},
+    {"roof", 'R', "GFLOPS,GBS", OPTION_HIDDEN, 0, 1}, /* told to measuring processes */
     {"data", 'd', "FOLDER", 0, "The MNIST set (the project's)", 1},
     {"text", 'x', "FILE", 0, "Labelled texts (the project's spam mail)", 1},
     {"series", 'e', "FILE", 0, "Time series (the project's weather)", 1},
@@ -52,7 +54,7 @@ static const struct argp_option argp_options[] = {
 };
 
 static error_t parse(int key, char *value, struct argp_state *state) {
-    static const char keys[] = "mobtDprLanswdxePijhB";
+    static const char keys[] = "mobtDprRanswdxeLPijhB";
     bench_options *o = state->input;
     if (key == ARGP_KEY_ARG && !o->command) {
         o->command = value;
@@ -62,11 +64,11 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     const char *at = key > 0 && key < 128 ? strchr(keys, key) : NULL;
     if (!at)
         return ARGP_ERR_UNKNOWN;
-    const char **fields[] = {&o->models,    &o->filter,    &o->batch_sizes, &o->threads,
-                             &o->devices,   &o->providers, &o->precision,   &o->limits,
-                             &o->target,    &o->epochs,    &o->seconds,     &o->windows,
-                             &o->data[0],   &o->data[1],   &o->data[2],     &o->prices,
-                             &o->instances, &o->json,      &o->html,        &o->baseline};
+    const char **fields[] = {
+        &o->models,    &o->filter,  &o->batch_sizes, &o->threads, &o->devices, &o->providers,
+        &o->precision, &o->roof,    &o->target,      &o->epochs,  &o->seconds, &o->windows,
+        &o->data[0],   &o->data[1], &o->data[2],     &o->limits,  &o->prices,  &o->instances,
+        &o->json,      &o->html,    &o->baseline};
     *fields[at - keys] = value;
     return 0;
 }
@@ -108,8 +110,8 @@ static int read_setting(const bench_options *o, bench_setting *setting) {
         return complain("--epochs", o->epochs, "1 to 1000");
     if (!number(o->target, 0, 1, &setting->target_accuracy))
         return complain("--target-accuracy", o->target, "0 to 1");
-    if (*o->limits && sscanf(o->limits, "%lf,%lf", &setting->peak_gflops, &setting->copy_gbs) != 2)
-        return complain("--limits", o->limits, "GFLOP/s and GB/s");
+    if (*o->roof && sscanf(o->roof, "%lf,%lf", &setting->peak_gflops, &setting->copy_gbs) != 2)
+        return complain("--roof", o->roof, "GFLOP/s and GB/s");
     if (!bench_precision_of(o->precision, &setting->precision))
         return complain("--precision", o->precision, "f32, tf32 or bf16");
     setting->model = bench_model_find(o->models);
@@ -160,7 +162,7 @@ int main(int argc, char **argv) {
                        .batch_sizes = "",
                        .providers = "all",
                        .precision = "f32",
-                       .limits = "",
+                       .roof = "",
                        .target = "0.99",
                        .epochs = "10",
                        .windows = "7",
