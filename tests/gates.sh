@@ -25,6 +25,13 @@ build() {
     cmake --preset "$preset" -DQUERN_WERROR=ON "$@" && cmake --build "build/$preset" -j "$jobs"
 }
 
+# build_sanitized PRESET [CMAKE ARGUMENTS]: without the AVX-512 kernels where this processor cannot run them.
+build_sanitized() {
+    local avx512=ON
+    grep -qw avx512f /proc/cpuinfo || avx512=OFF
+    build "$@" -DQUERN_AVX512=$avx512
+}
+
 sources() {
     find core kernels backends examples benchmarks tests -name '*.[ch]' -o -name '*.cu' -o -name '*.cpp' | sort
 }
@@ -143,8 +150,8 @@ faults() {
         xargs -r cat | grep .
 }
 
-gate_asan() { build asan -DQUERN_TESTS=ON && sanitized asan planted_leak; }
-gate_tsan() { build tsan -DQUERN_TESTS=ON && sanitized tsan planted_race; }
+gate_asan() { build_sanitized asan -DQUERN_TESTS=ON && sanitized asan planted_leak; }
+gate_tsan() { build_sanitized tsan -DQUERN_TESTS=ON && sanitized tsan planted_race; }
 
 gate_lessons() {
     local lesson
@@ -156,7 +163,7 @@ gate_lessons() {
 
 # Each fuzz target for a short while, from a copy of its corpus.
 gate_fuzz() {
-    build fuzz || return 1
+    build_sanitized fuzz || return 1
     export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
     each fuzz "${FUZZ_SECONDS:-20}" build/fuzz/bin/fuzz/*
 }
