@@ -265,6 +265,22 @@ gate_cudasim() {
     return $status
 }
 
+# Lines of the kernels that tests reach on the simulated GPU: rows of the operation table and what has no row.
+gate_coverage() {
+    local tests=build/release/bin/tests covered=build/release/bin/cudasim/covered objects
+    [ -f build/release/bin/cudasim/checked/libquern-cuda.so ] || {
+        echo "coverage: not counted, $NO_TOOLKIT"
+        return $SKIP
+    }
+    objects=build/release/tests/cudasim/CMakeFiles/cudasim_covered_kernels.dir
+    cmake --build build/release -j "$jobs" --target cudasim_covered || return 1
+    find $objects -name '*.gcda' -delete
+    export QUERN_BACKEND_PATH=$PWD/$covered QUERN_TEST_DEVICE=cuda
+    TEST_FILTER='ops/each_layout_*' run_tests coverage $tests/test_ops &&
+        run_tests coverage $tests/test_{optim,random,embedding,loss_scale,attention,sequence_ops} &&
+        tests/cuda/coverage.py --least 95 $objects
+}
+
 # ---- the library as it is delivered -----------------------------------------------------------------
 
 gate_exports() { tests/exports.sh build/release/libquern.so; }
@@ -377,6 +393,7 @@ gate gcc "build with gcc, warnings are errors"
 gate tests "all tests, optimised build"
 gate cuda "the CUDA backend as nvcc makes it"
 gate cudasim "the CUDA backend on the simulated GPU, each access checked"
+gate coverage "lines of the CUDA kernels that tests reach"
 gate lessons "every lesson runs"
 gate exports "exported symbols are those of the header"
 gate baseline "no AVX outside the SIMD kernels"
@@ -395,6 +412,6 @@ if [ -s "$logs/counts" ]; then
 fi
 printf '\n%d s; gates:\n' "$SECONDS"
 printf '  %s\n' "${summary[@]}"
-grep -hE '^(AMX|AVX-512|CUDA: |simulated GPU: )' "$logs"/{tests,isa,cuda,cudasim}.log 2> /dev/null
+grep -hE '^(AMX|AVX-512|CUDA: |simulated GPU: |lines of CUDA)' "$logs"/{tests,isa,cuda,cudasim,coverage}.log 2> /dev/null
 printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
 [ "$failed" -eq 0 ]
