@@ -143,7 +143,7 @@ Test(fit_output, log_has_the_promised_keys) {
     cr_expect_str_eq(event(lines, 4), "done");
     expect_keys(done, done_keys);
     cr_expect_eq(json_integer_value(json_object_get(done, "epochs")), 3);
-    cr_expect_str_eq(json_string_value(json_object_get(done, "device")), "cpu");
+    cr_expect_str_eq(json_string_value(json_object_get(done, "device")), qn_context_device(ctx));
     json_decref(lines);
 }
 

@@ -129,9 +129,11 @@ Test(lengths, memory_is_soon_used_again) {
     qn_fit_opts opts = {.epochs = 12, .batch_size = 8, .loss = counting_loss};
     cr_assert_eq(qn_fit(text_net(), open_texts(NULL), &opts), QN_OK, "%s", qn_context_message(ctx));
     cr_assert_eq(seen, 12);
-    for (int i = 4; i < 12; i++)
-        cr_expect_eq(allocations[i], allocations[3], "epoch %d took %d more", i,
-                     (int)(allocations[i] - allocations[3]));
+    /* Workspaces of a device's kernels depend on the length as well: some are first needed side by side later. */
+    const int steady = test_on_cpu() ? 3 : 6;
+    for (int i = steady + 1; i < 12; i++)
+        cr_expect_eq(allocations[i], allocations[steady], "epoch %d took %d more", i,
+                     (int)(allocations[i] - allocations[steady]));
 }
 
 Test(lengths, predictions_are_of_each_sample) {

@@ -29,4 +29,11 @@ static inline void expect_error(qn_status status, const char *words) {
     qn_context_clear_error(ctx);
 }
 
+/* The same of a fault in data, which the CPU finds at once, and other devices by the next wait. */
+static inline void expect_data_error(const qn_tensor *result, qn_status status, const char *words) {
+    cr_expect_eq(result == NULL, test_on_cpu(), "%s", words);
+    qn_context_synchronize(ctx);
+    expect_error(status, words);
+}
+
 #endif
