@@ -119,6 +119,8 @@ static size_t most_workspace(const qni_trace *trace) {
 /** Takes the block of memory, or a reference to the shared one. */
 static bool take_memory(qni_trace *trace, size_t bytes, qni_storage **shared) {
     if (!*shared || (*shared)->bytes < bytes) {
+        if (!*shared) /* the first steps took more than any other will, if shapes stay */
+            qn_memory_trim(trace->ctx);
         qni_storage *larger = qni_storage_new(trace->ctx, bytes);
         if (!larger)
             return false;
