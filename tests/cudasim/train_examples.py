@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """The example programs trained on a CUDA device, which may be the simulated one, and on the CPU.
 
-    train_examples.py PROGRAMS [--all | NAME...]
+    train_examples.py PROGRAMS [NAME...]
 
-PROGRAMS is the folder of the programs; --all adds those networks that take minutes on the simulated device. Both runs of
-an example get the same seed; each epoch's losses must agree, the device must have been used, and no operation may have
-run on the host in its place (QUERN_LOG=fallback names them).
+PROGRAMS is the folder of the programs, NAME one of the runs below. Both runs of an example get the same seed; each
+epoch's losses must agree, the device must have been used, and no operation may have run on the host in its place
+(QUERN_LOG=fallback names them).
 """
 import gzip
 import json
@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from concurrent import futures
 
 SOURCES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "examples")
 
@@ -24,15 +25,12 @@ RUNS = [
     ("fasttext", "text_classification --model fasttext {texts} --buckets 1000 --epochs 2"),
     ("nlinear", "forecasting --model nlinear {series} --epochs 2"),
     ("dlinear", "forecasting --model dlinear {series} --epochs 2"),
-]
-
-# The other networks, a few steps each.
-SLOW_RUNS = [
+    # The other networks, a few steps each.
     ("lenet", "mnist --model lenet --data {few_images} --batch-size 8 --epochs 1"),
     ("cnn", "mnist --model cnn --data {few_images} --batch-size 8 --epochs 1"),
-    ("text-cnn", "text_classification --model cnn {few_texts} --batch-size 8 --epochs 1"),
-    ("text-lstm", "text_classification --model lstm {few_texts} --batch-size 8 --epochs 1"),
-    ("transformer", "text_classification --model transformer {few_texts} --batch-size 8 --epochs 1"),
+    ("text-cnn", "text_classification --model cnn {few_texts} --batch-size 8 --epochs 1 {small}"),
+    ("text-lstm", "text_classification --model lstm {few_texts} --batch-size 8 --epochs 1 {small}"),
+    ("transformer", "text_classification --model transformer {few_texts} --batch-size 8 --epochs 1 {small}"),
     ("lstm", "forecasting --model lstm {few_series} --epochs 1"),
     ("tcn", "forecasting --model tcn {few_series} --epochs 1"),
     ("patchtst", "forecasting --model patchtst {few_series} --epochs 1"),
@@ -74,10 +72,10 @@ def cut_lines(source, target, count):
     return target
 
 
-def cut_columns(source, target, count):
-    """The first columns of a CSV file without quotes; the new one's name."""
+def cut_table(source, target, rows, columns):
+    """The first rows and columns of a CSV file without quotes; the new one's name."""
     with open(source, encoding="utf-8") as file, open(target, "w", encoding="utf-8") as cut:
-        cut.writelines(",".join(line.rstrip("\n").split(",")[:count]) + "\n" for line in file)
+        cut.writelines(",".join(line.rstrip("\n").split(",")[:columns]) + "\n" for line in list(file)[:rows])
     return target
 
 
@@ -90,9 +88,10 @@ def make_data(folder):
     return {"images": cut_images(f"{folder}/images", 640, 128),
             "few_images": cut_images(f"{folder}/few_images", 24, 8),
             "texts": f"--train {texts[0]} --test {texts[1]}",
+            "small": "--max-length 8 --width 16",
             "few_texts": f"--train {few_texts[0]} --test {few_texts[1]}",
             "series": f"--data {series} --look-back 24 --horizon 4",
-            "few_series": f"--data {cut_columns(series, f'{folder}/series.csv', 3)} --look-back 24 --horizon 4"}
+            "few_series": f"--data {cut_table(series, f'{folder}/series.csv', 70, 3)} --look-back 24 --horizon 4"}
 
 
 def train(programs, words, device, folder):
@@ -125,6 +124,7 @@ def differs(expected, got):
 
 def check(programs, words, folder):
     """What is wrong with an example on the device; None if nothing is."""
+    os.mkdir(folder)
     expected, fault = train(programs, words, "cpu", folder)
     if expected is None:
         return fault
@@ -137,14 +137,15 @@ def check(programs, words, folder):
 
 
 def main():
-    programs, names, failed = sys.argv[1], sys.argv[2:], False
-    slow, names = "--all" in names, [name for name in names if name != "--all"]
-    with tempfile.TemporaryDirectory() as folder:
+    programs, names = sys.argv[1], sys.argv[2:]
+    runs = {name: command for name, command in RUNS if not names or name in names}
+    if len(runs) < len(set(names)):
+        sys.exit(f"train_examples.py: no run {', '.join(sorted(set(names) - set(runs)))}")
+    failed = False
+    with tempfile.TemporaryDirectory() as folder, futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         data = make_data(folder)
-        for name, command in RUNS + (SLOW_RUNS if slow or names else []):
-            if names and name not in names:
-                continue
-            fault = check(programs, command.format(**data).split(), folder)
+        faults = pool.map(lambda name: check(programs, runs[name].format(**data).split(), f"{folder}/{name}"), runs)
+        for name, fault in zip(runs, faults):
             print(f"{name}: {fault or 'as on the CPU, nothing on the host'}", flush=True)
             failed = failed or fault is not None
     sys.exit(1 if failed else 0)
