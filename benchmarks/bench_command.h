@@ -10,8 +10,7 @@ typedef struct bench_options {
     const char *command;
     const char *models, *filter, *batch_sizes, *threads, *devices, *providers, *precision, *target,
         *epochs;
-    const char *
-        roof; /**< of a measuring process: GFLOP/s and GB/s that a floor is counted with; "" for unknown */
+    const char *roof; /**< GFLOP/s and GB/s that a measuring process counts floors with; or "" */
     const char *seconds, *windows;
     const char *data[BENCH_FAMILIES];
     const char *limits, *prices, *instances, *json, *html, *baseline; /**< NULL: not given */
