@@ -215,9 +215,11 @@ static double evaluate(qn_context *ctx, const op_case *row, const op_inputs *inp
     return value;
 }
 
-/** Holds the derivative of f against central differences, element by element. */
+/** Holds the derivative of f against central differences, element by element; on other devices than the CPU, whose
+ * gradients are held against the oracle's above and which may be simulated, by every third. */
 static void check_derivative(const op_case *row, const op_inputs *inputs, scalar_of f) {
     const double h = 1e-5;
+    const int64_t step = test_on_cpu() ? 1 : 3;
     qn_context *ctx = op_context(test_on_cpu() ? "ref" : NULL, NULL);
     qn_tensor *x[OP_MAX_INPUTS];
     op_tensors(ctx, inputs, QN_F64, CONTIGUOUS, true, x);
@@ -230,7 +232,7 @@ static void check_derivative(const op_case *row, const op_inputs *inputs, scalar
     qn_step_end(ctx);
     for (int i = 0; i < inputs->count; i++) {
         const op_input *input = &inputs->input[i];
-        for (int64_t e = 0; input->differentiable && e < input->count; e++) {
+        for (int64_t e = 0; input->differentiable && e < input->count; e += step) {
             double *value = &input->values[e], at = *value;
             *value = at + h;
             double above = evaluate(ctx, row, inputs, f);
