@@ -170,7 +170,7 @@ gate_lessons() {
 
 # Each fuzz target for a short while, from a copy of its corpus.
 gate_fuzz() {
-    build_sanitized fuzz || return 1
+    build fuzz || return 1
     export ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=print_stacktrace=1
     each fuzz "${FUZZ_SECONDS:-12}" build/fuzz/bin/fuzz/*
 }
