@@ -159,15 +159,20 @@ class Builder:
         self.folder = build / "tests" / "cudasim"
         commands = json.loads((build / "compile_commands.json").read_text(encoding="utf-8"))
         self.compile = {pathlib.Path(c["file"]).name: shlex.split(c["command"]) for c in commands
-                        if "cudasim_checked_kernels.dir" in c["command"]}
+                        if "cudasim_checked_kernels.dir" in c["command"] and c["file"].endswith(".cu")}
         if not self.compile:
             sys.exit("mutate.py: the build folder has no target cudasim_checked")
         self.link = shlex.split((self.folder / "CMakeFiles/cudasim_checked.dir/link.txt").read_text(encoding="utf-8"))
         self.ahead = self.precompile(scratch)
 
     def flags(self, kernel):
-        """The command for a kernel, without debug information, warnings and ccache."""
-        return [a for a in self.compile[kernel] if a not in ("-g", "-Werror") and not a.startswith("-W")
+        """The command for a kernel, without debug information, warnings, ccache, and the header that CMake precompiles:
+        it holds some of the headers that are changed here."""
+        command = self.compile[kernel]
+        if "-include" in command:
+            at = command.index("-include")
+            command = command[:at] + command[at + 2:]
+        return [a for a in command if a not in ("-g", "-g1", "-Werror") and not a.startswith("-W")
                 and "ccache" not in a]
 
     def precompile(self, folder):
