@@ -1,9 +1,10 @@
 /* test_products.c: the epilogues of products, convolutions and batch normalisation: bias and ReLU in one pass with
- * them.
+ * them; denormal numbers.
  *
  * No public call asks for the ReLU: plans do (plan_epilogue.c). */
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "internal.h"
 #include "op_table.h"
@@ -100,6 +101,33 @@ Test(products, bias_and_relu_in_the_kernel_are_those_after_it) {
             check(ctx, 10, 130, 64, has_bias);
             check(ctx, 65, 300, 129, has_bias);
         }
+        qn_context_free(ctx);
+    }
+}
+
+/* ---- denormal numbers ---------------------------------------------------------------------- */
+
+/* Sums of 64 numbers of 2^-127, which are 2^-121 where denormals count. */
+static void check_denormal_sums(qn_context *ctx, int64_t rows, double expected) {
+    qn_tensor *a = qn_full(ctx, QN_F32, QN_SHAPE(rows, 64), 0x1p-127);
+    double *got = op_values(qn_matmul(a, qn_ones(ctx, QN_F32, QN_SHAPE(64, 64))));
+    for (int64_t i = 0; i < rows * 64; i++)
+        cr_assert_eq(got[i], expected, "%lld rows, element %lld: %g", (long long)rows, (long long)i,
+                     got[i]);
+    free(got);
+    qn_step_end(ctx);
+}
+
+Test(products, denormal_numbers_are_zero_on_vectors_and_in_the_callers_thread_what_they_were) {
+    static const char *const isas[] = {"baseline", "avx2", NULL};
+    for (int i = 0; i < 3; i++) {
+        qn_context *ctx = op_context(i == 0 ? "ref" : NULL, isas[i]);
+        const bool vectors = strstr(qn_context_describe(ctx), "avx") != NULL;
+        qn_context_set_threads(ctx, 4);
+        check_denormal_sums(ctx, 3, vectors ? 0 : 0x1p-121);
+        check_denormal_sums(ctx, 2048, vectors ? 0 : 0x1p-121); /* work for all threads */
+        volatile float least = 0x1p-126F;
+        cr_assert_gt(least / 2, 0);
         qn_context_free(ctx);
     }
 }

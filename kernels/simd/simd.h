@@ -155,7 +155,7 @@ SIMD_INLINE vf v_round(vf x) {
 /** x to the nearest integer, as ints; x within their range. */
 SIMD_INLINE vi v_to_int(vf x) { return (vi)_mm512_cvtps_epi32((__m512)x); }
 
-/** x * 2^n for integral n, overflow and denormal results included. */
+/** x * 2^n for integral n, overflow included. */
 SIMD_INLINE vf v_scale(vf x, vf n) { return (vf)_mm512_scalef_ps((__m512)x, (__m512)n); }
 
 /** Whether any lane of a mask is set. */
@@ -444,7 +444,7 @@ typedef void (*simd_task)(const void *arg, int64_t index);
 
 #define simd_parallel SIMD_NAME(parallel_)
 
-/** Runs task(arg, 0) to task(arg, count - 1) on up to `threads` threads. */
+/** Runs task(arg, 0) to task(arg, count - 1) on up to `threads` threads, denormal numbers as zero. */
 void simd_parallel(int threads, int64_t count, simd_task task, const void *arg);
 
 /** Threads worth using for `work` elements of cheap arithmetic: small work stays on one. */

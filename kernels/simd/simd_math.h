@@ -3,7 +3,7 @@
  * The polynomials are minimax fits (Remez exchange in 50-digit arithmetic, weighted for the
  * relative error of the function), the argument reductions those of Cody and Waite (1980). Errors
  * below were measured on a dense sample of floats, in units of the last place. NaN gives NaN;
- * infinities and denormal numbers, given or resulting, are handled. */
+ * infinities are handled, denormal numbers are zero (simd_parallel.c). */
 #ifndef QN_SIMD_MATH_H
 #define QN_SIMD_MATH_H
 
@@ -100,7 +100,7 @@ SIMD_INLINE vf v_softplus(vf x) { return v_max(v_set(0.0f), x) + v_log1p_unit(v_
 
 /** The normal distribution function, erfc(-x / sqrt(2)) / 2. With a = |x| / sqrt(2) and t = 2 / (2
  * + a), erfc(a) = t e^(-a^2 + R(1 - t)), R a polynomial; the exponent is kept in two parts, since
- * its absolute error becomes a relative one. Error below 6 ulp where the result is not denormal. */
+ * its absolute error becomes a relative one. Error below 6 ulp. */
 SIMD_INLINE vf v_normal_cdf(vf x) {
     vf size = v_min(v_set(14.4f), v_abs(x));
     vf t = 2.0f / v_fma(size, v_set(0.707106781f), v_set(2.0f));
