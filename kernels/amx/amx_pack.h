@@ -38,6 +38,10 @@ typedef struct amx_part {
 } amx_part;
 
 /** Packs a part into tiles of A, or, if `pairs`, of B; zeros fill them up. */
-void qnk_amx_pack(const amx_operand *operand, const amx_part *part, bool pairs, uint16_t *tiles);
+typedef void amx_pack(const amx_operand *operand, const amx_part *part, bool pairs,
+                      uint16_t *tiles);
+
+/** The same, compiled for two instruction sets. */
+amx_pack qnk_amx_pack_avx2, qnk_amx_pack_avx512;
 
 #endif

@@ -16,13 +16,21 @@
 static const struct {
     int64_t rows, cols, k;
     int64_t chunk;   /* columns in a task */
+    int64_t depth;   /* tiles along k for which 32 rows of A stay in L1 */
     int64_t tiles;   /* of small matrices that are packed together */
     double threaded; /* multiplications below which threads do not pay */
-} block = {.rows = 1024, .cols = 1024, .k = 2048, .chunk = 256, .tiles = 4096, .threaded = 1e6};
+} block = {.rows = 1024,
+           .cols = 1024,
+           .k = 1024,
+           .chunk = 256,
+           .depth = 16,
+           .tiles = 4096,
+           .threaded = 1e6};
 
 /* One round of packing and multiplying. */
 typedef struct amx_round {
     const amx_product *of;
+    amx_pack *pack;
     int64_t matrix, matrices;
     int64_t row, rows, col, cols, at, k; /* the block of C, the part of the sums */
     bool pack_a, pack_b;
@@ -42,6 +50,16 @@ static int64_t matrix_offset(const qn_view *lead, int64_t index) {
         index /= lead->shape[axis];
     }
     return offset;
+}
+
+/* Processors with AMX have AVX-512; where tests execute AMX's instructions, there may be AVX2 alone. */
+static amx_pack *pack_here(void) {
+#if QN_AMX_AVX512
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl"))
+        return qnk_amx_pack_avx512;
+#endif
+    return qnk_amx_pack_avx2;
 }
 
 /* ---- tasks ------------------------------------------------------------------------------- */
@@ -64,7 +82,7 @@ static void pack_a_task(const amx_round *r, int64_t index) {
                            .outer_count = smaller(AMX_ROWS, r->rows - row),
                            .inner = r->at,
                            .inner_count = r->k};
-    qnk_amx_pack(&operand, &part, false, r->a + index * r->blocks * AMX_TILE);
+    r->pack(&operand, &part, false, r->a + index * r->blocks * AMX_TILE);
 }
 
 static void pack_b_task(const amx_round *r, int64_t index) {
@@ -75,62 +93,137 @@ static void pack_b_task(const amx_round *r, int64_t index) {
                            .outer_count = smaller(AMX_ROWS, r->cols - col),
                            .inner = r->at,
                            .inner_count = r->k};
-    qnk_amx_pack(&operand, &part, true, r->b + index * r->blocks * AMX_TILE);
+    r->pack(&operand, &part, true, r->b + index * r->blocks * AMX_TILE);
 }
 
-/* Puts a row of sums from column `col` on; bias and activation follow the last sums. */
-static void store_row(const amx_round *r, const float *sums, int64_t col, int64_t count,
-                      const float *bias, float *c) {
+/* A block of C: what of 32 by 32 lies in the matrix. */
+typedef struct amx_block {
+    float *c; /* its first row, column 0 of the matrix */
+    int64_t col, rows, cols;
+    bool direct; /* all of it, in one run of columns: tiles may be stored there */
+} amx_block;
+
+static amx_block block_at(const amx_round *r, int64_t matrix, int64_t row, int64_t col) {
     const amx_product *p = r->of;
-    const bool first = r->at == 0, last = r->at + r->k == p->k;
-    int64_t at = col % p->run; /* within its run of columns */
-    float *out = c + col / p->run * p->run_next + at;
-    for (int64_t j = 0; j < count; j++, out++, at++) {
-        if (at == p->run) {
-            out += p->run_next - p->run;
-            at = 0;
+    amx_block b = {.c = p->c + matrix * p->c_next + (r->row + row) * p->c_row,
+                   .col = r->col + col,
+                   .rows = smaller(AMX_SIDE, r->rows - row),
+                   .cols = smaller(AMX_SIDE, r->cols - col)};
+    b.direct = b.rows == AMX_SIDE && b.cols == AMX_SIDE && b.col % p->run + AMX_SIDE <= p->run;
+    return b;
+}
+
+static float *column_of(const amx_product *p, float *row, int64_t col) {
+    return row + col / p->run * p->run_next + col % p->run;
+}
+
+/* Copies a block that is no place for tiles from C or to it, run by run. */
+static void copy_block(const amx_product *p, const amx_block *b, float *sums, bool to_c) {
+    for (int64_t i = 0; i < b->rows; i++, sums += AMX_SIDE) {
+        float *row = b->c + i * p->c_row;
+        for (int64_t j = 0; j < b->cols;) {
+            const int64_t count = smaller(b->cols - j, p->run - (b->col + j) % p->run);
+            float *c = column_of(p, row, b->col + j);
+            memcpy(to_c ? c : sums + j, to_c ? sums + j : c, (size_t)count * sizeof(float));
+            j += count;
         }
-        float sum = first ? sums[j] : *out + sums[j];
-        if (last && bias)
-            sum += bias[(col + j) * p->bias_column];
-        *out = last && p->relu && sum < 0 ? 0 : sum;
     }
 }
 
-/* Puts a block of sums at a row and a column of a matrix. */
-static void store(const amx_round *r, int64_t matrix, int64_t row, int64_t col, const float *sums) {
-    const amx_product *p = r->of;
-    const int64_t rows = smaller(AMX_SIDE, r->row + r->rows - row);
-    const int64_t cols = smaller(AMX_SIDE, r->col + r->cols - col);
-    for (int64_t i = row; i < row + rows; i++, sums += AMX_SIDE)
-        store_row(r, sums, col, cols,
-                  p->bias ? p->bias + matrix * p->bias_next + i * p->bias_row : NULL,
-                  p->c + matrix * p->c_next + i * p->c_row);
+/* max(x, 0) of 32 by 32, NaN and -0 stay. */
+static void relu_block(float *c, int64_t pitch) {
+    for (int i = 0; i < AMX_SIDE; i++, c += pitch)
+        for (int j = 0; j < AMX_SIDE; j++)
+            c[j] = c[j] < 0 ? 0 : c[j];
 }
 
-/* The panels from number `panel` of `count` on: two, or the last one. */
-static amx_panels panels_at(const uint16_t *tiles, int64_t panel, int64_t count, int64_t blocks) {
-    const uint16_t *first = tiles + panel * blocks * AMX_TILE;
+/* The biases of a block: by column one row for all, by row 32 of them. */
+static void set_bias(const amx_product *p, int64_t matrix, int64_t row, const amx_block *b,
+                     float *start) {
+    const float *bias = p->bias + matrix * p->bias_next;
+    if (p->bias_column != 0) {
+        for (int64_t j = 0; j < b->cols; j++)
+            start[j] = bias[(b->col + j) * p->bias_column];
+        return;
+    }
+    for (int64_t i = 0; i < b->rows; i++)
+        for (int j = 0; j < AMX_SIDE; j++)
+            start[i * AMX_SIDE + j] = bias[(row + i) * p->bias_row];
+}
+
+/* The panels from number `panel` of `count` on, two, or the last one, from tile `at` on. */
+static amx_panels panels_at(const uint16_t *tiles, int64_t panel, int64_t count, int64_t blocks,
+                            int64_t at) {
+    const uint16_t *first = tiles + (panel * blocks + at) * AMX_TILE;
     return (amx_panels){first, first + blocks * AMX_TILE, panel + 1 < count ? 2 : 1};
 }
 
 static int64_t chunks_of(const amx_round *r) { return (r->cols + block.chunk - 1) / block.chunk; }
 
+/* Room beside a block of C. */
+typedef struct amx_scratch {
+    float sums[AMX_SIDE * AMX_SIDE], start[AMX_SIDE * AMX_SIDE];
+} amx_scratch;
+
+/* Tiles along k that are multiplied together: those of A stay in L1. */
+typedef struct amx_depth {
+    int64_t at, blocks;
+    bool first, last; /* of all that the product sums over */
+} amx_depth;
+
+static amx_depth depth_at(const amx_round *r, int64_t at) {
+    const int64_t count = smaller(block.depth, r->blocks - at);
+    return (amx_depth){.at = at,
+                       .blocks = count,
+                       .first = r->at + at == 0,
+                       .last = at + count == r->blocks && r->at + r->k == r->of->k};
+}
+
+/* Adds the sums over one depth to a block of C. */
+static void multiply_block(const amx_product *p, int64_t matrix, int64_t row, const amx_block *b,
+                           const amx_depth *depth, amx_panels rows, amx_panels cols,
+                           amx_scratch *scratch) {
+    const size_t pitch = AMX_SIDE * sizeof(float);
+    amx_sums sums = {.c = b->direct ? column_of(p, b->c, b->col) : scratch->sums,
+                     .pitch = b->direct ? (size_t)p->c_row * sizeof(float) : pitch};
+    if (!depth->first) {
+        if (!b->direct)
+            copy_block(p, b, scratch->sums, false);
+        sums.start = sums.c;
+        sums.start_pitch = sums.pitch;
+    } else if (p->bias) {
+        set_bias(p, matrix, row, b, scratch->start);
+        sums.start = scratch->start;
+        sums.start_pitch = p->bias_column != 0 ? 0 : pitch;
+    }
+    qnk_amx_multiply(rows, cols, depth->blocks, sums);
+    if (p->relu && depth->last)
+        relu_block(sums.c, (int64_t)(sums.pitch / sizeof(float)));
+    if (!b->direct)
+        copy_block(p, b, scratch->sums, true);
+}
+
 /* 32 rows by a chunk of columns of one matrix. */
 static void multiply_task(const amx_round *r, int64_t index) {
     const int64_t pairs = (r->row_panels + 1) / 2, chunks = chunks_of(r);
-    const int64_t pair = index % pairs, chunk = index / pairs % chunks;
+    const int64_t row = index % pairs * AMX_SIDE, chunk = index / pairs % chunks;
     const int64_t matrix = index / pairs / chunks;
     const uint16_t *a = r->a + matrix * r->row_panels * r->blocks * AMX_TILE;
     const uint16_t *b = r->b + matrix * r->col_panels * r->blocks * AMX_TILE;
     const int64_t end = smaller((chunk + 1) * block.chunk, r->cols);
-    float sums[AMX_SIDE * AMX_SIDE] __attribute__((aligned(64)));
+    amx_scratch scratch __attribute__((aligned(64)));
+    int64_t at = 0;
     qnk_amx_begin();
-    for (int64_t col = chunk * block.chunk; col < end; col += AMX_SIDE) {
-        qnk_amx_multiply(panels_at(a, 2 * pair, r->row_panels, r->blocks),
-                         panels_at(b, col / AMX_ROWS, r->col_panels, r->blocks), r->blocks, sums);
-        store(r, r->matrix + matrix, r->row + pair * AMX_SIDE, r->col + col, sums);
-    }
+    do { /* sums over nothing are stored as well */
+        const amx_depth depth = depth_at(r, at);
+        for (int64_t col = chunk * block.chunk; col < end; col += AMX_SIDE) {
+            const amx_block c = block_at(r, r->matrix + matrix, row, col);
+            multiply_block(r->of, r->matrix + matrix, r->row + row, &c, &depth,
+                           panels_at(a, row / AMX_ROWS, r->row_panels, r->blocks, at),
+                           panels_at(b, col / AMX_ROWS, r->col_panels, r->blocks, at), &scratch);
+        }
+        at += depth.blocks;
+    } while (at < r->blocks);
     qnk_amx_end();
 }
 
@@ -202,7 +295,7 @@ void qnk_amx_product_run(const amx_product *product, void *workspace, int thread
         return;
     const int64_t together = matrices_together(p);
     const double work = (double)p->m * (double)p->n * (double)p->k * (double)p->count;
-    amx_round r = {.of = p, .a = workspace};
+    amx_round r = {.of = p, .pack = pack_here(), .a = workspace};
     r.b = r.a + together * tiles_of_a(p) * AMX_TILE;
     for (r.matrix = 0; r.matrix < p->count; r.matrix += r.matrices) {
         r.matrices = smaller(together, p->count - r.matrix);

@@ -4,7 +4,7 @@
 
 #include <immintrin.h>
 
-enum { ROW_BYTES = 2 * AMX_DEPTH };
+enum { ROW_BYTES = 2 * AMX_DEPTH, COLUMNS_BYTES = 4 * AMX_ROWS };
 
 typedef struct tile_config {
     uint8_t palette, start_row, reserved[14];
@@ -24,16 +24,43 @@ void qnk_amx_begin(void) { _tile_loadconfig(&config); }
 
 void qnk_amx_end(void) { _tile_release(); }
 
-void qnk_amx_multiply(amx_panels a, amx_panels b, int64_t blocks, float *c) {
-    const size_t pitch = AMX_SIDE * sizeof(float);
+static void set_sums(const amx_sums *sums, int tall, int wide) {
+    const char *at = (const char *)sums->start;
+    if (!at) {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+        return;
+    }
+    _tile_loadd(0, at, sums->start_pitch);
+    if (wide)
+        _tile_loadd(1, at + COLUMNS_BYTES, sums->start_pitch);
+    at += AMX_ROWS * sums->start_pitch;
+    if (tall)
+        _tile_loadd(2, at, sums->start_pitch);
+    if (tall && wide)
+        _tile_loadd(3, at + COLUMNS_BYTES, sums->start_pitch);
+}
+
+static void get_sums(const amx_sums *sums, int tall, int wide) {
+    char *at = (char *)sums->c;
+    _tile_stored(0, at, sums->pitch);
+    if (wide)
+        _tile_stored(1, at + COLUMNS_BYTES, sums->pitch);
+    at += AMX_ROWS * sums->pitch;
+    if (tall)
+        _tile_stored(2, at, sums->pitch);
+    if (tall && wide)
+        _tile_stored(3, at + COLUMNS_BYTES, sums->pitch);
+}
+
+void qnk_amx_multiply(amx_panels a, amx_panels b, int64_t blocks, amx_sums sums) {
     const int tall = a.count > 1, wide = b.count > 1;
     __asm__ volatile(
         "" ::
             : "memory"); /* packed tiles are in memory: gcc does not know who reads them */
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+    set_sums(&sums, tall, wide);
     for (int64_t at = 0; at < blocks * AMX_TILE; at += AMX_TILE) {
         _tile_loadd(4, a.first + at, ROW_BYTES);
         _tile_loadd(6, b.first + at, ROW_BYTES);
@@ -49,11 +76,5 @@ void qnk_amx_multiply(amx_panels a, amx_panels b, int64_t blocks, float *c) {
                 _tile_dpbf16ps(3, 5, 7);
         }
     }
-    _tile_stored(0, c, pitch);
-    if (wide)
-        _tile_stored(1, c + AMX_ROWS, pitch);
-    if (tall)
-        _tile_stored(2, c + AMX_ROWS * AMX_SIDE, pitch);
-    if (tall && wide)
-        _tile_stored(3, c + AMX_ROWS * AMX_SIDE + AMX_ROWS, pitch);
+    get_sums(&sums, tall, wide);
 }

@@ -3,6 +3,7 @@
 #ifndef QN_AMX_TILE_H
 #define QN_AMX_TILE_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /** Rows (columns) of a tile; its numbers along k; its numbers; the side of a block of C. */
@@ -18,7 +19,15 @@ typedef struct amx_panels {
     int count;
 } amx_panels;
 
-/** c [32, 32] = A B over `blocks` tiles along k, sums in f32; where there is one panel only its half is set. */
-void qnk_amx_multiply(amx_panels a, amx_panels b, int64_t blocks, float *c);
+/** Where the sums of a block [32, 32] start, and where they go. */
+typedef struct amx_sums {
+    const float *start; /**< NULL: at 0 */
+    size_t start_pitch; /**< bytes from one row to the next; 0: all start alike */
+    float *c;           /**< may be `start` */
+    size_t pitch;
+} amx_sums;
+
+/** c = start + A B over `blocks` tiles along k, sums in f32; where there is one panel only its half is touched. */
+void qnk_amx_multiply(amx_panels a, amx_panels b, int64_t blocks, amx_sums sums);
 
 #endif
