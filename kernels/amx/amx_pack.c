@@ -6,9 +6,6 @@
 #include "amx_pack.h"
 #include "amx_lanes.h"
 
-#define AMX_JOIN_(a, b) a##b
-#define AMX_JOIN(a, b) AMX_JOIN_(a, b)
-
 enum {
     PAIRS = AMX_DEPTH / 2, /* a tile as rows of pairs: 16 by 16 words of 32 bits */
     PIECES = 2             /* runs of memory that lanes are read from; more are gathered */
@@ -152,44 +149,6 @@ static float element(const amx_operand *op, int64_t outer, int64_t inner) {
     return op->data[p.offset + q.offset + y * op->stride[0] + x * op->stride[1]];
 }
 
-/* ---- turning a tile -------------------------------------------------------------------------- */
-
-static __m256 load_words(const uint16_t *from) { return _mm256_load_ps((const float *)from); }
-
-static void store_words(uint16_t *to, __m256 low, __m256 high, int halves) {
-    _mm256_store_ps((float *)to, halves ? _mm256_permute2f128_ps(low, high, 0x31)
-                                        : _mm256_permute2f128_ps(low, high, 0x20));
-}
-
-/* Exchanges rows and columns of 8 by 8 words, rows a tile's row apart. */
-static void turn_block(const uint16_t *from, uint16_t *to) {
-    __m256 a[8], b[8];
-    for (int i = 0; i < 8; i += 2) {
-        const __m256 even = load_words(from + i * AMX_DEPTH);
-        const __m256 odd = load_words(from + (i + 1) * AMX_DEPTH);
-        a[i] = _mm256_unpacklo_ps(even, odd);
-        a[i + 1] = _mm256_unpackhi_ps(even, odd);
-    }
-    for (int i = 0; i < 8; i += 4)
-        for (int half = 0; half < 2; half++) {
-            b[i + 2 * half] = _mm256_shuffle_ps(a[i + half], a[i + half + 2], 0x44);
-            b[i + 2 * half + 1] = _mm256_shuffle_ps(a[i + half], a[i + half + 2], 0xee);
-        }
-    for (int i = 0; i < 4; i++) {
-        store_words(to + i * AMX_DEPTH, b[i], b[i + 4], 0);
-        store_words(to + (i + 4) * AMX_DEPTH, b[i], b[i + 4], 1);
-    }
-}
-
-/* Rows of pairs become rows of lanes, or the other way. */
-static void turn(const uint16_t *from, uint16_t *to) {
-    enum { DOWN = 8 * AMX_DEPTH, RIGHT = 16 };
-    turn_block(from, to);
-    turn_block(from + RIGHT, to + DOWN);
-    turn_block(from + DOWN, to + RIGHT);
-    turn_block(from + DOWN + RIGHT, to + DOWN + RIGHT);
-}
-
 /* ---- tiles ----------------------------------------------------------------------------------- */
 
 /* Elements that lie side by side along an index. */
@@ -277,8 +236,9 @@ static void with_gaps(const amx_operand *op, const amx_part *part, int64_t at, i
                     : 0;
 }
 
-void AMX_JOIN(qnk_amx_pack_, AMX_ISA)(const amx_operand *operand, const amx_part *part, bool pairs,
-                                      uint16_t *tiles) {
+void AMX_NAME(pack)(const amx_operand *operand, const amx_part *part, bool pairs, uint16_t *tiles);
+
+void AMX_NAME(pack)(const amx_operand *operand, const amx_part *part, bool pairs, uint16_t *tiles) {
     const bool gaps = operand->on_plane && (operand->divisor[0] != 1 || operand->divisor[1] != 1);
     const bool crosswise = !gaps && run_of(operand, &operand->outer) >=
                                         run_of(operand, &operand->inner) + (pairs ? 0 : 1);
@@ -302,6 +262,6 @@ void AMX_JOIN(qnk_amx_pack_, AMX_ISA)(const amx_operand *operand, const amx_part
         else
             tile_along(operand, rows, (int)part->outer_count, &inner, count, tile);
         if (tile == other_way)
-            turn(other_way, tiles);
+            lanes_turn(other_way, AMX_DEPTH, tiles, AMX_DEPTH);
     }
 }

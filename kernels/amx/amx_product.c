@@ -30,7 +30,7 @@ static const struct {
 /* One round of packing and multiplying. */
 typedef struct amx_round {
     const amx_product *of;
-    amx_pack *pack;
+    const amx_vectors *vectors;
     int64_t matrix, matrices;
     int64_t row, rows, col, cols, at, k; /* the block of C, the part of the sums */
     bool pack_a, pack_b;
@@ -52,29 +52,18 @@ static int64_t matrix_offset(const qn_view *lead, int64_t index) {
     return offset;
 }
 
-/* Processors with AMX have AVX-512; where tests execute AMX's instructions, there may be AVX2 alone. */
-static amx_pack *pack_here(void) {
-#if QN_AMX_AVX512
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("avx512vl"))
-        return qnk_amx_pack_avx512;
-#endif
-    return qnk_amx_pack_avx2;
-}
-
 /* ---- tasks ------------------------------------------------------------------------------- */
 
-typedef void (*amx_task)(const amx_round *round, int64_t index);
-
-static void in_parallel(int threads, int64_t count, amx_task task, const amx_round *round) {
+void qnk_amx_parallel(int threads, int64_t count, amx_task task, const void *arg) {
     if (threads > count)
         threads = (int)count;
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
     for (int64_t index = 0; index < count; index++)
-        task(round, index);
+        task(arg, index);
 }
 
-static void pack_a_task(const amx_round *r, int64_t index) {
+static void pack_a_task(const void *arg, int64_t index) {
+    const amx_round *r = arg;
     const int64_t matrix = index / r->row_panels, row = index % r->row_panels * AMX_ROWS;
     amx_operand operand = r->of->a;
     operand.data += matrix_offset(&r->of->a_lead, r->matrix + matrix);
@@ -82,10 +71,11 @@ static void pack_a_task(const amx_round *r, int64_t index) {
                            .outer_count = smaller(AMX_ROWS, r->rows - row),
                            .inner = r->at,
                            .inner_count = r->k};
-    r->pack(&operand, &part, false, r->a + index * r->blocks * AMX_TILE);
+    r->vectors->pack(&operand, &part, false, r->a + index * r->blocks * AMX_TILE);
 }
 
-static void pack_b_task(const amx_round *r, int64_t index) {
+static void pack_b_task(const void *arg, int64_t index) {
+    const amx_round *r = arg;
     const int64_t matrix = index / r->col_panels, col = index % r->col_panels * AMX_ROWS;
     amx_operand operand = r->of->b;
     operand.data += matrix_offset(&r->of->b_lead, r->matrix + matrix);
@@ -93,7 +83,7 @@ static void pack_b_task(const amx_round *r, int64_t index) {
                            .outer_count = smaller(AMX_ROWS, r->cols - col),
                            .inner = r->at,
                            .inner_count = r->k};
-    r->pack(&operand, &part, true, r->b + index * r->blocks * AMX_TILE);
+    r->vectors->pack(&operand, &part, true, r->b + index * r->blocks * AMX_TILE);
 }
 
 /* A block of C: what of 32 by 32 lies in the matrix. */
@@ -155,7 +145,11 @@ static void set_bias(const amx_product *p, int64_t matrix, int64_t row, const am
 static amx_panels panels_at(const uint16_t *tiles, int64_t panel, int64_t count, int64_t blocks,
                             int64_t at) {
     const uint16_t *first = tiles + (panel * blocks + at) * AMX_TILE;
-    return (amx_panels){first, first + blocks * AMX_TILE, panel + 1 < count ? 2 : 1};
+    return (amx_panels){.first = first,
+                        .second = first + blocks * AMX_TILE,
+                        .count = panel + 1 < count ? 2 : 1,
+                        .pitch = AMX_DEPTH * sizeof(uint16_t),
+                        .step = AMX_TILE};
 }
 
 static int64_t chunks_of(const amx_round *r) { return (r->cols + block.chunk - 1) / block.chunk; }
@@ -204,7 +198,8 @@ static void multiply_block(const amx_product *p, int64_t matrix, int64_t row, co
 }
 
 /* 32 rows by a chunk of columns of one matrix. */
-static void multiply_task(const amx_round *r, int64_t index) {
+static void multiply_task(const void *arg, int64_t index) {
+    const amx_round *r = arg;
     const int64_t pairs = (r->row_panels + 1) / 2, chunks = chunks_of(r);
     const int64_t row = index % pairs * AMX_SIDE, chunk = index / pairs % chunks;
     const int64_t matrix = index / pairs / chunks;
@@ -232,10 +227,20 @@ static void run_round(amx_round *r, int threads) {
     r->col_panels = panels_of(r->cols);
     r->blocks = amx_blocks(r->k);
     if (r->pack_a)
-        in_parallel(threads, r->matrices * r->row_panels, pack_a_task, r);
+        qnk_amx_parallel(threads, r->matrices * r->row_panels, pack_a_task, r);
     if (r->pack_b)
-        in_parallel(threads, r->matrices * r->col_panels, pack_b_task, r);
-    in_parallel(threads, r->matrices * chunks_of(r) * ((r->row_panels + 1) / 2), multiply_task, r);
+        qnk_amx_parallel(threads, r->matrices * r->col_panels, pack_b_task, r);
+    qnk_amx_parallel(threads, r->matrices * chunks_of(r) * ((r->row_panels + 1) / 2), multiply_task,
+                     r);
+}
+
+const amx_vectors *qnk_amx_vectors(void) {
+#if QN_AMX_AVX512
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512vl"))
+        return &qnk_amx_vectors_avx512;
+#endif
+    return &qnk_amx_vectors_avx2;
 }
 
 /* ---- calls ------------------------------------------------------------------------------- */
@@ -295,7 +300,7 @@ void qnk_amx_product_run(const amx_product *product, void *workspace, int thread
         return;
     const int64_t together = matrices_together(p);
     const double work = (double)p->m * (double)p->n * (double)p->k * (double)p->count;
-    amx_round r = {.of = p, .pack = pack_here(), .a = workspace};
+    amx_round r = {.of = p, .vectors = qnk_amx_vectors(), .a = workspace};
     r.b = r.a + together * tiles_of_a(p) * AMX_TILE;
     for (r.matrix = 0; r.matrix < p->count; r.matrix += r.matrices) {
         r.matrices = smaller(together, p->count - r.matrix);

@@ -20,6 +20,15 @@ typedef struct amx_product {
 /** Why a call is no work for tiles; NULL: it is. */
 const char *qnk_amx_declines(const qn_call *call);
 
+/** One piece of work. Pieces are cut by shape: results do not depend on the threads. */
+typedef void (*amx_task)(const void *arg, int64_t index);
+
+/** Runs task(arg, 0) to task(arg, count - 1) on up to `threads` threads. */
+void qnk_amx_parallel(int threads, int64_t count, amx_task task, const void *arg);
+
+/** The best that this processor has: AVX-512 wherever there is AMX, else, in tests, AVX2. */
+const amx_vectors *qnk_amx_vectors(void);
+
 /** Bytes of workspace for packed tiles. */
 size_t qnk_amx_product_workspace(const amx_product *product);
 

@@ -55,22 +55,27 @@ static void get_sums(const amx_sums *sums, int tall, int wide) {
         _tile_stored(3, at + COLUMNS_BYTES, sums->pitch);
 }
 
+static int64_t tile_at(const amx_panels *panels, int64_t index) {
+    return panels->offset ? panels->offset[index] : index * panels->step;
+}
+
 void qnk_amx_multiply(amx_panels a, amx_panels b, int64_t blocks, amx_sums sums) {
     const int tall = a.count > 1, wide = b.count > 1;
     __asm__ volatile(
         "" ::
             : "memory"); /* packed tiles are in memory: gcc does not know who reads them */
     set_sums(&sums, tall, wide);
-    for (int64_t at = 0; at < blocks * AMX_TILE; at += AMX_TILE) {
-        _tile_loadd(4, a.first + at, ROW_BYTES);
-        _tile_loadd(6, b.first + at, ROW_BYTES);
+    for (int64_t i = 0; i < blocks; i++) {
+        const int64_t in_a = tile_at(&a, i), in_b = tile_at(&b, i);
+        _tile_loadd(4, a.first + in_a, a.pitch);
+        _tile_loadd(6, b.first + in_b, b.pitch);
         _tile_dpbf16ps(0, 4, 6);
         if (wide) {
-            _tile_loadd(7, b.second + at, ROW_BYTES);
+            _tile_loadd(7, b.second + in_b, b.pitch);
             _tile_dpbf16ps(1, 4, 7);
         }
         if (tall) {
-            _tile_loadd(5, a.second + at, ROW_BYTES);
+            _tile_loadd(5, a.second + in_a, a.pitch);
             _tile_dpbf16ps(2, 5, 6);
             if (wide)
                 _tile_dpbf16ps(3, 5, 7);

@@ -13,10 +13,13 @@ enum { AMX_ROWS = 16, AMX_DEPTH = 32, AMX_TILE = AMX_ROWS * AMX_DEPTH, AMX_SIDE 
 void qnk_amx_begin(void);
 void qnk_amx_end(void);
 
-/** One panel of tiles, or two. */
+/** One panel of tiles, or two: tiles along k, `step` elements from one to the next or where `offset` says. */
 typedef struct amx_panels {
     const uint16_t *first, *second;
     int count;
+    size_t pitch; /**< bytes from one row of a tile to the next */
+    int64_t step;
+    const int32_t *offset; /**< NULL, or elements from the start of a panel to each of its tiles */
 } amx_panels;
 
 /** Where the sums of a block [32, 32] start, and where they go. */
