@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "amx/amx_emulator.h"
+#include "amx/amx_forms.h"
 #include "bf16_rows.h"
 #include "internal.h"
 
@@ -203,6 +204,39 @@ Test(amx, large_rows_are_sums_over_rounded_operands) {
                 "%s: %s", row->id, difference);
     }
     qn_context_free(ctx);
+}
+
+Test(amx, convolutions_of_many_channels) {
+    NEED_FMA();
+    static const struct {
+        const char *id, *inputs[OP_MAX_INPUTS];
+    } cases[] = {
+        {"conv2d", {"2x16x6x6", "3x16x3x3", "3"}},
+        {"conv2d", {"3x17x9x7", "19x17x3x3", "19"}},
+        {"conv2d", {"9x33x4x40", "40x33x3x3", "40"}},
+        {"conv2d", {"1x64x20x4", "16x64x3x3", "16"}},
+        {"conv2d_five", {"2x20x6x8", "33x20x5x5", "33"}},
+        {"conv2d_dilated", {"2x18x9x8", "17x18x3x2", "17"}},
+        {"conv2d_groups", {"3x34x6x9", "70x17x3x3", "70"}},
+    };
+    char difference[256];
+    qn_context *ctx = open_amx();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        for (int row = 0; row < op_case_count; row++)
+            for (int layout = CONTIGUOUS;
+                 layout <= GAPPED && strcmp(op_cases[row].id, cases[i].id) == 0; layout++)
+                cr_expect(bf16_is_right(ctx, &op_cases[row], cases[i].inputs, (op_layout)layout,
+                                        difference, sizeof difference),
+                          "%s, %s, layout %d: %s", cases[i].id, cases[i].inputs[0], layout,
+                          difference);
+    qn_context_free(ctx);
+}
+
+Test(amx, both_forms_of_the_vector_part_are_alike) {
+    char difference[256];
+    if (!__builtin_cpu_supports("avx512bw"))
+        cr_skip_test("AMX: this processor has no AVX-512; gate isa compares the two");
+    cr_assert(amx_forms_are_alike(difference, sizeof difference), "%s", difference);
 }
 
 Test(amx, edges_of_tiles) {

@@ -110,8 +110,7 @@ static void weights_task(const void *arg, int64_t panel) {
     const amx_part part = {.outer = panel * AMX_ROWS,
                            .outer_count = smaller(AMX_ROWS, conv->rows - panel * AMX_ROWS),
                            .inner_count = conv->channels};
-    amx_operand w = {.outer = amx_axis_of(conv->weight_row),
-                     .inner = amx_axis_of(conv->weight_channel)};
+    amx_operand w = {.outer = conv->weight_row, .inner = conv->weight_channel};
     for (int64_t tap = 0; tap < c->taps; tap++) {
         w.data = conv->weight + c->group * conv->weight_group +
                  tap / conv->taps[1] * conv->weight_tap[0] +

@@ -32,14 +32,6 @@ LANES_INLINE lane_mask lanes_between(int from, int to) {
     return (lane_mask)((1u << to) - (1u << from));
 }
 
-LANES_INLINE lane_mask lanes_and(lane_mask a, lane_mask b) { return a & b; }
-
-/** Where 0 <= at + shift < extent. */
-LANES_INLINE lane_mask lanes_within(lane_ints at, int32_t shift, int32_t extent) {
-    return _mm512_cmplt_epu32_mask(_mm512_add_epi32(at, _mm512_set1_epi32(shift)),
-                                   _mm512_set1_epi32(extent));
-}
-
 /** What lies at p and behind it; 0 in the other lanes, which are not read. */
 LANES_INLINE lane_floats lanes_load(const float *p, lane_mask mask) {
     return _mm512_maskz_loadu_ps(mask, p);
@@ -57,9 +49,6 @@ LANES_INLINE lane_floats lanes_relu(lane_floats x) { return _mm512_max_ps(_mm512
 LANES_INLINE lane_floats lanes_gather(const float *p, lane_ints offset, lane_mask mask) {
     return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), mask, offset, p, sizeof(float));
 }
-
-/** a where it is not 0, else b. */
-LANES_INLINE lane_floats lanes_either(lane_floats a, lane_floats b) { return _mm512_or_ps(a, b); }
 
 /** qn_bf16_bits() in the upper halves. */
 LANES_INLINE __m512i lanes_nearest(lane_floats x) {
@@ -107,24 +96,15 @@ LANES_INLINE lane_ints lanes_load_ints(const int32_t *p) {
                        _mm256_loadu_si256((const __m256i *)(p + 8))};
 }
 
-LANES_INLINE lane_mask lanes_and(lane_mask a, lane_mask b) {
-    return (lane_mask){_mm256_and_si256(a.low, b.low), _mm256_and_si256(a.high, b.high)};
-}
-
-LANES_INLINE __m256i lanes_half_within(__m256i at, int32_t shift, int32_t extent) {
-    at = _mm256_add_epi32(at, _mm256_set1_epi32(shift));
-    return _mm256_and_si256(_mm256_cmpgt_epi32(at, _mm256_set1_epi32(-1)),
-                            _mm256_cmpgt_epi32(_mm256_set1_epi32(extent), at));
-}
-
-LANES_INLINE lane_mask lanes_within(lane_ints at, int32_t shift, int32_t extent) {
-    return (lane_mask){lanes_half_within(at.low, shift, extent),
-                       lanes_half_within(at.high, shift, extent)};
+LANES_INLINE __m256i lanes_half_between(__m256i number, int from, int to) {
+    return _mm256_and_si256(_mm256_cmpgt_epi32(number, _mm256_set1_epi32(from - 1)),
+                            _mm256_cmpgt_epi32(_mm256_set1_epi32(to), number));
 }
 
 LANES_INLINE lane_mask lanes_between(int from, int to) {
-    static const int32_t numbers[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    return lanes_within(lanes_load_ints(numbers), -from, to - from);
+    const __m256i low = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    return (lane_mask){lanes_half_between(low, from, to),
+                       lanes_half_between(_mm256_add_epi32(low, _mm256_set1_epi32(8)), from, to)};
 }
 
 LANES_INLINE lane_floats lanes_load(const float *p, lane_mask mask) {
@@ -147,10 +127,6 @@ LANES_INLINE lane_floats lanes_gather(const float *p, lane_ints offset, lane_mas
         _mm256_mask_i32gather_ps(zero, p, offset.low, _mm256_castsi256_ps(mask.low), sizeof(float)),
         _mm256_mask_i32gather_ps(zero, p, offset.high, _mm256_castsi256_ps(mask.high),
                                  sizeof(float))};
-}
-
-LANES_INLINE lane_floats lanes_either(lane_floats a, lane_floats b) {
-    return (lane_floats){_mm256_or_ps(a.low, b.low), _mm256_or_ps(a.high, b.high)};
 }
 
 LANES_INLINE __m256i lanes_half_nearest(__m256 x) {
@@ -184,6 +160,16 @@ LANES_INLINE void lanes_store_pairs(uint16_t *to, lane_floats even, lane_floats 
 }
 
 #endif
+
+/** What lies at p, p + step, ... */
+LANES_INLINE lane_floats lanes_load_steps(const float *p, int64_t step, lane_mask mask) {
+    if (step == 1)
+        return lanes_load(p, mask);
+    int32_t offset[LANES];
+    for (int i = 0; i < LANES; i++)
+        offset[i] = i * (int32_t)step;
+    return lanes_gather(p, lanes_load_ints(offset), mask);
+}
 
 /* ---- exchanging rows and columns ------------------------------------------------------------- */
 

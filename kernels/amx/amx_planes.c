@@ -6,18 +6,8 @@ void AMX_NAME(pack)(const amx_operand *operand, const amx_part *part, bool pairs
 
 /* ---- planes ---------------------------------------------------------------------------------- */
 
-static int lanes_left(int64_t count) { return count < LANES ? (int)count : LANES; }
-
-/* Up to sixteen numbers of a row; no row: zeros. */
-LANES_INLINE lane_floats load_row(const float *row, int64_t step, int count) {
-    if (!row)
-        return lanes_zero();
-    if (step == 1)
-        return lanes_load(row, lanes_between(0, count));
-    int32_t offset[LANES];
-    for (int i = 0; i < LANES; i++)
-        offset[i] = i * (int32_t)step;
-    return lanes_gather(row, lanes_load_ints(offset), lanes_between(0, count));
+static lane_mask lanes_of(int64_t count) {
+    return lanes_between(0, count < LANES ? (int)count : LANES);
 }
 
 static int64_t place_in(const amx_planes *layout, int64_t plane, int64_t row) {
@@ -31,8 +21,8 @@ static void planes(const amx_image *image, const amx_planes *layout, uint16_t *t
             const float *row = image->data + c * stride[0] + y * stride[1];
             uint16_t *out = to + place_in(layout, c, y);
             for (int64_t x = 0; x < image->extent[2]; x += LANES)
-                lanes_store_row(out + x, load_row(row + x * stride[2], stride[2],
-                                                  lanes_left(image->extent[2] - x)));
+                lanes_store_row(out + x, lanes_load_steps(row + x * stride[2], stride[2],
+                                                          lanes_of(image->extent[2] - x)));
         }
 }
 
@@ -41,13 +31,14 @@ static void paired_planes(const amx_image *image, const amx_planes *layout, uint
     for (int64_t c = 0; c < image->extent[0]; c += 2)
         for (int64_t y = 0; y < image->extent[1]; y++) {
             const float *even = image->data + c * stride[0] + y * stride[1];
-            const float *odd = c + 1 < image->extent[0] ? even + stride[0] : NULL;
             uint16_t *out = to + 2 * place_in(layout, c / 2, y);
             for (int64_t x = 0; x < image->extent[2]; x += LANES) {
-                const int count = lanes_left(image->extent[2] - x);
-                const int64_t at = x * stride[2];
-                lanes_store_pairs(out + 2 * x, load_row(even + at, stride[2], count),
-                                  load_row(odd ? odd + at : NULL, stride[2], count));
+                const lane_mask there = lanes_of(image->extent[2] - x);
+                const float *at = even + x * stride[2];
+                lanes_store_pairs(out + 2 * x, lanes_load_steps(at, stride[2], there),
+                                  c + 1 < image->extent[0]
+                                      ? lanes_load_steps(at + stride[0], stride[2], there)
+                                      : lanes_zero());
             }
         }
 }

@@ -4,16 +4,14 @@
 
 #include "amx_pack.h"
 
-/** Matrices, and where their results go. */
+/** Matrices, and where their products go. */
 typedef struct amx_product {
     int64_t m, n, k, count;
     amx_operand a, b;       /**< of the first matrices */
     qn_view a_lead, b_lead; /**< shape and strides by which the next ones follow */
-    float *c;
-    int64_t c_next, c_row; /**< elements from one matrix, from one row to the next */
-    int64_t run, run_next; /**< columns that lie side by side, and elements to the next such run */
-    const float *bias;     /**< NULL: none */
-    int64_t bias_next, bias_row, bias_column;
+    float *c;               /**< [count, m, n] without gaps */
+    const float *bias;      /**< NULL: none */
+    int64_t bias_step;      /**< from one column to the next */
     bool relu;
 } amx_product;
 

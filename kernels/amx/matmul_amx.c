@@ -14,22 +14,16 @@ static amx_product product_of(const qn_call *call) {
     amx_product p = {.m = a->shape[rows],
                      .n = b->shape[cols],
                      .k = a->shape[cols],
-                     .a = {.data = a->data,
-                           .outer = amx_axis_of(a->stride[rows]),
-                           .inner = amx_axis_of(a->stride[cols])},
-                     .b = {.data = b->data,
-                           .outer = amx_axis_of(b->stride[cols]),
-                           .inner = amx_axis_of(b->stride[rows])},
+                     .a = {.data = a->data, .outer = a->stride[rows], .inner = a->stride[cols]},
+                     .b = {.data = b->data, .outer = b->stride[cols], .inner = b->stride[rows]},
                      .a_lead = leading(a),
                      .b_lead = leading(b),
                      .c = call->out[0].data,
                      .relu = ((const qn_matmul_attrs *)call->attrs)->relu != 0};
     p.count = p.m * p.n == 0 ? 0 : qn_view_count(&call->out[0]) / (p.m * p.n);
-    p.c_next = p.m * p.n;
-    p.c_row = p.run = p.n;
     if (call->n_in > 2 && call->in[2].data) {
         p.bias = call->in[2].data;
-        p.bias_column = call->in[2].stride[0];
+        p.bias_step = call->in[2].stride[0];
     }
     return p;
 }

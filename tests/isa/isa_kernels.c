@@ -4,6 +4,8 @@
  *   isa_kernels              every row of the operation table, small and large, and all lengths of tail
  *   isa_kernels brief 1 2    the same without large inputs, on an emulator: the first of two parts
  *
+ * The vector part of kernels/amx is compared with its AVX2 form besides.
+ *
  * One line a row, then `N passed, N failed`; a part also names the kernels that it did not reach, which is
  * a failure of the whole program only. Exit status: 0, 1 for a failure, 77 without AVX-512.
  */
@@ -11,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../amx/amx_forms.h"
 #include "internal.h"
 #include "op_outcome.h"
 
@@ -331,6 +334,8 @@ int main(int argc, char **argv) {
     portion share = share_of(argc, argv);
     check_rows(share);
     check_product_tails(share);
+    if (share.part == 1)
+        report("amx", "vectors", amx_forms_are_alike(difference, sizeof difference));
     check_that_every_kernel_ran(share.parts > 1);
     qn_context_free(kernels);
     qn_context_free(reference);
