@@ -33,11 +33,12 @@ static const struct {
            .narrow_k = 1024,
            .threaded = 1e6};
 
-/* What a multiplication of a vector costs is 1; what packing costs, a float. */
+/* What a multiplication of a vector costs is 1; what packing costs, a float. Panels of B are copied side by side, those of A
+ * one by one, a part of a cache line at a time. */
 static const struct {
-    double copy, transpose; /* an element of an operand */
-    double store;           /* an element of C stored transposed */
-} cost = {.copy = 0.1, .transpose = 0.4, .store = 0.4};
+    double copy_a, copy_b, transpose; /* an element of an operand */
+    double store;                     /* an element of C stored transposed */
+} cost = {.copy_a = 0.4, .copy_b = 0.1, .transpose = 0.4, .store = 0.4};
 
 /* C = A B as it is computed: A and B may have changed places, then C is written transposed. */
 typedef struct product {
@@ -205,8 +206,8 @@ static void multiply(const product *p, int threads) {
 static double step_cost(int64_t m, int64_t n, int64_t a_row, int64_t b_col) {
     const int64_t vectors = (n + V_WIDTH - 1) / V_WIDTH;
     return (double)((m < 4 ? 4 : m) * vectors) +
-           (double)m * (a_row == 1 ? cost.copy : cost.transpose) +
-           (double)n * (b_col == 1 ? cost.copy : cost.transpose);
+           (double)m * (a_row == 1 ? cost.copy_a : cost.transpose) +
+           (double)n * (b_col == 1 ? cost.copy_b : cost.transpose);
 }
 
 /* Whether A may be read in place: rows along k, few panels to read it for, and rows that do not all
