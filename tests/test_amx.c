@@ -218,6 +218,9 @@ Test(amx, convolutions_of_many_channels) {
         {"conv2d_five", {"2x20x6x8", "33x20x5x5", "33"}},
         {"conv2d_dilated", {"2x18x9x8", "17x18x3x2", "17"}},
         {"conv2d_groups", {"3x34x6x9", "70x17x3x3", "70"}},
+        {"conv2d_strided", {"2x17x13x19", "18x17x3x2"}},
+        {"conv2d_strided", {"3x16x10x32", "33x16x2x3"}},
+        {"conv2d_strided", {"2x20x15x16", "5x20x1x1"}},
     };
     char difference[256];
     qn_context *ctx = open_amx();

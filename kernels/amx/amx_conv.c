@@ -36,29 +36,70 @@ static void *take(amx_room *room, size_t bytes) {
     return part;
 }
 
-/* The padded image: its rows, and the positions of outputs on them. */
+/* ---- phases of a padded image ------------------------------------------------------------------ */
+
+/* The padded image, every stride-th row and column of it: rows of a phase, and the positions of outputs on them. */
 typedef struct amx_field {
-    int64_t width, positions; /* of a row; on all rows of outputs, whole blocks */
-    int64_t length;           /* of a plane, with what blocks read behind it */
+    int64_t taps[2], stride[2], dilation[2], padding[2];
+    int64_t extent[2]; /* of a phase */
+    int64_t phases[2]; /* that taps reach */
+    int64_t positions; /* on all rows of outputs, whole blocks */
+    int64_t length;    /* of a phase, with what blocks read behind it */
 } amx_field;
 
-static amx_field field_of(const int64_t out[2], const int64_t taps[2], const int64_t dilation[2]) {
-    const int64_t reach[2] = {(taps[0] - 1) * dilation[0], (taps[1] - 1) * dilation[1]};
-    amx_field f = {.width = out[1] + reach[1]};
-    f.positions = round_up(out[0] * f.width, AMX_SIDE);
-    f.length = f.positions + reach[0] * f.width + reach[1] + AMX_SIDE;
+/* Where a tap finds the first output's number. */
+typedef struct amx_tap {
+    int64_t phase, shift;
+} amx_tap;
+
+static amx_field field_of(const int64_t out[2], const int64_t taps[2], const int64_t stride[2],
+                          const int64_t dilation[2], const int64_t padding[2]) {
+    amx_field f;
+    int64_t reach[2];
+    for (int i = 0; i < 2; i++) {
+        f.taps[i] = taps[i];
+        f.stride[i] = stride[i];
+        f.dilation[i] = dilation[i];
+        f.padding[i] = padding[i];
+        f.phases[i] = taps[i] > 1 ? stride[i] : 1;
+        reach[i] = (taps[i] - 1) * dilation[i] / stride[i];
+        f.extent[i] = out[i] + reach[i];
+    }
+    f.positions = round_up(out[0] * f.extent[1], AMX_SIDE);
+    f.length = f.positions + reach[0] * f.extent[1] + reach[1] + AMX_SIDE;
     return f;
 }
 
-/* Whether outputs are at least half of the positions that are computed. */
-static bool is_dense(const int64_t out[2], const int64_t taps[2], const int64_t dilation[2]) {
-    return out[0] > 0 && out[1] > 0 && taps[0] > 0 && taps[1] > 0 &&
-           2 * out[0] * out[1] >= field_of(out, taps, dilation).positions;
+static int64_t phases_of(const amx_field *f) { return f->phases[0] * f->phases[1]; }
+
+static amx_tap tap_at(const amx_field *f, int64_t tap) {
+    const int64_t row = tap / f->taps[1] * f->dilation[0], col = tap % f->taps[1] * f->dilation[1];
+    return (amx_tap){.phase = row % f->stride[0] * f->phases[1] + col % f->stride[1],
+                     .shift = row / f->stride[0] * f->extent[1] + col / f->stride[1]};
 }
 
-static int64_t tap_shift(const amx_field *f, const int64_t taps[2], const int64_t dilation[2],
-                         int64_t tap) {
-    return tap / taps[1] * dilation[0] * f->width + tap % taps[1] * dilation[1];
+/* What of an image lies in a phase; `layout` gets where in it that begins. */
+static amx_image phase_image(const amx_field *f, int64_t phase, amx_image image,
+                             amx_planes *layout) {
+    const int64_t start[2] = {phase / f->phases[1], phase % f->phases[1]};
+    for (int i = 0; i < 2; i++) {
+        const int64_t before = f->padding[i] - start[i]; /* rows of zeros, on the padded image */
+        const int64_t skipped = before > 0 ? ceil_div(before, f->stride[i]) : 0;
+        const int64_t first = skipped * f->stride[i] - before;
+        const int64_t there = ceil_div(image.extent[1 + i] - first, f->stride[i]);
+        const int64_t room = f->extent[i] - skipped;
+        image.data += first * image.stride[1 + i];
+        image.extent[1 + i] = smaller(there < 0 ? 0 : there, room < 0 ? 0 : room);
+        image.stride[1 + i] *= f->stride[i];
+        layout->padding[i] = skipped;
+    }
+    return image;
+}
+
+/* Whether outputs are at least half of the positions that are computed. */
+static bool is_dense(const int64_t out[2], const int64_t taps[2], const amx_field *f) {
+    return out[0] > 0 && out[1] > 0 && taps[0] > 0 && taps[1] > 0 &&
+           2 * out[0] * out[1] >= f->positions;
 }
 
 /* ---- correlation -------------------------------------------------------------------------------- */
@@ -71,23 +112,23 @@ typedef struct correlating {
     amx_planes layout;           /* of pairs */
     int64_t taps, depth, panels; /* tiles of channels; panels of 16 rows */
     int64_t group, slots;
-    int64_t planes_room; /* numbers that the planes of an image take */
+    int64_t phase_room, planes_room; /* numbers that the planes of a phase, of an image take */
     uint16_t *weights, *planes;
     int32_t *offsets;
 } correlating;
 
 static correlating begin(const amx_correlation *conv, int threads, amx_room *room) {
-    correlating c = {.of = conv,
-                     .vectors = qnk_amx_vectors(),
-                     .field = field_of(conv->out, conv->taps, conv->dilation),
-                     .taps = conv->taps[0] * conv->taps[1],
-                     .depth = ceil_div(conv->channels, AMX_DEPTH),
-                     .panels = ceil_div(conv->rows, AMX_ROWS),
-                     .slots = smaller(threads, conv->images)};
-    c.layout = (amx_planes){.width = c.field.width,
-                            .plane = odd_lines(2 * c.field.length) / 2,
-                            .padding = {conv->padding[0], conv->padding[1]}};
-    c.planes_room = c.depth * PAIRS * 2 * c.layout.plane;
+    correlating c = {
+        .of = conv,
+        .vectors = qnk_amx_vectors(),
+        .field = field_of(conv->out, conv->taps, conv->stride, conv->dilation, conv->padding),
+        .taps = conv->taps[0] * conv->taps[1],
+        .depth = ceil_div(conv->channels, AMX_DEPTH),
+        .panels = ceil_div(conv->rows, AMX_ROWS),
+        .slots = smaller(threads, conv->images)};
+    c.layout = (amx_planes){.width = c.field.extent[1], .plane = odd_lines(2 * c.field.length) / 2};
+    c.phase_room = c.depth * PAIRS * 2 * c.layout.plane;
+    c.planes_room = phases_of(&c.field) * c.phase_room;
     const size_t number = sizeof(uint16_t);
     c.weights = take(room, (size_t)(c.panels * c.taps * c.depth * AMX_TILE) * number);
     c.offsets = take(room, (size_t)(c.taps * c.depth) * sizeof(int32_t));
@@ -96,11 +137,12 @@ static correlating begin(const amx_correlation *conv, int threads, amx_room *roo
 }
 
 static void set_offsets(correlating *c) {
-    for (int64_t tap = 0; tap < c->taps; tap++)
+    for (int64_t i = 0; i < c->taps; i++) {
+        const amx_tap tap = tap_at(&c->field, i);
         for (int64_t d = 0; d < c->depth; d++)
-            c->offsets[tap * c->depth + d] =
-                (int32_t)(2 * tap_shift(&c->field, c->of->taps, c->of->dilation, tap) +
-                          d * PAIRS * 2 * c->layout.plane);
+            c->offsets[i * c->depth + d] = (int32_t)(tap.phase * c->phase_room + 2 * tap.shift +
+                                                     d * PAIRS * 2 * c->layout.plane);
+    }
 }
 
 /* Weights of 16 rows, tap by tap. */
@@ -146,7 +188,7 @@ static void correlate_rows(const correlating *c, const uint16_t *planes, int64_t
     amx_sums to = {.c = sums, .pitch = AMX_SIDE * sizeof(float)};
     amx_spread out = {.sums = sums,
                       .rows = smaller(AMX_SIDE, conv->rows - row),
-                      .width = c->field.width,
+                      .width = c->field.extent[1],
                       .extent = {conv->out[0], conv->out[1]},
                       .c = y + row * conv->out[0] * conv->out[1],
                       .c_row = conv->out[0] * conv->out[1],
@@ -164,6 +206,14 @@ static void correlate_rows(const correlating *c, const uint16_t *planes, int64_t
     }
 }
 
+static void round_phases(const correlating *c, const amx_image *image, uint16_t *planes) {
+    for (int64_t phase = 0; phase < phases_of(&c->field); phase++) {
+        amx_planes layout = c->layout;
+        const amx_image part = phase_image(&c->field, phase, *image, &layout);
+        c->vectors->paired_planes(&part, &layout, planes + phase * c->phase_room);
+    }
+}
+
 /* A run of images, one after the other on the same planes. */
 static void images_task(const void *arg, int64_t slot) {
     const correlating *c = arg;
@@ -176,7 +226,7 @@ static void images_task(const void *arg, int64_t slot) {
     const int64_t end = conv->images * (slot + 1) / c->slots;
     for (int64_t n = conv->images * slot / c->slots; n < end; n++) {
         image.data = conv->image.data + n * conv->image_next + c->group * conv->image_group;
-        c->vectors->paired_planes(&image, &c->layout, planes);
+        round_phases(c, &image, planes);
         float *y = conv->y + (n * conv->groups + c->group) * conv->rows * plane;
         for (int64_t row = 0; row < conv->rows; row += AMX_SIDE)
             correlate_rows(c, planes, row, y);
@@ -185,11 +235,12 @@ static void images_task(const void *arg, int64_t slot) {
 }
 
 bool qnk_amx_correlation_fits(const amx_correlation *conv) {
+    if (conv->images == 0 || conv->rows == 0 || conv->channels < FEWEST_CHANNELS ||
+        conv->padding[0] < 0 || conv->padding[1] < 0)
+        return false;
     amx_room none = {0};
-    return conv->images > 0 && conv->rows > 0 && conv->channels >= FEWEST_CHANNELS &&
-           conv->padding[0] >= 0 && conv->padding[1] >= 0 &&
-           is_dense(conv->out, conv->taps, conv->dilation) &&
-           begin(conv, 1, &none).planes_room < INT32_MAX;
+    const correlating c = begin(conv, 1, &none);
+    return is_dense(conv->out, conv->taps, &c.field) && c.planes_room < INT32_MAX;
 }
 
 size_t qnk_amx_correlation_workspace(const amx_correlation *conv, int threads) {
@@ -212,8 +263,8 @@ void qnk_amx_correlation_run(const amx_correlation *conv, void *workspace, int t
 
 /* What one chunk of images needs. */
 typedef struct chunk_room {
-    uint16_t *x, *g;    /* rows of numbers, position by position */
-    uint16_t *pairs[2]; /* x, positions (2 p, 2 p + 1) and (2 p + 1, 2 p + 2) of each channel */
+    uint16_t *x, *g;    /* rows of numbers, position by position; x phase by phase */
+    uint16_t *pairs[2]; /* of x, positions (2 p, 2 p + 1) and (2 p + 1, 2 p + 2) of each channel */
     float *sums;        /* [taps, rows, channels], both to whole tiles */
 } chunk_room;
 
@@ -223,6 +274,7 @@ typedef struct weighing {
     amx_field field;
     int64_t taps, rows, channels; /* rows and channels of whole tiles */
     int64_t g_pitch, x_pitch, pair_rows;
+    int64_t x_room, pairs_room; /* numbers of a phase */
     int64_t group, chunks;
     chunk_room room[CHUNKS];
 } weighing;
@@ -230,52 +282,64 @@ typedef struct weighing {
 static weighing begin_weighing(const amx_grad_weight *conv, amx_room *room) {
     weighing w = {.of = conv,
                   .vectors = qnk_amx_vectors(),
-                  .field = field_of(&conv->g.extent[1], conv->taps, conv->dilation),
+                  .field = field_of(&conv->g.extent[1], conv->taps, conv->stride, conv->dilation,
+                                    conv->padding),
                   .taps = conv->taps[0] * conv->taps[1],
                   .rows = round_up(conv->rows, AMX_ROWS),
                   .channels = round_up(conv->channels, AMX_ROWS),
                   .chunks = smaller(conv->images, CHUNKS)};
-    const int64_t sums = w.taps * w.rows * w.channels;
+    const int64_t sums = w.taps * w.rows * w.channels, phases = phases_of(&w.field);
     while (w.chunks > 1 && w.chunks * sums > most_sums)
         w.chunks--;
     w.g_pitch = odd_lines(w.field.positions + AMX_ROWS);
     w.x_pitch = odd_lines(round_up(w.field.length, AMX_DEPTH) + AMX_DEPTH);
     w.pair_rows = round_up(w.field.length, AMX_DEPTH) / 2;
+    w.x_room = w.channels * w.x_pitch;
+    w.pairs_room = w.pair_rows * 2 * w.channels;
     for (int64_t i = 0; i < w.chunks; i++) {
         const size_t number = sizeof(uint16_t);
-        w.room[i].x = take(room, (size_t)(w.channels * w.x_pitch) * number);
+        w.room[i].x = take(room, (size_t)(phases * w.x_room) * number);
         w.room[i].g = take(room, (size_t)(w.rows * w.g_pitch) * number);
         for (int odd = 0; odd < 2; odd++)
-            w.room[i].pairs[odd] = take(room, (size_t)(w.pair_rows * 2 * w.channels) * number);
+            w.room[i].pairs[odd] = take(room, (size_t)(phases * w.pairs_room) * number);
         w.room[i].sums = take(room, (size_t)sums * sizeof(float));
     }
     return w;
 }
 
-/* Rounds an image, and turns it into pairs of positions. */
+/* Rounds a phase of x, and turns it into pairs of positions. */
+static void prepare_phase(const weighing *w, const chunk_room *room, const amx_image *x,
+                          int64_t phase) {
+    uint16_t *rows = room->x + phase * w->x_room;
+    amx_planes layout = {.width = w->field.extent[1], .plane = w->x_pitch};
+    const amx_image part = phase_image(&w->field, phase, *x, &layout);
+    w->vectors->planes(&part, &layout, rows);
+    for (int odd = 0; odd < 2; odd++)
+        for (int64_t pair = 0; pair < w->pair_rows; pair += PAIRS)
+            for (int64_t c = 0; c < w->channels; c += AMX_ROWS)
+                w->vectors->turn(rows + c * w->x_pitch + 2 * pair + odd, w->x_pitch,
+                                 room->pairs[odd] + phase * w->pairs_room +
+                                     (pair * w->channels + c) * 2,
+                                 2 * w->channels);
+}
+
 static void prepare_image(const weighing *w, const chunk_room *room, int64_t n) {
     const amx_grad_weight *conv = w->of;
     amx_image g = conv->g, x = conv->x;
     g.data += n * conv->g_next + w->group * conv->g_group;
     x.data += n * conv->x_next + w->group * conv->x_group;
-    const amx_planes of_g = {.width = w->field.width, .plane = w->g_pitch};
-    const amx_planes of_x = {.width = w->field.width,
-                             .plane = w->x_pitch,
-                             .padding = {conv->padding[0], conv->padding[1]}};
+    const amx_planes of_g = {.width = w->field.extent[1], .plane = w->g_pitch};
     w->vectors->planes(&g, &of_g, room->g);
-    w->vectors->planes(&x, &of_x, room->x);
-    for (int odd = 0; odd < 2; odd++)
-        for (int64_t pair = 0; pair < w->pair_rows; pair += PAIRS)
-            for (int64_t c = 0; c < w->channels; c += AMX_ROWS)
-                w->vectors->turn(room->x + c * w->x_pitch + 2 * pair + odd, w->x_pitch,
-                                 room->pairs[odd] + (pair * w->channels + c) * 2, 2 * w->channels);
+    for (int64_t phase = 0; phase < phases_of(&w->field); phase++)
+        prepare_phase(w, room, &x, phase);
 }
 
 /* Adds a tap's sums over the positions of an image; the first image sets them. */
 static void weigh_tap(const weighing *w, const chunk_room *room, int64_t tap, bool first) {
-    const int64_t shift = tap_shift(&w->field, w->of->taps, w->of->dilation, tap);
+    const amx_tap at = tap_at(&w->field, tap);
     const int64_t pair_pitch = 2 * w->channels;
-    const uint16_t *pairs = room->pairs[shift % 2] + shift / 2 * pair_pitch;
+    const uint16_t *pairs =
+        room->pairs[at.shift % 2] + at.phase * w->pairs_room + at.shift / 2 * pair_pitch;
     for (int64_t row = 0; row < w->rows; row += AMX_SIDE) {
         const uint16_t *g = room->g + row * w->g_pitch;
         const amx_panels a = {.first = g,
@@ -303,7 +367,7 @@ static void chunk_task(const void *arg, int64_t index) {
     const weighing *w = arg;
     const chunk_room *room = &w->room[index];
     const int64_t images = w->of->images, first = images * index / w->chunks;
-    memset(room->x, 0, (size_t)(w->channels * w->x_pitch) * sizeof(*room->x));
+    memset(room->x, 0, (size_t)(phases_of(&w->field) * w->x_room) * sizeof(*room->x));
     memset(room->g, 0, (size_t)(w->rows * w->g_pitch) * sizeof(*room->g));
     qnk_amx_begin();
     for (int64_t n = first; n < images * (index + 1) / w->chunks; n++) {
@@ -330,8 +394,10 @@ static void join_task(const void *arg, int64_t row) {
 }
 
 bool qnk_amx_grad_weight_fits(const amx_grad_weight *conv) {
+    const int64_t *out = &conv->g.extent[1];
+    const amx_field field = field_of(out, conv->taps, conv->stride, conv->dilation, conv->padding);
     return conv->images > 0 && conv->rows > 0 && conv->channels >= FEWEST_CHANNELS &&
-           is_dense(&conv->g.extent[1], conv->taps, conv->dilation);
+           is_dense(out, conv->taps, &field);
 }
 
 size_t qnk_amx_grad_weight_workspace(const amx_grad_weight *conv) {

@@ -12,7 +12,7 @@
 
 #include "amx_machine.h"
 
-/* Sizes measured on Granite Rapids (2 MB of L2), one thread: others were level or slower. */
+/* Sizes measured on a Xeon with 2 MB of L2 and one thread: others were level or slower. */
 static const struct {
     int64_t rows, cols, k;
     int64_t chunk;   /* columns in a task */

@@ -1,5 +1,5 @@
-/* conv2d_amx.c: conv2d and its gradients in bf16 on tiles, with stride 1 and many channels (see amx_conv.h). The others
- * are left to vectors: their tiles would be mostly zeros, or have to be gathered. */
+/* conv2d_amx.c: conv2d and its gradients in bf16 on tiles, where there are many channels (see amx_conv.h). The others are
+ * left to vectors: their tiles would be mostly zeros. So is the gradient by the input with a stride. */
 #include "amx_conv.h"
 
 /* One group of the first image. */
@@ -17,6 +17,7 @@ static amx_correlation correlation(const qn_call *call) {
                          .rows = w->shape[0] / t->groups,
                          .channels = w->shape[1],
                          .taps = {w->shape[2], w->shape[3]},
+                         .stride = {t->stride[0], t->stride[1]},
                          .dilation = {t->dilation[0], t->dilation[1]},
                          .padding = {t->padding[0], t->padding[1]},
                          .out = {y->shape[2], y->shape[3]},
@@ -47,6 +48,7 @@ static amx_correlation backward_correlation(const qn_call *call) {
                          .rows = w->shape[1],
                          .channels = outputs,
                          .taps = {w->shape[2], w->shape[3]},
+                         .stride = {1, 1},
                          .dilation = {t->dilation[0], t->dilation[1]},
                          .out = {dx->shape[2], dx->shape[3]},
                          .image = image_of(g, outputs),
@@ -74,6 +76,7 @@ static amx_grad_weight weight_sums(const qn_call *call) {
                              .rows = rows,
                              .channels = dw->shape[1],
                              .taps = {dw->shape[2], dw->shape[3]},
+                             .stride = {t->stride[0], t->stride[1]},
                              .dilation = {t->dilation[0], t->dilation[1]},
                              .padding = {t->padding[0], t->padding[1]},
                              .g = image_of(g, rows),
@@ -87,19 +90,14 @@ static amx_grad_weight weight_sums(const qn_call *call) {
 
 /* ---- the kernels --------------------------------------------------------------------------- */
 
-static const char few[] = "stride 1 and 16 channels or more only";
-
-static bool has_stride_one(const qn_call *call) {
-    const qn_conv2d_attrs *t = call->attrs;
-    return t->stride[0] == 1 && t->stride[1] == 1;
-}
+static const char few[] = "16 channels or more, and outputs that fill tiles, only";
 
 static const char *declines(const qn_call *call) {
     const char *reason = qnk_amx_declines(call);
     if (reason)
         return reason;
     const amx_correlation c = correlation(call);
-    return has_stride_one(call) && qnk_amx_correlation_fits(&c) ? NULL : few;
+    return qnk_amx_correlation_fits(&c) ? NULL : few;
 }
 
 static size_t workspace(const qn_call *call) {
@@ -124,8 +122,11 @@ static const char *declines_grad_input(const qn_call *call) {
     const char *reason = qnk_amx_declines(call);
     if (reason)
         return reason;
+    const qn_conv2d_attrs *t = call->attrs;
+    if (t->stride[0] != 1 || t->stride[1] != 1)
+        return "stride 1 only";
     const amx_correlation c = backward_correlation(call);
-    return has_stride_one(call) && qnk_amx_correlation_fits(&c) ? NULL : few;
+    return qnk_amx_correlation_fits(&c) ? NULL : few;
 }
 
 static size_t workspace_grad_input(const qn_call *call) {
@@ -151,7 +152,7 @@ static const char *declines_grad_weight(const qn_call *call) {
     if (reason)
         return reason;
     const amx_grad_weight w = weight_sums(call);
-    return has_stride_one(call) && qnk_amx_grad_weight_fits(&w) ? NULL : few;
+    return qnk_amx_grad_weight_fits(&w) ? NULL : few;
 }
 
 static size_t workspace_grad_weight(const qn_call *call) {
