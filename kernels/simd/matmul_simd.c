@@ -36,9 +36,9 @@ static const struct {
 /* What a multiplication of a vector costs is 1; what packing costs, a float. Panels of B are copied side by side, those of A
  * one by one, a part of a cache line at a time. */
 static const struct {
-    double copy_a, copy_b, transpose; /* an element of an operand */
-    double store;                     /* an element of C stored transposed */
-} cost = {.copy_a = 0.4, .copy_b = 0.1, .transpose = 0.4, .store = 0.4};
+    double direct, copy_a, copy_b, transpose; /* an element of an operand */
+    double store;                             /* an element of C stored transposed */
+} cost = {.direct = 0.1, .copy_a = 0.4, .copy_b = 0.1, .transpose = 0.4, .store = 0.4};
 
 /* C = A B as it is computed: A and B may have changed places, then C is written transposed. */
 typedef struct product {
@@ -202,18 +202,31 @@ static void multiply(const product *p, int threads) {
 
 /* ---- planning ---------------------------------------------------------------------------- */
 
-/* What m x n costs for each step of k: vectors multiplied, and packing. */
-static double step_cost(int64_t m, int64_t n, int64_t a_row, int64_t b_col) {
-    const int64_t vectors = (n + V_WIDTH - 1) / V_WIDTH;
-    return (double)((m < 4 ? 4 : m) * vectors) +
-           (double)m * (a_row == 1 ? cost.copy_a : cost.transpose) +
-           (double)n * (b_col == 1 ? cost.copy_b : cost.transpose);
-}
-
 /* Whether A may be read in place: rows along k, few panels to read it for, and rows that do not all
  * fall into the same sets of L1. */
 static bool reads_direct(const product *p) {
     return p->a_col == 1 && p->n <= block.narrow && p->a_row % 1024 != 0;
+}
+
+/* What the product costs for each step of k: vectors multiplied, and packing. */
+static double step_cost(const product *p) {
+    const int64_t vectors = (p->n + V_WIDTH - 1) / V_WIDTH;
+    const double a = reads_direct(p) ? cost.direct : p->a_row == 1 ? cost.copy_a : cost.transpose;
+    return (double)((p->m < 4 ? 4 : p->m) * vectors) + (double)p->m * a +
+           (double)p->n * (p->b_col == 1 ? cost.copy_b : cost.transpose);
+}
+
+/* The same product, rows of C as columns. */
+static product turn(const product *p) {
+    product q = *p;
+    q.transposed = true;
+    q.m = p->n;
+    q.n = p->m;
+    q.a_row = p->b_col;
+    q.a_col = p->b_row;
+    q.b_row = p->a_col;
+    q.b_col = p->a_row;
+    return q;
 }
 
 /* The product of matrices number 0 of a call. */
@@ -231,18 +244,11 @@ static product plan(const qn_call *call) {
         p.bias = call->in[2].data;
         p.bias_step = call->in[2].stride[0];
     }
-    const double turned = step_cost(p.n, p.m, p.b_col, p.a_row) +
-                          cost.store * (double)(p.m * p.n) / (double)(block_length(p.m, p.k) + 1);
-    p.transposed = turned < step_cost(p.m, p.n, p.a_row, p.b_col);
-    if (p.transposed) {
-        const product q = p;
-        p.m = q.n;
-        p.n = q.m;
-        p.a_row = q.b_col;
-        p.a_col = q.b_row;
-        p.b_row = q.a_col;
-        p.b_col = q.a_row;
-    }
+    const product turned = turn(&p);
+    const double store =
+        cost.store * (double)(p.m * p.n) / (double)(block_length(turned.n, p.k) + 1);
+    if (step_cost(&turned) + store < step_cost(&p))
+        p = turned;
     p.direct = reads_direct(&p);
     return p;
 }
