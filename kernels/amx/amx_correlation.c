@@ -17,6 +17,11 @@ typedef struct correlating {
     int32_t *offsets;
 } correlating;
 
+/* Work is 32 rows of an image, image by image. */
+static int64_t row_blocks(const amx_correlation *conv) {
+    return amx_ceil_div(conv->rows, AMX_SIDE);
+}
+
 static correlating begin(const amx_correlation *conv, int threads, amx_room *room) {
     correlating c = {.of = conv,
                      .vectors = qnk_amx_vectors(),
@@ -25,7 +30,7 @@ static correlating begin(const amx_correlation *conv, int threads, amx_room *roo
                      .taps = conv->taps[0] * conv->taps[1],
                      .depth = amx_ceil_div(conv->channels, AMX_DEPTH),
                      .panels = amx_ceil_div(conv->rows, AMX_ROWS),
-                     .slots = amx_smaller(threads, conv->images)};
+                     .slots = amx_smaller(threads, conv->images * row_blocks(conv))};
     c.layout =
         (amx_planes){.width = c.field.extent[1], .plane = amx_odd_lines(2 * c.field.length) / 2};
     c.phase_room = c.depth * AMX_PAIRS * 2 * c.layout.plane;
@@ -115,22 +120,24 @@ static void round_phases(const correlating *c, const amx_image *image, uint16_t 
     }
 }
 
-/* A run of images, one after the other on the same planes. */
-static void images_task(const void *arg, int64_t slot) {
+/* A run of the work, on planes that are rounded where an image begins, or the run does. */
+static void run_task(const void *arg, int64_t slot) {
     const correlating *c = arg;
     const amx_correlation *conv = c->of;
-    const int64_t plane = conv->out[0] * conv->out[1];
+    const int64_t blocks = row_blocks(conv), work = conv->images * blocks;
+    const int64_t plane = conv->out[0] * conv->out[1], first = work * slot / c->slots;
     uint16_t *planes = c->planes + slot * c->planes_room;
     memset(planes, 0, (size_t)c->planes_room * sizeof(*planes));
-    amx_image image = conv->image;
     qnk_amx_begin();
-    const int64_t end = conv->images * (slot + 1) / c->slots;
-    for (int64_t n = conv->images * slot / c->slots; n < end; n++) {
-        image.data = conv->image.data + n * conv->image_next + c->group * conv->image_group;
-        round_phases(c, &image, planes);
-        float *y = conv->y + (n * conv->groups + c->group) * conv->rows * plane;
-        for (int64_t row = 0; row < conv->rows; row += AMX_SIDE)
-            correlate_rows(c, planes, row, y);
+    for (int64_t at = first; at < work * (slot + 1) / c->slots; at++) {
+        const int64_t n = at / blocks, row = at % blocks * AMX_SIDE;
+        if (row == 0 || at == first) {
+            amx_image image = conv->image;
+            image.data += n * conv->image_next + c->group * conv->image_group;
+            round_phases(c, &image, planes);
+        }
+        correlate_rows(c, planes, row,
+                       conv->y + (n * conv->groups + c->group) * conv->rows * plane);
     }
     qnk_amx_end();
 }
@@ -156,6 +163,6 @@ void qnk_amx_correlation_run(const amx_correlation *conv, void *workspace, int t
     set_offsets(&c);
     for (c.group = 0; c.group < conv->groups; c.group++) {
         qnk_amx_parallel(threads, c.panels, weights_task, &c);
-        qnk_amx_parallel(threads, c.slots, images_task, &c);
+        qnk_amx_parallel(threads, c.slots, run_task, &c);
     }
 }
