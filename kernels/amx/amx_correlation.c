@@ -148,7 +148,8 @@ bool qnk_amx_correlation_fits(const amx_correlation *conv) {
         return false;
     amx_room none = {0};
     const correlating c = begin(conv, 1, &none);
-    return qnk_amx_field_is_dense(&c.field, conv->out) && c.planes_room < INT32_MAX;
+    return qnk_amx_field_is_dense(&c.field, conv->out) &&
+           amx_columns_in_reach(&conv->image, conv->stride[1]) && c.planes_room < INT32_MAX;
 }
 
 size_t qnk_amx_correlation_workspace(const amx_correlation *conv, int threads) {

@@ -7,7 +7,6 @@
 #include "amx_pack.h"
 
 enum {
-    AMX_PAIRS = AMX_DEPTH / 2,
     AMX_ALIGNMENT = 64,
     AMX_FEWEST_CHANNELS = 16 /**< with fewer, tiles are mostly zeros */
 };
@@ -28,6 +27,11 @@ static inline int64_t amx_phases(const amx_field *f) { return f->phases[0] * f->
 
 /** Whether there are outputs, and they are at least half of the positions that are computed. */
 bool qnk_amx_field_is_dense(const amx_field *field, const int64_t out[2]);
+
+/** Whether sixteen columns of a phase are within the 32 bits of a gather. */
+static inline bool amx_columns_in_reach(const amx_image *image, int64_t stride) {
+    return image->stride[2] * stride <= INT32_MAX / 16;
+}
 
 /** Where a tap finds the first output's number. */
 typedef struct amx_tap {

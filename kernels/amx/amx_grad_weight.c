@@ -145,7 +145,7 @@ bool qnk_amx_grad_weight_fits(const amx_grad_weight *conv) {
     const amx_field field =
         qnk_amx_field_of(out, conv->taps, conv->stride, conv->dilation, conv->padding);
     return conv->images > 0 && conv->rows > 0 && conv->channels >= AMX_FEWEST_CHANNELS &&
-           qnk_amx_field_is_dense(&field, out);
+           qnk_amx_field_is_dense(&field, out) && amx_columns_in_reach(&conv->x, conv->stride[1]);
 }
 
 size_t qnk_amx_grad_weight_workspace(const amx_grad_weight *conv) {

@@ -7,8 +7,6 @@
 
 void AMX_NAME(pack)(const amx_operand *operand, const amx_part *part, bool pairs, uint16_t *tiles);
 
-enum { PAIRS = AMX_DEPTH / 2 }; /* a tile as rows of pairs: 16 by 16 words of 32 bits */
-
 static int lanes_left(int64_t count) { return count < 0 ? 0 : count < LANES ? (int)count : LANES; }
 
 /* Rows of numbers along k. */
@@ -30,7 +28,7 @@ static void tile_along(const float *data, int64_t outer, int64_t inner, int rows
 static void tile_across(const float *data, int64_t outer, int64_t inner, int rows, int64_t count,
                         uint16_t *tile) {
     const lane_mask there = lanes_between(0, rows);
-    for (int p = 0; p < PAIRS; p++, tile += AMX_DEPTH, data += 2 * inner) {
+    for (int p = 0; p < AMX_PAIRS; p++, tile += AMX_DEPTH, data += 2 * inner) {
         const lane_floats even =
             2 * p < count ? lanes_load_steps(data, outer, there) : lanes_zero();
         const lane_floats odd =

@@ -7,7 +7,13 @@
 #include <stdint.h>
 
 /** Rows (columns) of a tile; its numbers along k; its numbers; the side of a block of C. */
-enum { AMX_ROWS = 16, AMX_DEPTH = 32, AMX_TILE = AMX_ROWS * AMX_DEPTH, AMX_SIDE = 2 * AMX_ROWS };
+enum {
+    AMX_ROWS = 16,
+    AMX_DEPTH = 32,
+    AMX_PAIRS = AMX_DEPTH / 2, /**< rows of a tile of B */
+    AMX_TILE = AMX_ROWS * AMX_DEPTH,
+    AMX_SIDE = 2 * AMX_ROWS
+};
 
 /** Sets the calling thread's tiles up, and gives them back. Products go in between. */
 void qnk_amx_begin(void);
