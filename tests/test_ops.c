@@ -136,7 +136,7 @@ EVERY_ROW(nan_and_infinity_are_carried) {
     if (strncmp(row->id, "cast_", 5) == 0)
         return; /* floating point to integer has a rule of its own: test_values.c */
     if (strcmp(row->id, "winograd_conv2d") == 0)
-        return; /* they spread over tiles: test_winograd.c */
+        return; /* what is infinite becomes NaN: test_winograd.c */
     for (int s = 0; s < 3; s++) {
         op_inputs inputs = op_inputs_make(row->small, 3);
         if (plant(&inputs, special[s])) {

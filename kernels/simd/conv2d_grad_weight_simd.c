@@ -12,7 +12,7 @@
  *         for taps, column tiles, row panels: one tile, added to the part's sums
  *     for rows of dw: sum of the parts, in order     in parallel */
 #include "simd_bf16.h"
-#include "simd_conv_tiles.h"
+#include "simd_winograd.h"
 
 static const struct {
     int64_t band;    /* floats of a band's staged x and packed g, for 1 MB of L2 */
@@ -114,6 +114,8 @@ static bool is_empty(const qn_call *call) {
 static size_t workspace_f32(const qn_call *call) {
     if (is_empty(call))
         return 0;
+    if (winograd_grad_weight_serves(call))
+        return winograd_grad_weight_workspace(call);
     const layout l = plan(call);
     const int64_t floats = gemm_round_up(l.parts * l.sums, 16) +
                            gemm_round_up(l.band_rows * l.out_w, 16) + l.slots * l.per_slot;
@@ -138,36 +140,20 @@ static void zero_run(float *dst, int64_t count) {
         dst[i] = 0;
 }
 
-/* Stages the rows that the band at output row `top` reads, channels last. */
-static void stage_channels_last(const layout *l, const float *source, int64_t top, float *dst) {
-    const int64_t padding = l->attrs->padding[1], in_w = l->x->shape[3];
-    const int64_t begin = gemm_min(padding, l->width);
-    const int64_t end = gemm_max(begin, gemm_min(l->width, padding + in_w));
-    for (int64_t i = 0; i < l->staged_rows; i++, dst += l->width * l->pitch) {
-        const int64_t y = top * l->attrs->stride[0] - l->attrs->padding[0] + i;
-        if (y < 0 || y >= l->x->shape[2]) {
-            zero_run(dst, l->width * l->pitch);
-            continue;
-        }
-        const float *row = source + y * l->x->stride[2];
-        zero_run(dst, begin * l->pitch);
-        for (int64_t c = 0; c < l->channels; c += V_WIDTH)
-            gemm_pack(row + c * l->x->stride[1], l->x->stride[1], l->x->stride[3],
-                      (int)gemm_min(V_WIDTH, l->channels - c), end - begin,
-                      dst + begin * l->pitch + c, l->pitch);
-        zero_run(dst + end * l->pitch, (l->width - end) * l->pitch);
-    }
-}
-
-/* The same rows, channel by channel. */
-static void stage_planes(const layout *l, const float *source, int64_t top, float *dst) {
-    conv_window w = {
+/* The rows of a channel that the band at output row `top` reads. */
+static conv_window band_window(const layout *l, const float *source, int64_t top) {
+    return (conv_window){
         .source = source,
         .extent = {l->x->shape[2], l->x->shape[3]},
         .stride = {l->x->stride[2], l->x->stride[3]},
         .first = {top * l->attrs->stride[0] - l->attrs->padding[0], -l->attrs->padding[1]},
         .step = {1, 1},
         .count = {l->staged_rows, l->width}};
+}
+
+/* Stages these rows, channel by channel. */
+static void stage_planes(const layout *l, const float *source, int64_t top, float *dst) {
+    conv_window w = band_window(l, source, top);
     for (int64_t c = 0; c < l->channels; c++, w.source += l->x->stride[1])
         conv_stage(&w, dst + c * l->staged_rows * l->width);
 }
@@ -252,7 +238,8 @@ static void add_image(const layout *l, int64_t image, int64_t group, int64_t pan
             stage_planes(l, source, top, staged);
             gather(l, staged, rows, rows_of_b);
         } else {
-            stage_channels_last(l, source, top, staged);
+            const conv_window w = band_window(l, source, top);
+            conv_stage_last(&w, l->channels, l->x->stride[1], staged, l->pitch);
         }
         const float *g = group_gradient(l, image, group) + top * l->g->stride[2];
         for (int64_t i = panel; i < end && !l->in_place; i++) {
@@ -314,6 +301,10 @@ static const char *declines(const qn_call *call) {
 static qn_status run_f32(const qn_call *call) {
     if (is_empty(call)) {
         zero_run(call->out[0].data, qn_view_count(&call->out[0]));
+        return QN_OK;
+    }
+    if (winograd_grad_weight_serves(call)) {
+        winograd_grad_weight_run(call);
         return QN_OK;
     }
     layout l = plan(call);

@@ -179,18 +179,35 @@ static int64_t positions_below(int64_t bound, int64_t first, int64_t step, int64
     return bound <= first ? 0 : gemm_min(count, (bound - first + step - 1) / step);
 }
 
-void conv_stage(const conv_window *w, float *dst) {
+/* The columns of a window that the plane has, and where the first of them lies in a row of the plane. */
+typedef struct inside {
+    int64_t begin, end, at;
+} inside;
+
+static inside columns_inside(const conv_window *w) {
     const int64_t begin = positions_below(0, w->first[1], w->step[1], w->count[1]);
     const int64_t bound = positions_below(w->extent[1], w->first[1], w->step[1], w->count[1]);
-    const int64_t end = gemm_max(begin, bound), step = w->stride[1] * w->step[1];
+    return (inside){begin, gemm_max(begin, bound),
+                    (w->first[1] + begin * w->step[1]) * w->stride[1]};
+}
+
+/* Row i of a window in its plane; NULL where it has none. */
+static const float *row_inside(const conv_window *w, const inside *columns, int64_t i) {
+    const int64_t y = w->first[0] + i * w->step[0];
+    if (y < 0 || y >= w->extent[0] || columns->begin == columns->end)
+        return NULL;
+    return w->source + y * w->stride[0] + columns->at;
+}
+
+void conv_stage(const conv_window *w, float *dst) {
+    const inside columns = columns_inside(w);
+    const int64_t begin = columns.begin, end = columns.end, step = w->stride[1] * w->step[1];
     for (int64_t i = 0; i < w->count[0]; i++, dst += w->count[1]) {
-        const int64_t y = w->first[0] + i * w->step[0];
-        if (y < 0 || y >= w->extent[0] || begin == end) {
+        const float *src = row_inside(w, &columns, i);
+        if (!src) {
             zero_run(dst, w->count[1]);
             continue;
         }
-        const float *src =
-            w->source + y * w->stride[0] + (w->first[1] + begin * w->step[1]) * w->stride[1];
         zero_run(dst, begin);
         if (step == 1) {
             copy_run(src, dst + begin, end - begin);
@@ -199,6 +216,25 @@ void conv_stage(const conv_window *w, float *dst) {
                 dst[j] = *src;
         }
         zero_run(dst + end, w->count[1] - end);
+    }
+}
+
+void conv_stage_last(const conv_window *w, int64_t channels, int64_t channel_stride, float *dst,
+                     int64_t pitch) {
+    const inside columns = columns_inside(w);
+    const int64_t begin = columns.begin, end = columns.end, step = w->stride[1] * w->step[1];
+    for (int64_t i = 0; i < w->count[0]; i++, dst += w->count[1] * pitch) {
+        const float *src = row_inside(w, &columns, i);
+        if (!src) {
+            zero_run(dst, w->count[1] * pitch);
+            continue;
+        }
+        zero_run(dst, begin * pitch);
+        for (int64_t c = 0; c < channels; c += V_WIDTH)
+            gemm_pack(src + c * channel_stride, channel_stride, step,
+                      (int)gemm_min(V_WIDTH, channels - c), end - begin, dst + begin * pitch + c,
+                      pitch);
+        zero_run(dst + end * pitch, (w->count[1] - end) * pitch);
     }
 }
 

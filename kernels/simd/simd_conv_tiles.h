@@ -47,6 +47,7 @@ typedef struct conv_pass {
 #define conv_pass_workspace SIMD_NAME(conv_pass_workspace_)
 #define conv_pass_run SIMD_NAME(conv_pass_run_)
 #define conv_stage SIMD_NAME(conv_stage_)
+#define conv_stage_last SIMD_NAME(conv_stage_last_)
 
 /** Bytes of scratch that a pass needs on that many threads. */
 size_t conv_pass_workspace(const conv_pass *pass, int threads);
@@ -65,5 +66,10 @@ typedef struct conv_window {
 } conv_window;
 
 void conv_stage(const conv_window *window, float *dst);
+
+/** The same of `channels` planes, `channel_stride` apart, channels last: element (i, j) of channel c goes to
+ * dst[(i * count[1] + j) * pitch + c], where pitch is a multiple of V_WIDTH and its other floats become 0. */
+void conv_stage_last(const conv_window *window, int64_t channels, int64_t channel_stride,
+                     float *dst, int64_t pitch);
 
 #endif
