@@ -29,7 +29,7 @@ static bool train_epoch(training *t) {
     qn_batch batch;
     qn_status status = QN_OK;
     while (status == QN_OK && qn_loader_next(t->loader, &batch)) {
-        status = qn_backward(t->task.loss(qn_forward(t->task.net, batch.x), batch.y));
+        status = qn_backward_once(t->task.loss(qn_forward(t->task.net, batch.x), batch.y));
         if (status == QN_OK)
             status = qn_optimizer_step(t->optimizer);
         qn_step_end(t->ctx);

@@ -21,7 +21,7 @@ typedef struct bench {
 static qn_status train_step(void *data, qn_tensor *const *in, qn_tensor **out) {
     (void)out;
     const bench *b = data;
-    qn_status status = qn_backward(b->task.loss(qn_forward(b->task.net, in[0]), in[1]));
+    qn_status status = qn_backward_once(b->task.loss(qn_forward(b->task.net, in[0]), in[1]));
     return status == QN_OK ? qn_optimizer_step(b->optimizer) : status;
 }
 

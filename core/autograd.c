@@ -25,6 +25,16 @@ static bool any_float(const qni_op *op, qn_tensor *const *out) {
     return false;
 }
 
+/** Notes whose elements the derivative of a call will read. */
+static void note_read(const qni_op *op, qn_tensor *const *in, int n_in, qn_tensor *const *out) {
+    for (int i = 0; i < n_in && !op->view; i++)
+        if (in[i] && !(op->unread >> i & 1))
+            in[i]->storage->read = true;
+    for (int i = 0; i < op->outputs && !op->view; i++)
+        if (!(op->unread_outputs >> i & 1))
+            out[i]->storage->read = true;
+}
+
 bool qni_tape_record(qn_context *ctx, const qni_op *op, qn_tensor *const *in, int n_in,
                      const void *attrs, qn_tensor *const *out) {
     if (!ctx->grad_enabled || op->constant || !wants_grad(in, n_in) || !any_float(op, out))
@@ -50,6 +60,7 @@ bool qni_tape_record(qn_context *ctx, const qni_op *op, qn_tensor *const *in, in
         out[i]->output = i;
         out[i]->requires_grad = qni_is_float(out[i]->view.dtype);
     }
+    note_read(op, in, n_in, out);
     ctx->tape = node;
     return true;
 }
@@ -272,12 +283,26 @@ static void pass_node(qn_context *ctx, qni_node *node, qni_backward *b) {
             release(&node->out[i]->grad);
 }
 
+/** What a pass that is the last one has no more use of: all calls that read a node's outputs came before it. */
+static void drop_outputs(const qni_node *node) {
+    for (int i = 0; i < node->op->outputs; i++)
+        if (node->out[i]->tidied)
+            qni_drop_elements(node->out[i]);
+}
+
+/** What a pass is for. */
+typedef struct pass_kind {
+    bool functional;   /**< gradients of some inputs; else they are added to the leaves' */
+    bool create_graph; /**< which can be differentiated again */
+    bool last;         /**< nobody walks this tape again */
+} pass_kind;
+
 /** Walks the tape back from the loss, whose gradient is `seed`. */
-static qn_status pass(qn_tensor *loss, qn_tensor *seed, bool functional, bool create_graph) {
+static qn_status pass(qn_tensor *loss, qn_tensor *seed, pass_kind kind) {
     qn_context *ctx = loss->ctx;
-    bool recording = qn_context_set_grad(ctx, create_graph);
+    bool recording = qn_context_set_grad(ctx, kind.create_graph);
     int mark = ctx->step.count;
-    qni_backward b = {.functional = functional, .create_graph = create_graph};
+    qni_backward b = {.functional = kind.functional, .create_graph = kind.create_graph};
     qni_node *last = loss->node;
     hold(&loss->grad, seed);
     last->reached = true;
@@ -290,7 +315,9 @@ static qn_status pass(qn_tensor *loss, qn_tensor *seed, bool functional, bool cr
                 release(&node->out[i]->grad);
         else
             pass_node(ctx, node, &b);
-        if (!create_graph)
+        if (kind.last)
+            drop_outputs(node);
+        if (!kind.create_graph)
             sweep(ctx, mark);
     }
     qn_context_set_grad(ctx, recording);
@@ -312,12 +339,18 @@ static qn_status check_loss(const char *what, const qn_tensor *loss) {
     return QN_OK;
 }
 
-qn_status qn_backward(qn_tensor *loss) {
+static qn_status pass_to_leaves(qn_tensor *loss, pass_kind kind) {
     qn_status status = check_loss("backward", loss);
     if (status != QN_OK)
         return status;
     qn_tensor *seed = qn_ones(loss->ctx, loss->view.dtype, qni_shape_of(&loss->view));
-    return seed ? pass(loss, seed, false, false) : loss->ctx->status;
+    return seed ? pass(loss, seed, kind) : loss->ctx->status;
+}
+
+qn_status qn_backward(qn_tensor *loss) { return pass_to_leaves(loss, (pass_kind){0}); }
+
+qn_status qn_backward_once(qn_tensor *loss) {
+    return pass_to_leaves(loss, (pass_kind){.last = true});
 }
 
 /** Takes the gradient that the pass left on an input, zeros if none arrived. */
@@ -355,7 +388,7 @@ qn_status qn_gradients(qn_tensor *loss, qn_tensor *const *inputs, int count, qn_
         inputs[i]->grad = NULL;
     }
     if (seed)
-        status = pass(loss, seed, true, create_graph);
+        status = pass(loss, seed, (pass_kind){.functional = true, .create_graph = create_graph});
     for (int i = 0; i < count; i++) {
         grads[i] = seed ? collect(inputs[i]) : NULL;
         if (inputs[i])

@@ -150,7 +150,10 @@ static qn_status infer(qn_context *ctx, const qni_op *op, qn_tensor *const *in, 
     if (n_in > op->inputs)
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s: %d inputs, at most %d", op->name,
                                n_in, op->inputs);
-    return op->infer(call);
+    qn_status status = QN_OK;
+    for (int i = 0; i < n_in && status == QN_OK; i++)
+        status = in[i] ? qni_check_elements(op->name, in[i]) : QN_OK;
+    return status == QN_OK ? op->infer(call) : status;
 }
 
 static void discard(qn_tensor **out, int count) {
@@ -219,7 +222,7 @@ qn_tensor *qni_apply_to(const qni_op *op, qn_tensor *const *in, int n_in, const 
                         op->name, qni_text(out).s);
         return NULL;
     }
-    if (n_in > 0 && !context_of(op, in, n_in))
+    if ((n_in > 0 && !context_of(op, in, n_in)) || qni_check_elements(op->name, out) != QN_OK)
         return NULL;
     qni_infer call;
     if (op->infer && infer(out->ctx, op, in, n_in, attrs, &call) != QN_OK)
@@ -245,7 +248,7 @@ qn_status qni_apply_in_place(const qni_op *op, qn_tensor *const *in, int n_in, c
 }
 
 qn_tensor *qni_apply_view(const qni_op *op, qn_tensor *x, const void *attrs, const qn_view *view) {
-    if (!x)
+    if (!x || qni_check_elements(op->name, x) != QN_OK)
         return NULL;
     qn_tensor *y = qni_tensor_view(x, view);
     if (y && !qni_tape_record(x->ctx, op, &x, 1, attrs, &y)) {

@@ -22,6 +22,7 @@ struct qni_storage {
     int references;
     qni_storage *next; /**< while it waits in the pool */
     int pins;          /**< references that plans hold (plan.h) */
+    bool read;         /**< a derivative of a call on the tape reads its elements */
     uint64_t trace;    /**< number of the recording that knows it, and its block there */
     int block;
 };
@@ -43,6 +44,7 @@ struct qn_tensor {
     bool kept;         /**< belongs to the context, not to the step */
     bool taped;        /**< an input of a call on the tape */
     bool wanted;       /**< qn_gradients() was asked for its gradient */
+    bool tidied;       /**< the tape alone still needs it (tidy.c) */
     int holds;         /**< how often a backward pass still needs it */
     int index;         /**< position in the list of its owner */
 };
@@ -143,6 +145,9 @@ struct qni_op {
     uint32_t
         rows; /**< bits of inputs of which, where axis 0 has the extent that it has in all outputs, a row of the
                       outputs needs the same row alone: calls can be cut along it (plan_fuse.c) */
+    /** Bits of inputs, and of outputs, whose elements the derivative does not read: their shapes at most. Views' never
+     * does. */
+    uint32_t unread, unread_outputs;
     size_t attrs_size; /**< size of its attribute struct, 0 for none */
     bool elementwise; /**< inputs are broadcast to the output's shape before the kernel sees them */
     bool reduction;   /**< qn_reduce_attrs: as `rows` for its input where axis 0 is kept */
@@ -297,6 +302,10 @@ bool qni_tape_record(qn_context *ctx, const qni_op *op, qn_tensor *const *in, in
                      const void *attrs, qn_tensor *const *out);
 /** Clears the tape. */
 void qni_tape_clear(qn_context *ctx);
+/** Drops the elements of a tensor on the tape: its shape stays. */
+void qni_drop_elements(qn_tensor *x);
+/** QN_INVALID_ARGUMENT, told as `what`'s, for a tensor whose elements are gone (tidy.c). */
+qn_status qni_check_elements(const char *what, const qn_tensor *x);
 
 /** Hands back the gradient of input i. Summed over axes that were broadcast; added to what came
  * before. */

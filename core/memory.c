@@ -78,6 +78,7 @@ qni_storage *qni_storage_new(qn_context *ctx, size_t bytes) {
         return NULL;
     storage->references = 1;
     storage->next = NULL;
+    storage->read = false;
     pool->stats.in_use += rounded;
     if (pool->stats.in_use > pool->stats.peak)
         pool->stats.peak = pool->stats.in_use;

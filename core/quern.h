@@ -231,6 +231,13 @@ QN_API void qn_tensor_free(qn_tensor *x);
  * tape may need, stays. */
 QN_API void qn_tensor_release(qn_tensor *x);
 
+/** Where tidying up begins: a number for qn_tidy_end(). */
+QN_API int qn_tidy_begin(const qn_context *ctx);
+/** Gives back what was made since qn_tidy_begin() on the way to these results: step tensors but for them. Nobody may use
+ * the others any more; the tape keeps those elements that a derivative will read. Modules do this behind their
+ * forward pass (qn_module_tidy()). */
+QN_API void qn_tidy_end(qn_context *ctx, int begin, qn_tensor *const *results, int count);
+
 /** Marks who frees a tensor (modules do this for theirs). QN_INVALID_ARGUMENT when somebody does already;
  * owner NULL takes the mark away. */
 QN_API qn_status qn_tensor_claim(qn_tensor *x, const void *owner);
@@ -568,6 +575,9 @@ QN_API qn_tensor *qn_grad(qn_tensor *x);
 
 /** Adds d loss / d leaf to every leaf's gradient. `loss` has one element. */
 QN_API qn_status qn_backward(qn_tensor *loss);
+/** The same for the last time: what modules tidied up (qn_tidy_end()) is given back as soon as the pass is through
+ * with it, and another pass that needs it fails. The usual one in training: it takes less memory. */
+QN_API qn_status qn_backward_once(qn_tensor *loss);
 
 /** grads[i] = d loss / d inputs[i], leaving the leaves' gradients alone. With create_graph the result
  * is itself on the tape, so that it can be differentiated again; the tape stays either way. An input
@@ -604,6 +614,10 @@ QN_API qn_module *qn_module_new(qn_context *ctx, const char *kind, qn_forward_fn
                                 void *data, void (*destroy)(void *data));
 /** Frees a module, its children and its tensors. A child goes with its parent: alone it is not freed. */
 QN_API void qn_module_free(qn_module *module);
+
+/** Has qn_forward() tidy up behind the module (qn_tidy_end()): what its forward pass makes, but for the result, is for
+ * itself alone. All modules of the library do so. Returns it. */
+QN_API qn_module *qn_module_tidy(qn_module *module);
 
 QN_API void *qn_module_data(const qn_module *module);
 QN_API const char *qn_module_kind(const qn_module *module);

@@ -61,6 +61,8 @@ qn_status qn_tensor_read(const qn_tensor *x, void *data, size_t bytes) {
     if (!x)
         return QN_INVALID_ARGUMENT;
     qn_status status = check_bytes(x, "tensor_read", bytes);
+    if (status == QN_OK)
+        status = qni_check_elements("tensor_read", x);
     if (status != QN_OK || bytes == 0)
         return status;
     qni_trace_decline(x->ctx, "the host reads a tensor in it (qn_item, qn_tensor_read)");
@@ -77,6 +79,8 @@ qn_status qn_tensor_write(qn_tensor *x, const void *data, size_t bytes) {
     if (!x)
         return QN_INVALID_ARGUMENT;
     qn_status status = check_bytes(x, "tensor_write", bytes);
+    if (status == QN_OK)
+        status = qni_check_elements("tensor_write", x);
     if (status != QN_OK || bytes == 0)
         return status;
     qni_trace_write(x->ctx, x);

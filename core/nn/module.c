@@ -271,8 +271,20 @@ qn_module *qn_module_child(const qn_module *module, int index) {
 
 /* ---- use --------------------------------------------------------------------------------- */
 
+qn_module *qn_module_tidy(qn_module *module) {
+    if (module)
+        module->tidy = true;
+    return module;
+}
+
 qn_tensor *qn_forward(qn_module *module, qn_tensor *x) {
-    return module && x ? module->forward(module, x) : NULL;
+    if (!module || !x)
+        return NULL;
+    const int begin = qn_tidy_begin(module->ctx);
+    qn_tensor *y = module->forward(module, x);
+    if (module->tidy)
+        qn_tidy_end(module->ctx, begin, &y, 1);
+    return y;
 }
 
 void qn_module_train(qn_module *module, bool training) {

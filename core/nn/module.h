@@ -12,6 +12,7 @@ struct qn_module {
     void *data;
     void (*destroy)(void *data);
     bool training;
+    bool tidy; /**< qn_forward() tidies up behind it */
 
     qn_module *parent; /**< NULL: belongs to the context */
     char *name;        /**< in its parent */

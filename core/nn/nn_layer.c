@@ -13,7 +13,7 @@ qn_module *qni_layer_new(qn_context *ctx, const char *kind, qn_forward_fn forwar
         return NULL;
     }
     memcpy(copy, data, bytes);
-    return qn_module_new(ctx, kind, forward, copy, free);
+    return qn_module_tidy(qn_module_new(ctx, kind, forward, copy, free));
 }
 
 qn_tensor *qni_layer_uniform(qn_module *layer, const char *name, qn_shape shape, double bound) {

@@ -67,6 +67,24 @@ static qn_tensor *recurrent_forward(qn_module *self, qn_tensor *x) {
     return run_layers(self, x, NULL, NULL, last);
 }
 
+/* The same, with the last states of all cells. */
+static qn_recurrent run_with_states(const qn_module *module, qn_tensor *x, qn_tensor *lengths,
+                                    const qn_recurrent *start) {
+    const recurrent *layer = qn_module_data(module);
+    const int cells = layer->layers * layer->directions;
+    qn_recurrent last[MOST_CELLS];
+    qn_tensor *h[MOST_CELLS], *c[MOST_CELLS];
+    qn_tensor *y = run_layers(module, x, lengths, start, last);
+    if (!y)
+        return (qn_recurrent){0};
+    for (int i = 0; i < cells; i++) {
+        h[i] = last[i].h;
+        c[i] = last[i].c;
+    }
+    return (qn_recurrent){
+        .y = y, .h = qn_stack(h, cells, 0), .c = c[0] ? qn_stack(c, cells, 0) : NULL};
+}
+
 static bool is_recurrent(const qn_module *module) {
     const char *kind = qn_module_kind(module);
     return strcmp(kind, "lstm") == 0 || strcmp(kind, "gru") == 0;
@@ -101,19 +119,11 @@ qn_recurrent qn_nn_recurrent_forward(qn_module *module, qn_tensor *x, qn_tensor 
     }
     if (start && (!start_fits(module, x, start->h) || !start_fits(module, x, start->c)))
         return (qn_recurrent){0};
-    const recurrent *layer = qn_module_data(module);
-    const int cells = layer->layers * layer->directions;
-    qn_recurrent last[MOST_CELLS];
-    qn_tensor *h[MOST_CELLS], *c[MOST_CELLS];
-    qn_tensor *y = run_layers(module, x, lengths, start, last);
-    if (!y)
-        return (qn_recurrent){0};
-    for (int i = 0; i < cells; i++) {
-        h[i] = last[i].h;
-        c[i] = last[i].c;
-    }
-    return (qn_recurrent){
-        .y = y, .h = qn_stack(h, cells, 0), .c = c[0] ? qn_stack(c, cells, 0) : NULL};
+    qn_context *ctx = qn_module_context(module);
+    const int begin = qn_tidy_begin(ctx);
+    const qn_recurrent result = run_with_states(module, x, lengths, start);
+    qn_tidy_end(ctx, begin, (qn_tensor *[]){result.y, result.h, result.c}, 3);
+    return result;
 }
 
 /* ---- making ------------------------------------------------------------------------------ */

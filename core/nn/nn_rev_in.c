@@ -94,6 +94,7 @@ qn_module *qn_nn_rev_in(qn_context *ctx, int64_t channels) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "rev_in: out of memory");
         return NULL;
     }
-    qn_module *module = qn_module_new(ctx, "rev_in", rev_in_forward, layer, rev_in_destroy);
+    qn_module *module =
+        qn_module_tidy(qn_module_new(ctx, "rev_in", rev_in_forward, layer, rev_in_destroy));
     return qni_layer_add_scale(module, QN_SHAPE(channels), &layer->weight, &layer->bias);
 }

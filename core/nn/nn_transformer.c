@@ -40,6 +40,16 @@ static qn_tensor *feed_forward(qn_module *self, qn_tensor *x) {
     return drop(self, qn_forward(layer->linear2, drop(self, hidden)));
 }
 
+static qn_tensor *both_parts(qn_module *self, qn_tensor *x, qn_tensor *mask) {
+    const encoder_layer *layer = qn_module_data(self);
+    if (layer->opts.norm_first) {
+        x = qn_add(x, attend(self, normalise(self, layer->norm1, x), mask));
+        return qn_add(x, feed_forward(self, normalise(self, layer->norm2, x)));
+    }
+    x = normalise(self, layer->norm1, qn_add(x, attend(self, x, mask)));
+    return normalise(self, layer->norm2, qn_add(x, feed_forward(self, x)));
+}
+
 qn_tensor *qn_nn_transformer_forward(qn_module *module, qn_tensor *x, qn_tensor *mask) {
     if (!module || !x)
         return NULL;
@@ -53,13 +63,11 @@ qn_tensor *qn_nn_transformer_forward(qn_module *module, qn_tensor *x, qn_tensor 
                         "%s: expects [n, t, width], got %d axes", KIND, qn_tensor_shape(x).rank);
         return NULL;
     }
-    const encoder_layer *layer = qn_module_data(module);
-    if (layer->opts.norm_first) {
-        x = qn_add(x, attend(module, normalise(module, layer->norm1, x), mask));
-        return qn_add(x, feed_forward(module, normalise(module, layer->norm2, x)));
-    }
-    x = normalise(module, layer->norm1, qn_add(x, attend(module, x, mask)));
-    return normalise(module, layer->norm2, qn_add(x, feed_forward(module, x)));
+    qn_context *ctx = qn_module_context(module);
+    const int begin = qn_tidy_begin(ctx);
+    qn_tensor *y = both_parts(module, x, mask);
+    qn_tidy_end(ctx, begin, &y, 1);
+    return y;
 }
 
 static qn_tensor *encoder_layer_forward(qn_module *self, qn_tensor *x) {

@@ -13,6 +13,7 @@ const qni_op qni_op_div = {
     .name = "div",
     .inputs = 2,
     .outputs = 1,
+    .unread = 1,
     .elementwise = true,
     .infer = qni_infer_binary,
     .backward = div_backward,

@@ -8,6 +8,7 @@ const qni_op qni_op_exp = {
     .name = "exp",
     .inputs = 1,
     .outputs = 1,
+    .unread = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = exp_backward,

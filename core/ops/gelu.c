@@ -11,6 +11,7 @@ const qni_op qni_op_gelu = {
     .name = "gelu",
     .inputs = 1,
     .outputs = 1,
+    .unread_outputs = 1,
     .attrs_size = sizeof(qn_gelu_attrs),
     .elementwise = true,
     .infer = qni_infer_unary,

@@ -46,6 +46,7 @@ const qni_op qni_op_gru = {
     .name = "gru",
     .inputs = INPUTS,
     .outputs = 2,
+    .unread = 1,
     .optional = 1u << B_HH | 1u << H0 | 1u << LENGTHS,
     .attrs_size = sizeof(qn_recurrent_attrs),
     .infer = gru_infer,

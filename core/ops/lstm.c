@@ -43,6 +43,7 @@ const qni_op qni_op_lstm = {
     .name = "lstm",
     .inputs = INPUTS,
     .outputs = 3,
+    .unread = 1,
     .optional = 1u << H0 | 1u << C0 | 1u << LENGTHS,
     .attrs_size = sizeof(qn_recurrent_attrs),
     .infer = lstm_infer,

@@ -15,6 +15,7 @@ const qni_op qni_op_mse = {
     .name = "mse",
     .inputs = 2,
     .outputs = 1,
+    .unread_outputs = 1,
     .elementwise = true,
     .infer = qni_infer_binary,
     .backward = mse_backward,

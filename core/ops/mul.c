@@ -13,6 +13,7 @@ const qni_op qni_op_mul = {
     .name = "mul",
     .inputs = 2,
     .outputs = 1,
+    .unread_outputs = 1,
     .elementwise = true,
     .infer = qni_infer_binary,
     .backward = mul_backward,

@@ -11,6 +11,7 @@ const qni_op qni_op_relu = {
     .name = "relu",
     .inputs = 1,
     .outputs = 1,
+    .unread = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = relu_backward,

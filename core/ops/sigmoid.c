@@ -11,6 +11,7 @@ const qni_op qni_op_sigmoid = {
     .name = "sigmoid",
     .inputs = 1,
     .outputs = 1,
+    .unread = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = sigmoid_backward,

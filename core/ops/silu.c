@@ -11,6 +11,7 @@ const qni_op qni_op_silu = {
     .name = "silu",
     .inputs = 1,
     .outputs = 1,
+    .unread_outputs = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = silu_backward,

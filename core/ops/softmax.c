@@ -12,6 +12,7 @@ const qni_op qni_op_softmax = {
     .name = "softmax",
     .inputs = 1,
     .outputs = 1,
+    .unread = 1,
     .attrs_size = sizeof(qn_axis_attrs),
     .infer = qni_infer_axis,
     .backward = softmax_backward,

@@ -10,6 +10,7 @@ const qni_op qni_op_sqrt = {
     .name = "sqrt",
     .inputs = 1,
     .outputs = 1,
+    .unread = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = sqrt_backward,

@@ -11,6 +11,7 @@ const qni_op qni_op_tanh = {
     .name = "tanh",
     .inputs = 1,
     .outputs = 1,
+    .unread = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = tanh_backward,

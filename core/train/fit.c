@@ -151,7 +151,7 @@ static qn_status train_step(void *data, qn_tensor *const *in, qn_tensor **out) {
     qn_tensor *loss = fit->opts.loss(qn_forward(fit->module, in[0]), in[1]);
     if (!loss)
         return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT, "fit: the loss gave no tensor");
-    qn_status status = qn_backward(qn_optimizer_scale_loss(fit->optimizer, loss));
+    qn_status status = qn_backward_once(qn_optimizer_scale_loss(fit->optimizer, loss));
     if (!status && fit->board && fit->batch == fit->batches - 1)
         status = qni_board_gradients(fit);
     if (!status) {

@@ -37,7 +37,7 @@ static qn_module *network_new(qn_context *ctx, const char *kind, qn_forward_fn f
         return NULL;
     }
     empty->sizes = *sizes;
-    return qn_module_new(ctx, kind, forward, empty, free);
+    return qn_module_tidy(qn_module_new(ctx, kind, forward, empty, free));
 }
 
 /** [n, t, channels] -> [n, channels, t], in one piece, as the products along time like it. */

@@ -30,7 +30,7 @@ static qn_module *network_new(qn_context *ctx, const char *kind, qn_forward_fn f
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for its parts", kind);
         return NULL;
     }
-    return qn_module_new(ctx, kind, forward, empty, free);
+    return qn_module_tidy(qn_module_new(ctx, kind, forward, empty, free));
 }
 
 /** Adds the embedding, with rows uniform within +-amount. Zero is the row of the padding, and of unknown
