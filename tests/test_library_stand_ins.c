@@ -17,6 +17,8 @@ static test_name names[] = {
     {"convolutions"},
     {"convolution_refusals"},
     {"convolution_precision"},
+    {"convolution_bfloat16"},
+    {"convolution_type_refusals"},
     {"biases"},
     {"averages"},
     {"batch_norms"},

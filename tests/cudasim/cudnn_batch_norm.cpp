@@ -34,6 +34,8 @@ cudnnStatus_t check(cudnnHandle_t handle, cudnnBatchNormMode_t mode, const cudnn
     if (!object_exists(handle) || !is_image(x) || !is_image(y) || !is_image(parameters) ||
         !(epsilon >= CUDNN_BN_MIN_EPSILON))
         return CUDNN_STATUS_BAD_PARAM;
+    if (x->type == CUDNN_DATA_BFLOAT16)
+        return CUDNN_STATUS_NOT_SUPPORTED; /* the library has it; this stand-in does not */
     if (parameters->extent[0] != 1 || parameters->extent[1] != x->extent[1] ||
         parameters->extent[2] != 1 || parameters->extent[3] != 1 || parameters->type != x->type)
         return CUDNN_STATUS_BAD_PARAM;
@@ -109,7 +111,8 @@ cudnnStatus_t cudnnDeriveBNTensorDescriptor(cudnnTensorDescriptor_t derived,
         return CUDNN_STATUS_BAD_PARAM;
     if (mode == CUDNN_BATCHNORM_PER_ACTIVATION)
         return CUDNN_STATUS_NOT_SUPPORTED; /* the library has it; this stand-in does not */
-    return cudnnSetTensor4dDescriptor(derived, CUDNN_TENSOR_NCHW, x->type, 1, x->extent[1], 1, 1);
+    const cudnnDataType_t type = x->type == CUDNN_DATA_BFLOAT16 ? CUDNN_DATA_FLOAT : x->type;
+    return cudnnSetTensor4dDescriptor(derived, CUDNN_TENSOR_NCHW, type, 1, x->extent[1], 1, 1);
 }
 
 cudnnStatus_t cudnnBatchNormalizationForwardTraining(

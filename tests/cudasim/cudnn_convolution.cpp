@@ -3,12 +3,14 @@
 #include "cudnn_records.h"
 
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "apart.h"
 #include "engine.h"
 #include "objects.h"
 #include "rounding.h"
+#include "settings.h"
 
 using namespace cudasim;
 
@@ -23,6 +25,17 @@ struct Problem {
     cudnnConvolutionStruct conv;
 };
 
+/** The configurations of types that are documented: all of one type and summed in it, or bfloat16 summed in float
+ * (PSEUDO_BFLOAT16_CONFIG), which needs a device of compute capability 8.0. */
+bool types_fit(const cudnnTensorStruct *x, const cudnnFilterStruct *w,
+               const cudnnConvolutionStruct *conv, const cudnnTensorStruct *y) {
+    if (x->type != w->type || x->type != y->type)
+        return false;
+    return x->type == CUDNN_DATA_BFLOAT16
+               ? conv->compute == CUDNN_DATA_FLOAT && settings().capability >= 80
+               : conv->compute == x->type;
+}
+
 cudnnStatus_t check(const cudnnTensorStruct *x, const cudnnFilterStruct *w,
                     cudnnConvolutionStruct *conv, const cudnnTensorStruct *y, Problem *problem) {
     int out[4];
@@ -36,9 +49,7 @@ cudnnStatus_t check(const cudnnTensorStruct *x, const cudnnFilterStruct *w,
     for (int axis = 0; axis < 4; axis++)
         if (y->extent[axis] != out[axis])
             return CUDNN_STATUS_BAD_PARAM;
-    if (x->type != w->type || x->type != y->type || conv->mode != CUDNN_CROSS_CORRELATION)
-        return CUDNN_STATUS_NOT_SUPPORTED;
-    if (conv->compute != x->type)
+    if (!types_fit(x, w, conv, y) || conv->mode != CUDNN_CROSS_CORRELATION)
         return CUDNN_STATUS_NOT_SUPPORTED;
     if (w->extent[0] % conv->groups != 0)
         return CUDNN_STATUS_BAD_PARAM;
@@ -55,15 +66,20 @@ float operand(float value, cudnnMathType_t math) {
 
 double operand(double value, cudnnMathType_t) { return value; }
 
+float operand(bf16 value, cudnnMathType_t) { return value; }
+
+/** What elements of a type are summed in. */
+template <class T> using Sum = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
 /** A tensor's or a filter's memory, each element as tensor cores read it. */
-template <class T> std::vector<T> operands(const T *from, size_t bytes, cudnnMathType_t math) {
-    std::vector<T> rounded(bytes / sizeof(T));
+template <class T> std::vector<Sum<T>> operands(const T *from, size_t bytes, cudnnMathType_t math) {
+    std::vector<Sum<T>> rounded(bytes / sizeof(T));
     for (size_t i = 0; i < rounded.size(); i++)
         rounded[i] = operand(from[i], math);
     return rounded;
 }
 
-template <class T> struct Sums {
+struct Sums {
     const Problem &p;
     int filters; /* of a group */
 
@@ -112,7 +128,7 @@ template <class T> size_t elements(const cudnnTensorStruct &t) {
 
 /** to = alpha sums + beta to, over the elements of a tensor alone. */
 template <class T>
-void blend(const cudnnTensorStruct &t, const std::vector<T> &sums, double alpha, double beta,
+void blend(const cudnnTensorStruct &t, const std::vector<Sum<T>> &sums, double alpha, double beta,
            T *to) {
     for (int n = 0; n < t.extent[0]; n++)
         for (int c = 0; c < t.extent[1]; c++)
@@ -124,24 +140,25 @@ void blend(const cudnnTensorStruct &t, const std::vector<T> &sums, double alpha,
                 }
 }
 
-template <class T> std::vector<T> forward_sums(const Problem &p, const T *x, const T *w) {
-    Sums<T> sums(p);
-    const std::vector<T> inputs = operands(x, tensor_bytes(&p.x), p.conv.math);
-    std::vector<T> y(elements<T>(p.y));
+template <class T>
+void forward(const Problem &p, const T *x, const T *w, double alpha, double beta, T *y) {
+    Sums sums(p);
+    const std::vector<Sum<T>> inputs = operands(x, tensor_bytes(&p.x), p.conv.math);
+    std::vector<Sum<T>> total(elements<T>(p.y));
     sums.each_filter([&](int o, int c, int r, int s) {
-        const T weight = operand(w[sums.w_at(o, c, r, s)], p.conv.math);
-        sums.each(o, c, r, s, [&](size_t from, size_t to) { y[to] += weight * inputs[from]; });
+        const Sum<T> weight = operand(w[sums.w_at(o, c, r, s)], p.conv.math);
+        sums.each(o, c, r, s, [&](size_t from, size_t to) { total[to] += weight * inputs[from]; });
     });
-    return y;
+    blend(p.y, total, alpha, beta, y);
 }
 
 template <class T>
 void backward_data(const Problem &p, const T *w, const T *dy, double alpha, double beta, T *dx) {
-    Sums<T> sums(p);
-    const std::vector<T> gradients = operands(dy, tensor_bytes(&p.y), p.conv.math);
-    std::vector<T> total(elements<T>(p.x));
+    Sums sums(p);
+    const std::vector<Sum<T>> gradients = operands(dy, tensor_bytes(&p.y), p.conv.math);
+    std::vector<Sum<T>> total(elements<T>(p.x));
     sums.each_filter([&](int o, int c, int r, int s) {
-        const T weight = operand(w[sums.w_at(o, c, r, s)], p.conv.math);
+        const Sum<T> weight = operand(w[sums.w_at(o, c, r, s)], p.conv.math);
         sums.each(o, c, r, s,
                   [&](size_t to, size_t from) { total[to] += weight * gradients[from]; });
     });
@@ -150,9 +167,9 @@ void backward_data(const Problem &p, const T *w, const T *dy, double alpha, doub
 
 template <class T>
 void backward_filter(const Problem &p, const T *x, const T *dy, double alpha, double beta, T *dw) {
-    Sums<T> sums(p);
-    const std::vector<T> inputs = operands(x, tensor_bytes(&p.x), p.conv.math);
-    const std::vector<T> gradients = operands(dy, tensor_bytes(&p.y), p.conv.math);
+    Sums sums(p);
+    const std::vector<Sum<T>> inputs = operands(x, tensor_bytes(&p.x), p.conv.math);
+    const std::vector<Sum<T>> gradients = operands(dy, tensor_bytes(&p.y), p.conv.math);
     sums.each_filter([&](int o, int c, int r, int s) {
         double total = 0;
         sums.each(o, c, r, s, [&](size_t from, size_t at) {
@@ -161,6 +178,16 @@ void backward_filter(const Problem &p, const T *x, const T *dy, double alpha, do
         T *to = &dw[sums.w_at(o, c, r, s)];
         *to = (T)(alpha * total + (beta != 0 ? beta * *to : 0));
     });
+}
+
+/** Calls work(pointer) with a null pointer to elements of a type. */
+template <class Work> void with_elements(cudnnDataType_t type, Work work) {
+    if (type == CUDNN_DATA_DOUBLE)
+        work(static_cast<double *>(nullptr));
+    else if (type == CUDNN_DATA_BFLOAT16)
+        work(static_cast<bf16 *>(nullptr));
+    else
+        work(static_cast<float *>(nullptr));
 }
 
 void check_workspace(const char *call, void *workspace, size_t bytes) {
@@ -245,20 +272,18 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha,
         check_device(__func__, pointer, p.x.type);
     check_workspace(__func__, workspace, workspace_size);
     double a = factor(alpha, p.x.type), b = factor(beta, p.x.type);
-    return queued(enqueue_apart(
-        handle->stream, __func__,
-        {{x, tensor_bytes(&p.x), false},
-         {w, filter_bytes(&p.w), false},
-         {workspace, workspace_size, true},
-         {y, b != 0 ? tensor_bytes(&p.y) : 0, false},
-         {y, tensor_bytes(&p.y), true}},
-        [=] {
-            if (p.x.type == CUDNN_DATA_DOUBLE)
-                blend(p.y, forward_sums(p, (const double *)x, (const double *)w), a, b,
-                      (double *)y);
-            else
-                blend(p.y, forward_sums(p, (const float *)x, (const float *)w), a, b, (float *)y);
-        }));
+    return queued(enqueue_apart(handle->stream, __func__,
+                                {{x, tensor_bytes(&p.x), false},
+                                 {w, filter_bytes(&p.w), false},
+                                 {workspace, workspace_size, true},
+                                 {y, b != 0 ? tensor_bytes(&p.y) : 0, false},
+                                 {y, tensor_bytes(&p.y), true}},
+                                [=] {
+                                    with_elements(p.x.type, [=](auto *type) {
+                                        using T = std::remove_pointer_t<decltype(type)>;
+                                        forward(p, (const T *)x, (const T *)w, a, b, (T *)y);
+                                    });
+                                }));
 }
 
 /* ---- gradients --------------------------------------------------------------------------------------- */
@@ -307,19 +332,19 @@ cudnnStatus_t cudnnConvolutionBackwardData(cudnnHandle_t handle, const void *alp
         check_device(__func__, pointer, p.x.type);
     check_workspace(__func__, workspace, workspace_size);
     double a = factor(alpha, p.x.type), b = factor(beta, p.x.type);
-    return queued(enqueue_apart(
-        handle->stream, __func__,
-        {{w, filter_bytes(&p.w), false},
-         {dy, tensor_bytes(&p.y), false},
-         {workspace, workspace_size, true},
-         {dx, b != 0 ? tensor_bytes(&p.x) : 0, false},
-         {dx, tensor_bytes(&p.x), true}},
-        [=] {
-            if (p.x.type == CUDNN_DATA_DOUBLE)
-                backward_data(p, (const double *)w, (const double *)dy, a, b, (double *)dx);
-            else
-                backward_data(p, (const float *)w, (const float *)dy, a, b, (float *)dx);
-        }));
+    return queued(enqueue_apart(handle->stream, __func__,
+                                {{w, filter_bytes(&p.w), false},
+                                 {dy, tensor_bytes(&p.y), false},
+                                 {workspace, workspace_size, true},
+                                 {dx, b != 0 ? tensor_bytes(&p.x) : 0, false},
+                                 {dx, tensor_bytes(&p.x), true}},
+                                [=] {
+                                    with_elements(p.x.type, [=](auto *type) {
+                                        using T = std::remove_pointer_t<decltype(type)>;
+                                        backward_data(p, (const T *)w, (const T *)dy, a, b,
+                                                      (T *)dx);
+                                    });
+                                }));
 }
 
 cudnnStatus_t cudnnGetConvolutionBackwardFilterAlgorithm_v7(
@@ -364,19 +389,19 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(
         check_device(__func__, pointer, p.x.type);
     check_workspace(__func__, workspace, workspace_size);
     double a = factor(alpha, p.x.type), b = factor(beta, p.x.type);
-    return queued(enqueue_apart(
-        handle->stream, __func__,
-        {{x, tensor_bytes(&p.x), false},
-         {dy, tensor_bytes(&p.y), false},
-         {workspace, workspace_size, true},
-         {dw, b != 0 ? filter_bytes(&p.w) : 0, false},
-         {dw, filter_bytes(&p.w), true}},
-        [=] {
-            if (p.x.type == CUDNN_DATA_DOUBLE)
-                backward_filter(p, (const double *)x, (const double *)dy, a, b, (double *)dw);
-            else
-                backward_filter(p, (const float *)x, (const float *)dy, a, b, (float *)dw);
-        }));
+    return queued(enqueue_apart(handle->stream, __func__,
+                                {{x, tensor_bytes(&p.x), false},
+                                 {dy, tensor_bytes(&p.y), false},
+                                 {workspace, workspace_size, true},
+                                 {dw, b != 0 ? filter_bytes(&p.w) : 0, false},
+                                 {dw, filter_bytes(&p.w), true}},
+                                [=] {
+                                    with_elements(p.x.type, [=](auto *type) {
+                                        using T = std::remove_pointer_t<decltype(type)>;
+                                        backward_filter(p, (const T *)x, (const T *)dy, a, b,
+                                                        (T *)dw);
+                                    });
+                                }));
 }
 
 /* ---- biases ------------------------------------------------------------------------------------------ */
@@ -404,6 +429,8 @@ cudnnStatus_t cudnnAddTensor(cudnnHandle_t handle, const void *alpha,
     if (call_should_fail(__func__) || !object_exists(handle) || !is_image(a_desc) ||
         !is_image(c_desc) || a_desc->type != c_desc->type)
         return CUDNN_STATUS_BAD_PARAM;
+    if (c_desc->type == CUDNN_DATA_BFLOAT16)
+        return CUDNN_STATUS_NOT_SUPPORTED; /* the library has it; this stand-in does not */
     cudnnTensorStruct from = *a_desc, to = *c_desc;
     for (int axis = 0; axis < 4; axis++)
         if (from.extent[axis] != 1 && from.extent[axis] != to.extent[axis])

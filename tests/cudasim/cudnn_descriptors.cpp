@@ -37,11 +37,19 @@ bool is_type(cudnnDataType_t type) {
     return type >= CUDNN_DATA_FLOAT && type <= CUDNN_DATA_COMPLEX_FP64;
 }
 
+/** Whether a convolution may sum in a type. */
+bool sums_in(cudnnDataType_t type) {
+    return type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_DOUBLE || type == CUDNN_DATA_HALF ||
+           type == CUDNN_DATA_INT32;
+}
+
 bool is_nan_rule(cudnnNanPropagation_t nan) {
     return nan == CUDNN_NOT_PROPAGATE_NAN || nan == CUDNN_PROPAGATE_NAN;
 }
 
-bool known(cudnnDataType_t type) { return type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_DOUBLE; }
+bool known(cudnnDataType_t type) {
+    return type == CUDNN_DATA_FLOAT || type == CUDNN_DATA_DOUBLE || type == CUDNN_DATA_BFLOAT16;
+}
 
 /** Places that a window takes along an axis; 0 where it is longer than the padded axis. */
 int places(int extent, int window, int padding, int stride, int dilation) {
@@ -197,7 +205,7 @@ cudnnStatus_t cudnnSetConvolution2dDescriptor(cudnnConvolutionDescriptor_t conv,
                                               cudnnDataType_t compute) {
     if (call_should_fail(__func__) || !object_exists(conv) || pad_h < 0 || pad_w < 0 || u <= 0 ||
         v <= 0 || dilation_h <= 0 || dilation_w <= 0 ||
-        (mode != CUDNN_CONVOLUTION && mode != CUDNN_CROSS_CORRELATION) || !is_type(compute))
+        (mode != CUDNN_CONVOLUTION && mode != CUDNN_CROSS_CORRELATION) || !sums_in(compute))
         return CUDNN_STATUS_BAD_PARAM;
     *conv = {true, {pad_h, pad_w}, {u, v},  {dilation_h, dilation_w},
              1,    mode,           compute, CUDNN_DEFAULT_MATH};

@@ -45,14 +45,16 @@ struct cudnnActivationStruct {
 
 namespace cudasim {
 
-/** Bytes of an element: float or double. */
-inline size_t type_bytes(cudnnDataType_t type) { return type == CUDNN_DATA_DOUBLE ? 8 : 4; }
+/** Bytes of an element: float, double or bfloat16. */
+inline size_t type_bytes(cudnnDataType_t type) {
+    return type == CUDNN_DATA_DOUBLE ? 8 : type == CUDNN_DATA_BFLOAT16 ? 2 : 4;
+}
 
 /** Bytes from a tensor's first element to its last. */
 size_t tensor_bytes(const cudnnTensorStruct *tensor);
 size_t filter_bytes(const cudnnFilterStruct *filter);
 
-/** Whether a tensor has 4 axes, of float or double; it then has elements, and no stride below 0. */
+/** Whether a tensor has 4 axes; it then has elements, and no stride below 0. */
 bool is_image(const cudnnTensorStruct *tensor);
 
 /** A factor in host memory: double for tensors of double, else float. */

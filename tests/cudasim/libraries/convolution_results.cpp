@@ -1,8 +1,13 @@
 /* convolution_results.cpp: the stand-in for cuDNN against plain sums: convolutions, their gradients, biases; and what
  * it refuses. */
+#include <algorithm>
 #include <cmath>
+#include <type_traits>
 
 #include "cudnn_objects.h"
+#include "rounding.h"
+
+using cudasim::bf16;
 
 namespace {
 
@@ -65,6 +70,9 @@ template <class F> void each(const Geometry &g, F f) {
                             }
 }
 
+/** What elements of a type are summed in, and scaled by. */
+template <class T> using Sum = std::conditional_t<std::is_same_v<T, double>, double, float>;
+
 /** The descriptors of a convolution, and its three directions. */
 template <class T> struct Convolution {
     CudnnHandle handle;
@@ -81,9 +89,10 @@ template <class T> struct Convolution {
         expect_success(cudnnSetFilter4dDescriptor(w, cudnn_type<T>(), CUDNN_TENSOR_NCHW, g.filters,
                                                   g.channels, g.height, g.width),
                        "filter");
-        expect_success(cudnnSetConvolution2dDescriptor(
-                           conv, g.padding[0], g.padding[1], g.stride[0], g.stride[1],
-                           g.dilation[0], g.dilation[1], CUDNN_CROSS_CORRELATION, cudnn_type<T>()),
+        expect_success(cudnnSetConvolution2dDescriptor(conv, g.padding[0], g.padding[1],
+                                                       g.stride[0], g.stride[1], g.dilation[0],
+                                                       g.dilation[1], CUDNN_CROSS_CORRELATION,
+                                                       cudnn_type<Sum<T>>()),
                        "convolution");
         cudnnSetConvolutionGroupCount(conv, g.groups);
         cudnnSetConvolutionMathType(conv, math);
@@ -95,7 +104,7 @@ template <class T> struct Convolution {
     Convolution(const Convolution &) = delete;
     Convolution &operator=(const Convolution &) = delete;
 
-    cudnnStatus_t forward(T alpha, const T *from, const T *filter, T beta, T *to) {
+    cudnnStatus_t forward(Sum<T> alpha, const T *from, const T *filter, Sum<T> beta, T *to) {
         cudnnConvolutionFwdAlgoPerf_t best;
         int count = 0;
         const cudnnStatus_t status = cudnnGetConvolutionForwardAlgorithm_v7(
@@ -108,7 +117,7 @@ template <class T> struct Convolution {
         return cudnnConvolutionForward(handle.get(), &alpha, x.get(), from, w, filter, conv,
                                        best.algo, workspace.get(), bytes, &beta, y.get(), to);
     }
-    cudnnStatus_t grad_x(T alpha, const T *filter, const T *dy, T beta, T *dx) {
+    cudnnStatus_t grad_x(Sum<T> alpha, const T *filter, const T *dy, Sum<T> beta, T *dx) {
         cudnnConvolutionBwdDataAlgoPerf_t best;
         int count = 0;
         const cudnnStatus_t status = cudnnGetConvolutionBackwardDataAlgorithm_v7(
@@ -121,7 +130,7 @@ template <class T> struct Convolution {
         return cudnnConvolutionBackwardData(handle.get(), &alpha, w, filter, y.get(), dy, conv,
                                             best.algo, workspace.get(), bytes, &beta, x.get(), dx);
     }
-    cudnnStatus_t grad_w(T alpha, const T *from, const T *dy, T beta, T *dw) {
+    cudnnStatus_t grad_w(Sum<T> alpha, const T *from, const T *dy, Sum<T> beta, T *dw) {
         cudnnConvolutionBwdFilterAlgoPerf_t best;
         int count = 0;
         const cudnnStatus_t status = cudnnGetConvolutionBackwardFilterAlgorithm_v7(
@@ -137,13 +146,20 @@ template <class T> struct Convolution {
     }
 };
 
+/** Expects alpha sums + beta was; results in bfloat16 are rounded to its 8 bits. */
 template <class T>
-std::vector<T> blended(const std::vector<double> &sums, T alpha, T beta,
-                       const std::vector<T> &was) {
-    std::vector<T> result(sums.size());
-    for (size_t i = 0; i < sums.size(); i++)
-        result[i] = (T)((double)alpha * sums[i] + (double)beta * (double)was[i]);
-    return result;
+void expect_blended(const std::vector<T> &got, const std::vector<double> &sums, Sum<T> alpha,
+                    Sum<T> beta, const std::vector<T> &was, const std::string &what) {
+    const double relative = std::is_same_v<T, bf16> ? 0x1p-8 : 0;
+    for (size_t i = 0; i < sums.size(); i++) {
+        const double wanted = (double)alpha * sums[i] + (double)beta * (double)was[i];
+        const double off = std::fabs((double)got[i] - wanted);
+        if (!(off <= tolerance<T>() + relative * std::fabs(wanted))) {
+            expect(false, what + ": element " + std::to_string(i) + " is " +
+                              std::to_string((double)got[i]) + ", not " + std::to_string(wanted));
+            return;
+        }
+    }
 }
 
 template <class T> void convolution() {
@@ -152,7 +168,7 @@ template <class T> void convolution() {
     const auto x = numbers<T>(g.x.elements()), w = numbers<T>(g.w_elements()),
                y = numbers<T>(g.y.elements());
     DeviceArray<T> dev_x(x), dev_w(w), dev_y(y), out_x(x), out_w(w), out_y(y);
-    const T alpha = (T)0.5, beta = any(0, 1) ? (T)2 : (T)0;
+    const Sum<T> alpha = (Sum<T>)0.5, beta = any(0, 1) ? (Sum<T>)2 : (Sum<T>)0;
     std::vector<double> sum_x(x.size()), sum_w(w.size()), sum_y(y.size());
     each(g, [&](size_t i, size_t j, size_t k) {
         sum_y[k] += (double)x[i] * (double)w[j];
@@ -162,9 +178,9 @@ template <class T> void convolution() {
     expect_success(c.forward(alpha, dev_x.get(), dev_w.get(), beta, out_y.get()), "convolution");
     expect_success(c.grad_x(alpha, dev_w.get(), dev_y.get(), beta, out_x.get()), "grad of x");
     expect_success(c.grad_w(alpha, dev_x.get(), dev_y.get(), beta, out_w.get()), "grad of w");
-    expect_close(out_y.read(), blended(sum_y, alpha, beta, y), tolerance<T>(), "convolution");
-    expect_close(out_x.read(), blended(sum_x, alpha, beta, x), tolerance<T>(), "grad of x");
-    expect_close(out_w.read(), blended(sum_w, alpha, beta, w), tolerance<T>(), "grad of w");
+    expect_blended(out_y.read(), sum_y, alpha, beta, y, "convolution");
+    expect_blended(out_x.read(), sum_x, alpha, beta, x, "grad of x");
+    expect_blended(out_w.read(), sum_w, alpha, beta, w, "grad of w");
 }
 
 template <class T> void bias() {
@@ -205,6 +221,7 @@ void convolutions() {
     for (int i = 0; i < 40; i++) {
         convolution<float>();
         convolution<double>();
+        convolution<bf16>();
     }
 }
 
@@ -240,6 +257,63 @@ void convolution_precision() {
         expect_close(x.read(), wanted, 0, "rounded filter of the gradient");
         expect_close(std::vector<float>{dw.read()[4]}, wanted, 0, "rounded gradient");
     }
+}
+
+/** Sums of numbers in bfloat16 are f32, and rounded at the end. */
+void convolution_bfloat16() {
+    constexpr int channels = 513;
+    Geometry g = same_extents();
+    g.x = Extents::of(1, channels, 1, 1);
+    g.y = Extents::of(1, 1, 1, 1);
+    g.channels = channels;
+    g.height = g.width = 1;
+    g.padding[0] = g.padding[1] = 0;
+    Convolution<bf16> c(g);
+    std::vector<bf16> filter(channels, bf16(0x1p-9));
+    filter[0] = bf16(1);
+    DeviceArray<bf16> x(std::vector<bf16>(channels, bf16(1))), w(filter), y(1);
+    expect_success(c.forward(1, x.get(), w.get(), 0, y.get()), "convolution");
+    expect_close(y.read(), {bf16(2)}, 0, "small terms are not lost");
+    std::fill(filter.begin() + 4, filter.end(), bf16(0));
+    DeviceArray<bf16> three(filter); /* 1 + 3 * 2^-9 lies above half way to the next number */
+    expect_success(c.forward(1, x.get(), three.get(), 0, y.get()), "convolution");
+    expect_close(y.read(), {bf16(1 + 0x1p-7)}, 0, "a result is rounded to the nearest");
+}
+
+/** Of bfloat16 the library has x, w and y of one type, summed in float, alone. */
+void convolution_type_refusals() {
+    const Geometry g = same_extents();
+    Convolution<bf16> c(g);
+    DeviceArray<bf16> x(numbers<bf16>(16)), w(numbers<bf16>(9)), y(16);
+    const auto run = [&] { return c.forward(1, x.get(), w.get(), 0, y.get()); };
+    const auto compute_type = [&](cudnnDataType_t type) {
+        return cudnnSetConvolution2dDescriptor(c.conv, 1, 1, 1, 1, 1, 1, CUDNN_CROSS_CORRELATION,
+                                               type);
+    };
+    expect_success(run(), "convolution");
+    expect(compute_type(CUDNN_DATA_BFLOAT16) == CUDNN_STATUS_BAD_PARAM, "sums in bfloat16");
+    for (cudnnDataType_t type : {CUDNN_DATA_DOUBLE, CUDNN_DATA_HALF}) {
+        expect_success(compute_type(type), "compute type");
+        expect(run() == CUDNN_STATUS_NOT_SUPPORTED, "sums in another type");
+    }
+    expect_success(compute_type(CUDNN_DATA_FLOAT), "compute type");
+    const CudnnTensor wide(CUDNN_DATA_FLOAT, g.x);
+    size_t bytes = 0;
+    const auto size = [&](const CudnnTensor &from, const CudnnTensor &to) {
+        return cudnnGetConvolutionForwardWorkspaceSize(
+            c.handle.get(), from.get(), c.w, c.conv, to.get(),
+            CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, &bytes);
+    };
+    expect(size(c.x, wide) == CUDNN_STATUS_NOT_SUPPORTED, "y of another type");
+    expect(size(wide, c.y) == CUDNN_STATUS_NOT_SUPPORTED, "x of another type");
+    expect(size(wide, wide) == CUDNN_STATUS_NOT_SUPPORTED, "w of another type");
+    const float one = 1;
+    expect(cudnnAddTensor(c.handle.get(), &one, c.y.get(), x.get(), &one, c.y.get(), y.get()) ==
+               CUDNN_STATUS_NOT_SUPPORTED,
+           "biases in bfloat16");
+    expect_report("not aligned to its elements", [&] {
+        c.forward(1, (const bf16 *)((const char *)x.get() + 1), w.get(), 0, y.get());
+    });
 }
 
 void convolution_refusals() {

@@ -58,8 +58,11 @@ class CudnnTensor {
     cudnnTensorDescriptor_t tensor_ = nullptr;
 };
 
+/** The type of float, double or bf16. */
 template <class T> constexpr cudnnDataType_t cudnn_type() {
-    return sizeof(T) == 8 ? CUDNN_DATA_DOUBLE : CUDNN_DATA_FLOAT;
+    return sizeof(T) == 8   ? CUDNN_DATA_DOUBLE
+           : sizeof(T) == 2 ? CUDNN_DATA_BFLOAT16
+                            : CUDNN_DATA_FLOAT;
 }
 
 #endif

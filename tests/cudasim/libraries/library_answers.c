@@ -21,28 +21,38 @@ typedef struct descriptors {
     cudnnPoolingDescriptor_t pooling;
 } descriptors;
 
+static cudnnDataType_t any_type(void) {
+    static const cudnnDataType_t types[] = {CUDNN_DATA_FLOAT, CUDNN_DATA_DOUBLE,
+                                            CUDNN_DATA_BFLOAT16};
+    return types[next(3)];
+}
+
+/** Mostly types that belong together. */
 static void convolution(const descriptors *d) {
     int extent[] = {1 + next(3), 1 + next(4), 1 + next(12), 1 + next(12)};
     int groups = 1 + next(3), filters = (1 + next(3)) * (next(6) ? groups : 1);
     int channels = next(6) ? extent[1] : 1 + next(3), height = 1 + next(5), width = 1 + next(5);
     int padding[] = {next(4), next(4)}, stride[] = {1 + next(3), 1 + next(3)};
     int dilation[] = {1 + next(2), 1 + next(3)}, out[4] = {0, 0, 0, 0};
-    cudnnDataType_t type = next(2) ? CUDNN_DATA_FLOAT : CUDNN_DATA_DOUBLE;
+    cudnnDataType_t type = any_type(), filter = next(6) ? type : any_type();
+    cudnnDataType_t compute = type == CUDNN_DATA_BFLOAT16 ? CUDNN_DATA_FLOAT : type;
+    compute = next(6) ? compute : any_type();
     int set[4] = {cudnnSetTensor4dDescriptor(d->tensor, CUDNN_TENSOR_NCHW, type, extent[0],
                                              extent[1] * groups, extent[2], extent[3]),
-                  cudnnSetFilter4dDescriptor(d->filter, type, CUDNN_TENSOR_NCHW, filters, channels,
-                                             height, width),
+                  cudnnSetFilter4dDescriptor(d->filter, filter, CUDNN_TENSOR_NCHW, filters,
+                                             channels, height, width),
                   cudnnSetConvolution2dDescriptor(d->convolution, padding[0], padding[1], stride[0],
                                                   stride[1], dilation[0], dilation[1],
-                                                  CUDNN_CROSS_CORRELATION, type),
+                                                  CUDNN_CROSS_CORRELATION, compute),
                   cudnnSetConvolutionGroupCount(d->convolution, groups)};
     cudnnStatus_t status = cudnnGetConvolution2dForwardOutputDim(
         d->convolution, d->tensor, d->filter, &out[0], &out[1], &out[2], &out[3]);
-    printf("convolution: x %d %d %d %d, w %d %d %d %d, groups %d, padding %d %d, stride %d %d, "
+    printf("convolution of types %d, %d, %d: x %d %d %d %d, w %d %d %d %d, groups %d, padding %d "
+           "%d, stride %d %d, "
            "dilation %d %d: set %d %d %d %d, status %d",
-           extent[0], extent[1] * groups, extent[2], extent[3], filters, channels, height, width,
-           groups, padding[0], padding[1], stride[0], stride[1], dilation[0], dilation[1], set[0],
-           set[1], set[2], set[3], status);
+           type, filter, compute, extent[0], extent[1] * groups, extent[2], extent[3], filters,
+           channels, height, width, groups, padding[0], padding[1], stride[0], stride[1],
+           dilation[0], dilation[1], set[0], set[1], set[2], set[3], status);
     if (status == CUDNN_STATUS_SUCCESS)
         printf(", y %d %d %d %d", out[0], out[1], out[2], out[3]);
     putchar('\n');
@@ -102,8 +112,7 @@ static void derived(const descriptors *d) {
     cudnnBatchNormMode_t mode =
         next(2) ? CUDNN_BATCHNORM_SPATIAL : CUDNN_BATCHNORM_SPATIAL_PERSISTENT;
     cudnnSetTensor4dDescriptor(d->tensor, next(2) ? CUDNN_TENSOR_NCHW : CUDNN_TENSOR_NHWC,
-                               next(2) ? CUDNN_DATA_FLOAT : CUDNN_DATA_DOUBLE, extent[0], extent[1],
-                               extent[2], extent[3]);
+                               any_type(), extent[0], extent[1], extent[2], extent[3]);
     cudnnCreateTensorDescriptor(&parameters);
     cudnnStatus_t status = cudnnDeriveBNTensorDescriptor(parameters, d->tensor, mode);
     cudnnTensorDescriptor_t shown[] = {d->tensor, parameters};

@@ -46,6 +46,8 @@ static const struct {
     {"convolutions", convolutions},
     {"convolution_refusals", convolution_refusals},
     {"convolution_precision", convolution_precision},
+    {"convolution_bfloat16", convolution_bfloat16},
+    {"convolution_type_refusals", convolution_type_refusals},
     {"biases", biases},
     {"averages", averages},
     {"batch_norms", batch_norms},

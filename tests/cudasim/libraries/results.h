@@ -84,6 +84,8 @@ void product_precision();
 void convolutions();
 void convolution_refusals();
 void convolution_precision();
+void convolution_bfloat16();
+void convolution_type_refusals();
 void biases();
 void averages();
 void batch_norms();
