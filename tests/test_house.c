@@ -103,13 +103,9 @@ static bool file_exists(const char *folder, const char *name) {
 static const char *const *headers_for(const char *path) {
     static const char *const backend[] = {"quern_types.h", "quern_random.h", "quern_backend.h",
                                           NULL};
-    static const char *const cuda[] = {"quern_types.h",
-                                       "quern_random.h",
-                                       "quern_backend.h",
-                                       "cuda_queue.h",
-                                       "cuda_plans.h",
-                                       "cudasim_device.h",
-                                       NULL};
+    static const char *const cuda[] = {
+        "quern_types.h", "quern_random.h",  "quern_backend.h",  "cuda_queue.h",
+        "cuda_plans.h",  "cuda_bfloat16.h", "cudasim_device.h", NULL};
     static const char *const base[] = {"internal.h",     "quern.h",         "quern_types.h",
                                        "quern_random.h", "quern_backend.h", NULL};
     static const char *const user[] = {"quern.h", NULL};
