@@ -133,7 +133,8 @@ QN_API int qn_context_threads(const qn_context *ctx);
 /** How matrix products and convolutions (conv1d, conv2d) of f32 tensors read their operands; sums stay f32,
  * and so do parameters and what optimizers keep. f32 by default; QN_UNSUPPORTED where the device does not
  * have it. The CPU has f32 and bf16: processors with AMX multiply bf16 by their tiles, others round the
- * operands alike and multiply in f32, so that results can be compared anywhere. */
+ * operands alike and multiply in f32, so that results can be compared anywhere. On CUDA devices convolutions
+ * in bf16, and their gradients, are rounded to bfloat16 themselves, before a bias is added. */
 QN_API qn_status qn_context_set_matmul_precision(qn_context *ctx, qn_precision precision);
 QN_API qn_precision qn_context_matmul_precision(const qn_context *ctx);
 

@@ -44,9 +44,10 @@ static bool fits(const cudnn_plan *p) {
 
 static void make(cuda_queue *queue, void *made) {
     cudnn_plan *p = made;
+    const cudnnDataType_t type = cudnn_type(p->key.dtype);
     (void)queue;
-    p->works = qnk_cudnn_tensor(&p->x, p->key.dtype, p->key.x) == CUDNN_STATUS_SUCCESS &&
-               qnk_cudnn_tensor(&p->y, p->key.dtype, p->key.y) == CUDNN_STATUS_SUCCESS &&
+    p->works = qnk_cudnn_tensor(&p->x, type, p->key.x) == CUDNN_STATUS_SUCCESS &&
+               qnk_cudnn_tensor(&p->y, type, p->key.y) == CUDNN_STATUS_SUCCESS &&
                make_pooling(p) == CUDNN_STATUS_SUCCESS && fits(p);
 }
 

@@ -24,9 +24,10 @@ static const char *key_of(const qn_call *call, const qn_view *x, const qn_view *
 static void make(cuda_queue *queue, void *made) {
     cudnn_plan *p = made;
     const int32_t channels[4] = {1, p->key.x[1], 1, 1};
+    const cudnnDataType_t type = cudnn_type(p->key.dtype);
     (void)queue;
-    p->works = qnk_cudnn_tensor(&p->x, p->key.dtype, p->key.x) == CUDNN_STATUS_SUCCESS &&
-               qnk_cudnn_tensor(&p->channels, p->key.dtype, channels) == CUDNN_STATUS_SUCCESS;
+    p->works = qnk_cudnn_tensor(&p->x, type, p->key.x) == CUDNN_STATUS_SUCCESS &&
+               qnk_cudnn_tensor(&p->channels, type, channels) == CUDNN_STATUS_SUCCESS;
 }
 
 /** The plan of a call that was not declined; NULL when memory is out. */

@@ -1,25 +1,35 @@
 /* conv2d_cudnn.c: conv2d and its gradients by cuDNN.
  *
- * The algorithm is the one that cuDNN's heuristic puts first among those that give the same bits in every run. */
+ * The algorithm is the one that cuDNN's heuristic puts first among those that give the same bits in every run.
+ *
+ * cuDNN has no conversion of f32 operands to bfloat16, and no convolution of operands in bfloat16 whose result is f32.
+ * In precision bf16 the call's workspace holds x, w and y in bfloat16: the operands are rounded into it, cuDNN sums in
+ * f32 and rounds its result, which is widened into the output. */
+#include "cuda_bfloat16.h"
 #include "cudnn_plans.h"
 
 /* What an algorithm may ask for as workspace. */
 static const size_t most_workspace = (size_t)256 << 20;
 
+/* Of what cudaMalloc gives; cuDNN has algorithms that need 16. */
+enum { ALIGNMENT = 256 };
+
 /* ---- keys -------------------------------------------------------------------------------- */
 
 /** The views of a call by the part that they play; bias NULL where there is none. */
 typedef struct conv_views {
-    const qn_view *x, *w, *y, *bias;
+    const qn_view *part[PARTS], *bias;
+    cudnn_part result; /**< the part that is the call's output */
 } conv_views;
 
 static conv_views views_of(const qn_call *call, cudnn_work work) {
     const qn_view *in = call->in, *out = call->out;
     if (work == WORK_CONV2D_GRAD_INPUT)
-        return (conv_views){.x = out, .w = &in[1], .y = &in[0]};
+        return (conv_views){.part = {out, &in[1], &in[0]}, .result = PART_X};
     if (work == WORK_CONV2D_GRAD_WEIGHT)
-        return (conv_views){.x = &in[0], .w = out, .y = &in[1]};
-    return (conv_views){.x = &in[0], .w = &in[1], .y = out, .bias = in[2].data ? &in[2] : NULL};
+        return (conv_views){.part = {&in[0], out, &in[1]}, .result = PART_W};
+    return (conv_views){
+        .part = {&in[0], &in[1], out}, .bias = in[2].data ? &in[2] : NULL, .result = PART_Y};
 }
 
 /** Fills the key, or gives the reason to decline. */
@@ -35,19 +45,22 @@ static const char *key_of(const qn_call *call, cudnn_work work, cudnn_key *key) 
     }
     if (views.bias && !qn_view_is_contiguous(views.bias))
         return "a bias that is not contiguous";
-    const char *reason = qnk_cudnn_extents(views.x, key->x);
+    const char *reason = qnk_cudnn_extents(views.part[PART_X], key->x);
     if (!reason)
-        reason = qnk_cudnn_extents(views.w, key->w);
-    return reason ? reason : qnk_cudnn_extents(views.y, key->y);
+        reason = qnk_cudnn_extents(views.part[PART_W], key->w);
+    return reason ? reason : qnk_cudnn_extents(views.part[PART_Y], key->y);
 }
 
 /* ---- plans ------------------------------------------------------------------------------- */
 
-/** cuDNN has no conversion to bfloat16: TF32 operands have its range and are finer. */
-static cudnnMathType_t math_of(const cudnn_key *key) {
-    if (key->dtype == QN_F64)
+/** What tensor cores may do. For tensors of f32 the default is TF32, where the device has it; of two bytes an element
+ * they are not used by default. */
+static cudnnMathType_t math_of(const cudnn_plan *p) {
+    if (p->type == CUDNN_DATA_BFLOAT16)
+        return CUDNN_TENSOR_OP_MATH;
+    if (p->type == CUDNN_DATA_DOUBLE)
         return CUDNN_DEFAULT_MATH;
-    switch ((qn_precision)key->precision) {
+    switch ((qn_precision)p->key.precision) {
     case QN_PRECISION_F32:
         return CUDNN_FMA_MATH;
     case QN_PRECISION_F16:
@@ -62,10 +75,11 @@ static cudnnStatus_t make_filter(cudnn_plan *p) {
     const cudnnStatus_t status = cudnnCreateFilterDescriptor(&p->w);
     return status != CUDNN_STATUS_SUCCESS
                ? status
-               : cudnnSetFilter4dDescriptor(p->w, cudnn_type(p->key.dtype), CUDNN_TENSOR_NCHW, w[0],
-                                            w[1], w[2], w[3]);
+               : cudnnSetFilter4dDescriptor(p->w, p->type, CUDNN_TENSOR_NCHW, w[0], w[1], w[2],
+                                            w[3]);
 }
 
+/** The convolution sums in the call's dtype, whatever x, w and y are. */
 static cudnnStatus_t make_convolution(cudnn_plan *p) {
     const cudnn_key *key = &p->key;
     cudnnStatus_t status = cudnnCreateConvolutionDescriptor(&p->convolution);
@@ -76,7 +90,7 @@ static cudnnStatus_t make_convolution(cudnn_plan *p) {
     if (status == CUDNN_STATUS_SUCCESS)
         status = cudnnSetConvolutionGroupCount(p->convolution, key->groups);
     if (status == CUDNN_STATUS_SUCCESS)
-        status = cudnnSetConvolutionMathType(p->convolution, math_of(key));
+        status = cudnnSetConvolutionMathType(p->convolution, math_of(p));
     return status;
 }
 
@@ -160,19 +174,50 @@ static cudnnStatus_t choose_grad_weight(cudnnHandle_t handle, cudnn_plan *p) {
                                                                 p->w, found[i].algo, &p->workspace);
 }
 
-static void make(cuda_queue *queue, void *made) {
-    cudnn_plan *p = made;
-    const cudnn_key *key = &p->key;
-    const int32_t channels[4] = {1, key->y[1], 1, 1};
-    if (qnk_cudnn_tensor(&p->x, key->dtype, key->x) != CUDNN_STATUS_SUCCESS ||
-        qnk_cudnn_tensor(&p->y, key->dtype, key->y) != CUDNN_STATUS_SUCCESS ||
-        qnk_cudnn_tensor(&p->channels, key->dtype, channels) != CUDNN_STATUS_SUCCESS ||
-        make_filter(p) != CUDNN_STATUS_SUCCESS || make_convolution(p) != CUDNN_STATUS_SUCCESS ||
-        !fits(p))
-        return;
+/** Completes a plan whose x, w and y are of a type; false where cuDNN does not take it. */
+static bool make_as(cuda_queue *queue, cudnn_plan *p, cudnnDataType_t type) {
     static cudnnStatus_t (*const choose[])(cudnnHandle_t, cudnn_plan *) = {
         choose_forward, choose_grad_input, choose_grad_weight};
-    p->works = choose[key->work](queue->cudnn, p) == CUDNN_STATUS_SUCCESS;
+    const cudnn_key *key = &p->key;
+    const int32_t channels[4] = {1, key->y[1], 1, 1};
+    p->type = type;
+    return qnk_cudnn_tensor(&p->x, type, key->x) == CUDNN_STATUS_SUCCESS &&
+           qnk_cudnn_tensor(&p->y, type, key->y) == CUDNN_STATUS_SUCCESS &&
+           qnk_cudnn_tensor(&p->sum, cudnn_type(key->dtype), key->y) == CUDNN_STATUS_SUCCESS &&
+           qnk_cudnn_tensor(&p->channels, cudnn_type(key->dtype), channels) ==
+               CUDNN_STATUS_SUCCESS &&
+           make_filter(p) == CUDNN_STATUS_SUCCESS && make_convolution(p) == CUDNN_STATUS_SUCCESS &&
+           fits(p) && choose[key->work](queue->cudnn, p) == CUDNN_STATUS_SUCCESS;
+}
+
+static size_t aligned(size_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
+
+/** Puts copies of x, w and y behind the workspace of cuDNN. */
+static void place_copies(cudnn_plan *p) {
+    const int32_t *const extents[PARTS] = {p->key.x, p->key.w, p->key.y};
+    p->scratch = aligned(p->workspace);
+    for (int part = 0; part < PARTS; part++) {
+        const int32_t *e = extents[part];
+        p->copy[part] = p->scratch;
+        p->scratch +=
+            aligned((size_t)e[0] * (size_t)e[1] * (size_t)e[2] * (size_t)e[3] * sizeof(uint16_t));
+    }
+}
+
+/** In precision bf16 by copies in bfloat16; where cuDNN does not take these (a device before compute capability 8.0,
+ * an algorithm that is not deterministic), by the tensors themselves. */
+static void make(cuda_queue *queue, void *made) {
+    cudnn_plan *p = made;
+    if (p->key.precision == QN_PRECISION_BF16) {
+        p->works = make_as(queue, p, CUDNN_DATA_BFLOAT16);
+        if (p->works) {
+            place_copies(p);
+            return;
+        }
+        qnk_cudnn_clear(p);
+    }
+    p->works = make_as(queue, p, cudnn_type(p->key.dtype));
+    p->scratch = p->workspace;
 }
 
 /** The plan of a call; NULL where there is no key, or no memory. */
@@ -192,7 +237,77 @@ static const char *declines_as(const qn_call *call, cudnn_work work) {
 
 static size_t workspace_as(const qn_call *call, cudnn_work work) {
     const cudnn_plan *p = plan_of(call, work);
-    return p ? p->workspace : 0;
+    return p ? p->scratch : 0;
+}
+
+/* ---- one call ---------------------------------------------------------------------------- */
+
+/** What cuDNN is given of x, w and y: the tensors, or their copies. */
+typedef struct conv_memory {
+    void *part[PARTS];
+} conv_memory;
+
+static conv_memory memory_of(const qn_call *call, const cudnn_plan *p, const conv_views *v) {
+    conv_memory memory;
+    for (int i = 0; i < PARTS; i++)
+        memory.part[i] = p->type == CUDNN_DATA_BFLOAT16 ? (char *)call->workspace + p->copy[i]
+                                                        : v->part[i]->data;
+    return memory;
+}
+
+static cudnnStatus_t convolve(const qn_call *call, const cudnn_plan *p, const conv_memory *m) {
+    const cudnnHandle_t handle = cuda_queue_of(call)->cudnn;
+    const void *one = qnk_cudnn_one(p->key.dtype), *zero = qnk_cudnn_zero(p->key.dtype);
+    void *x = m->part[PART_X], *w = m->part[PART_W], *y = m->part[PART_Y];
+    switch ((cudnn_work)p->key.work) {
+    case WORK_CONV2D_GRAD_INPUT:
+        return cudnnConvolutionBackwardData(handle, one, p->w, w, p->y, y, p->convolution,
+                                            (cudnnConvolutionBwdDataAlgo_t)p->algorithm,
+                                            call->workspace, p->workspace, zero, p->x, x);
+    case WORK_CONV2D_GRAD_WEIGHT:
+        return cudnnConvolutionBackwardFilter(handle, one, p->x, x, p->y, y, p->convolution,
+                                              (cudnnConvolutionBwdFilterAlgo_t)p->algorithm,
+                                              call->workspace, p->workspace, zero, p->w, w);
+    default:
+        return cudnnConvolutionForward(handle, one, p->x, x, p->w, w, p->convolution,
+                                       (cudnnConvolutionFwdAlgo_t)p->algorithm, call->workspace,
+                                       p->workspace, zero, p->y, y);
+    }
+}
+
+/** Rounds the operands into their copies. */
+static qn_status round_operands(const qn_call *call, const conv_views *v, const conv_memory *m) {
+    qn_status status = QN_OK;
+    for (int i = 0; i < PARTS && status == QN_OK; i++)
+        if (i != (int)v->result)
+            status =
+                qnk_cuda_to_bf16(call, qn_view_count(v->part[i]), v->part[i]->data, m->part[i]);
+    return status;
+}
+
+static qn_status widen_result(const qn_call *call, const conv_views *v, const conv_memory *m) {
+    return qnk_cuda_from_bf16(call, qn_view_count(call->out), m->part[v->result], call->out->data);
+}
+
+static qn_status add_bias(const qn_call *call, const cudnn_plan *p, const qn_view *bias) {
+    const void *one = qnk_cudnn_one(p->key.dtype);
+    return qnk_cudnn_end(call, cudnnAddTensor(cuda_queue_of(call)->cudnn, one, p->channels,
+                                              bias->data, one, p->sum, call->out->data));
+}
+
+static qn_status run_as(const qn_call *call, cudnn_work work) {
+    const cudnn_plan *p = plan_of(call, work);
+    if (!p)
+        return QN_OUT_OF_MEMORY;
+    const conv_views v = views_of(call, work);
+    const conv_memory memory = memory_of(call, p, &v);
+    const bool copies = p->type == CUDNN_DATA_BFLOAT16;
+    qn_status status = copies ? round_operands(call, &v, &memory) : QN_OK;
+    if (status == QN_OK)
+        status = qnk_cudnn_end(call, convolve(call, p, &memory));
+    if (status == QN_OK && copies)
+        status = widen_result(call, &v, &memory);
+    return status == QN_OK && v.bias ? add_bias(call, p, v.bias) : status;
 }
 
 /* ---- conv2d ------------------------------------------------------------------------------ */
@@ -205,21 +320,7 @@ static const char *declines(const qn_call *call) {
 
 static size_t workspace(const qn_call *call) { return workspace_as(call, WORK_CONV2D); }
 
-static qn_status run(const qn_call *call) {
-    const cudnn_plan *p = plan_of(call, WORK_CONV2D);
-    if (!p)
-        return QN_OUT_OF_MEMORY;
-    const cudnnHandle_t handle = cuda_queue_of(call)->cudnn;
-    const conv_views v = views_of(call, WORK_CONV2D);
-    const void *one = qnk_cudnn_one(p->key.dtype), *zero = qnk_cudnn_zero(p->key.dtype);
-    cudnnStatus_t status =
-        cudnnConvolutionForward(handle, one, p->x, v.x->data, p->w, v.w->data, p->convolution,
-                                (cudnnConvolutionFwdAlgo_t)p->algorithm, call->workspace,
-                                p->workspace, zero, p->y, v.y->data);
-    if (status == CUDNN_STATUS_SUCCESS && v.bias)
-        status = cudnnAddTensor(handle, one, p->channels, v.bias->data, one, p->y, v.y->data);
-    return qnk_cudnn_end(call, status);
-}
+static qn_status run(const qn_call *call) { return run_as(call, WORK_CONV2D); }
 
 const qn_kernel qnk_cudnn_conv2d = {sizeof(qn_kernel), "conv2d", declines, workspace, run};
 
@@ -234,15 +335,7 @@ static size_t grad_input_workspace(const qn_call *call) {
 }
 
 static qn_status run_grad_input(const qn_call *call) {
-    const cudnn_plan *p = plan_of(call, WORK_CONV2D_GRAD_INPUT);
-    if (!p)
-        return QN_OUT_OF_MEMORY;
-    const conv_views v = views_of(call, WORK_CONV2D_GRAD_INPUT);
-    return qnk_cudnn_end(call, cudnnConvolutionBackwardData(
-                                   cuda_queue_of(call)->cudnn, qnk_cudnn_one(p->key.dtype), p->w,
-                                   v.w->data, p->y, v.y->data, p->convolution,
-                                   (cudnnConvolutionBwdDataAlgo_t)p->algorithm, call->workspace,
-                                   p->workspace, qnk_cudnn_zero(p->key.dtype), p->x, v.x->data));
+    return run_as(call, WORK_CONV2D_GRAD_INPUT);
 }
 
 const qn_kernel qnk_cudnn_conv2d_grad_input = {sizeof(qn_kernel), "conv2d_grad_input",
@@ -258,15 +351,7 @@ static size_t grad_weight_workspace(const qn_call *call) {
 }
 
 static qn_status run_grad_weight(const qn_call *call) {
-    const cudnn_plan *p = plan_of(call, WORK_CONV2D_GRAD_WEIGHT);
-    if (!p)
-        return QN_OUT_OF_MEMORY;
-    const conv_views v = views_of(call, WORK_CONV2D_GRAD_WEIGHT);
-    return qnk_cudnn_end(call, cudnnConvolutionBackwardFilter(
-                                   cuda_queue_of(call)->cudnn, qnk_cudnn_one(p->key.dtype), p->x,
-                                   v.x->data, p->y, v.y->data, p->convolution,
-                                   (cudnnConvolutionBwdFilterAlgo_t)p->algorithm, call->workspace,
-                                   p->workspace, qnk_cudnn_zero(p->key.dtype), p->w, v.w->data));
+    return run_as(call, WORK_CONV2D_GRAD_WEIGHT);
 }
 
 const qn_kernel qnk_cudnn_conv2d_grad_weight = {sizeof(qn_kernel), "conv2d_grad_weight",

@@ -5,8 +5,8 @@
 
 static void destroy(void *made) {
     const cudnn_plan *plan = made;
-    const cudnnTensorDescriptor_t tensors[] = {plan->x, plan->y, plan->channels};
-    for (int i = 0; i < 3; i++)
+    const cudnnTensorDescriptor_t tensors[] = {plan->x, plan->y, plan->sum, plan->channels};
+    for (int i = 0; i < 4; i++)
         if (tensors[i])
             cudnnDestroyTensorDescriptor(tensors[i]);
     if (plan->w)
@@ -15,6 +15,12 @@ static void destroy(void *made) {
         cudnnDestroyConvolutionDescriptor(plan->convolution);
     if (plan->pooling)
         cudnnDestroyPoolingDescriptor(plan->pooling);
+}
+
+void qnk_cudnn_clear(cudnn_plan *plan) {
+    const cudnn_key key = plan->key;
+    destroy(plan);
+    *plan = (cudnn_plan){.key = key};
 }
 
 void qnk_cudnn_forget(cuda_queue *queue) { cuda_plans_forget(destroy, &queue->cudnn_plans); }
@@ -26,13 +32,13 @@ cudnn_plan *qnk_cudnn_plan(const qn_call *call, const cudnn_key *key,
     return cuda_plan_of(&kind, queue, &queue->cudnn_plans, key);
 }
 
-cudnnStatus_t qnk_cudnn_tensor(cudnnTensorDescriptor_t *descriptor, int32_t dtype,
+cudnnStatus_t qnk_cudnn_tensor(cudnnTensorDescriptor_t *descriptor, cudnnDataType_t type,
                                const int32_t *extent) {
     const cudnnStatus_t status = cudnnCreateTensorDescriptor(descriptor);
     return status != CUDNN_STATUS_SUCCESS
                ? status
-               : cudnnSetTensor4dDescriptor(*descriptor, CUDNN_TENSOR_NCHW, cudnn_type(dtype),
-                                            extent[0], extent[1], extent[2], extent[3]);
+               : cudnnSetTensor4dDescriptor(*descriptor, CUDNN_TENSOR_NCHW, type, extent[0],
+                                            extent[1], extent[2], extent[3]);
 }
 
 const char *qnk_cudnn_extents(const qn_view *view, int32_t extent[4]) {

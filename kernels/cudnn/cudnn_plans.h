@@ -26,25 +26,37 @@ typedef struct cudnn_key {
     int32_t stride[2], padding[2], dilation[2];
 } cudnn_key;
 
+/** The tensors of a convolution. */
+typedef enum cudnn_part { PART_X, PART_W, PART_Y, PARTS } cudnn_part;
+
 typedef struct cudnn_plan {
     cudnn_key key;
     bool works; /**< cuDNN takes it */
+    cudnnDataType_t
+        type; /**< of a convolution's x, w and y; they are copies where it is bfloat16 */
     cudnnTensorDescriptor_t x, y;
+    cudnnTensorDescriptor_t
+        sum; /**< a convolution's y as the call has it, to which a bias is added */
     cudnnTensorDescriptor_t
         channels; /**< [1, c, 1, 1]: a bias, or what a normalisation has a channel */
     cudnnFilterDescriptor_t w;
     cudnnConvolutionDescriptor_t convolution;
     cudnnPoolingDescriptor_t pooling;
     int32_t algorithm;
-    size_t workspace;
+    size_t workspace;   /**< bytes that cuDNN wants; they come first in the call's workspace */
+    size_t copy[PARTS]; /**< offsets of the copies there, multiples of 256 */
+    size_t scratch;     /**< bytes of the call's workspace in all */
 } cudnn_plan;
 
 /** The plan of a key, completed by `make` at its first use; NULL when memory is out. */
 cudnn_plan *qnk_cudnn_plan(const qn_call *call, const cudnn_key *key,
                            void (*make)(cuda_queue *queue, void *plan));
 
+/** Frees what make() put into a plan, which is then as make() got it. */
+void qnk_cudnn_clear(cudnn_plan *plan);
+
 /** Makes the descriptor of a contiguous tensor [n, c, h, w]. */
-cudnnStatus_t qnk_cudnn_tensor(cudnnTensorDescriptor_t *descriptor, int32_t dtype,
+cudnnStatus_t qnk_cudnn_tensor(cudnnTensorDescriptor_t *descriptor, cudnnDataType_t type,
                                const int32_t *extent);
 
 /** Extents of a view for a key: [n, c, h, w], or [n, c, the rest, 1] where that is what the view has.
