@@ -236,8 +236,8 @@ cudasim_ptx() {
     local tests=build/release/bin/tests status=0
     export LD_LIBRARY_PATH=$PWD/build/release/bin/cudasim/ptx QUERN_BACKEND_PATH=$PWD/build/release
     QUERN_TEST_DEVICE=cuda run_tests cudasim $tests/test_{ops,values,views,refusals,products,matrix,stateful,nn,recurrent} \
-        $tests/test_{attention,embedding,sequence_ops,random,core,cuda,plan,plan_fuse,plan_floor,plan_memory,optim,loss_scale} \
-        $tests/test_{train,fit_end,fit_output,lengths,resume} || status=1
+        $tests/test_{attention,embedding,sequence_ops,random,core,cuda,cuda_precision,plan,plan_fuse,plan_floor} \
+        $tests/test_{plan_memory,optim,loss_scale,train,fit_end,fit_output,lengths,resume} || status=1
     tests/cudasim/train_examples.py build/release/bin || status=1
     TEST_FILTER='cudasim/what_nvcc_*' run_tests cudasim-nvcc $tests/test_cudasim || status=1
     return $status
@@ -288,7 +288,7 @@ gate_coverage() {
     without_spinning
     export QUERN_BACKEND_PATH=$PWD/$covered QUERN_TEST_DEVICE=cuda
     TEST_FILTER='ops/each_layout_*' run_tests coverage $tests/test_ops &&
-        run_tests coverage $tests/test_{optim,random,embedding,loss_scale,attention,sequence_ops} &&
+        run_tests coverage $tests/test_{optim,random,embedding,loss_scale,attention,sequence_ops,cuda_precision} &&
         tests/cuda/coverage.py --least 95 $objects
 }
 

@@ -1,63 +1,15 @@
 /* test_cuda.c: the CUDA backend on the simulated GPU: that nothing is missing, what happens when memory ends, data is
  * wrong or a call fails, and what a training step costs. The operation table runs there by QUERN_TEST_DEVICE. */
 #include <criterion/criterion.h>
-#include <dlfcn.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "internal.h"
+#include "simulated_gpu.h"
 
 extern const qn_kernel *const qnk_ref_table[];
 
-static qn_context *gpu;
-static void *plugin;
-
-/* The plug-in in QUERN_BACKEND_PATH, else the one with the checker, where CUDA's headers were there to build it. */
-static void open_gpu(void) {
-    char path[1024];
-    setenv("QUERN_BACKEND_PATH", QUERN_BIN_DIR "/cudasim/checked", 0);
-    setenv("CUDASIM_MEMORY", "67108864", 1); /* 64 MiB, so that they can be used up */
-    snprintf(path, sizeof path, "%s/libquern-cuda.so", getenv("QUERN_BACKEND_PATH"));
-    if (access(path, F_OK) != 0)
-        return;
-    gpu = qn_context_new("cuda");
-    cr_assert_eq(qn_context_error(gpu, stderr), QN_OK);
-    plugin = dlopen(path, RTLD_NOW | RTLD_NOLOAD);
-    cr_assert_not_null(plugin, "%s", dlerror());
-}
-
-static void close_gpu(void) {
-    qn_context_free(gpu);
-    if (plugin)
-        dlclose(plugin);
-}
-
 TestSuite(cuda, .init = open_gpu, .fini = close_gpu, .timeout = 300);
-
-#define NEED_GPU()                                                                                 \
-    do {                                                                                           \
-        if (!gpu)                                                                                  \
-            cr_skip_test("no CUDA Toolkit was there when this was built");                         \
-    } while (0)
-
-/* What the simulator exports for tests (tests/cudasim/faults.h). */
-typedef union symbol {
-    void *object;
-    void (*fail_at)(const char *function, long n, int error);
-    int (*number)(void);
-    long (*count)(const char *name);
-} symbol;
-
-static symbol find(const char *name) {
-    symbol found = {dlsym(plugin, name)};
-    cr_assert_not_null(found.object, "%s", name);
-    return found;
-}
-
-static long count(const char *name) { return find("cudasim_count").count(name); }
 
 /* ---- nothing is missing -------------------------------------------------------------------- */
 
@@ -338,29 +290,4 @@ Test(cuda, a_device_that_cannot_be_opened_leaks_nothing) {
             cr_expect_eq(find("cudasim_live").number(), before, "call %ld: leaks", n);
     }
     cr_expect_gt(n, 20);
-}
-
-/* ---- precision --------------------------------------------------------------------------------- */
-
-Test(cuda, precision_rounds_operands_and_sums_in_f32) {
-    NEED_GPU();
-    static const struct {
-        qn_precision precision;
-        float expected; /* (1 + 2^-9) ^ 2, operands rounded */
-    } cases[] = {{QN_PRECISION_F32, 1.00390625f + 0x1p-18f},
-                 {QN_PRECISION_TF32, 1.00390625f + 0x1p-18f},
-                 {QN_PRECISION_F16, 1.00390625f + 0x1p-18f},
-                 {QN_PRECISION_BF16, 1.0f}};
-    for (int i = 0; i < 4; i++) {
-        cr_assert_eq(qn_context_set_matmul_precision(gpu, cases[i].precision), QN_OK);
-        cr_expect_eq(qn_context_matmul_precision(gpu), cases[i].precision);
-        qn_tensor *x = qn_full(gpu, QN_F32, QN_SHAPE(1, 1), 1 + 0x1p-9);
-        cr_expect_eq((float)qn_item(qn_matmul(x, x)), cases[i].expected, "%d", i);
-    }
-    qn_context *cpu = qn_context_new("cpu");
-    cr_expect_eq(qn_context_set_matmul_precision(cpu, QN_PRECISION_TF32), QN_UNSUPPORTED);
-    qn_context_clear_error(cpu);
-    cr_expect_eq(qn_context_set_matmul_precision(cpu, (qn_precision)7), QN_INVALID_ARGUMENT);
-    qn_context_clear_error(cpu);
-    qn_context_free(cpu);
 }

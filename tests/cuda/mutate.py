@@ -48,6 +48,7 @@ NUMBERS = (("test_random", "*"),)
 CELLS = (("test_recurrent", "!(what_does*)"),)
 PROGRAMS = {
     "exp": (("test_cuda", "a_launch*"),),
+    "bfloat16": (("test_cuda_precision", "*"),),
     "adadelta_step": STEPS, "adam_step": STEPS, "rmsprop_step": STEPS, "sgd_step": STEPS,
     "clip_factor": (("test_optim", "*clip*"), ("test_embedding", "*clip*")),
     "square_sum": (("test_optim", "*clip*"), ("test_embedding", "*@(square*|clip*)")),
