@@ -237,7 +237,7 @@ cudasim_ptx() {
     export LD_LIBRARY_PATH=$PWD/build/release/bin/cudasim/ptx QUERN_BACKEND_PATH=$PWD/build/release
     QUERN_TEST_DEVICE=cuda run_tests cudasim $tests/test_{ops,values,views,refusals,products,matrix,stateful,nn,recurrent} \
         $tests/test_{attention,embedding,sequence_ops,random,core,cuda,cuda_precision,plan,plan_fuse,plan_floor} \
-        $tests/test_{plan_memory,optim,loss_scale,train,fit_end,fit_output,lengths,resume} || status=1
+        $tests/test_{plan_memory,tidy,optim,loss_scale,train,fit_end,fit_output,lengths,resume} || status=1
     tests/cudasim/train_examples.py build/release/bin || status=1
     TEST_FILTER='cudasim/what_nvcc_*' run_tests cudasim-nvcc $tests/test_cudasim || status=1
     return $status
