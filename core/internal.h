@@ -304,6 +304,8 @@ bool qni_tape_record(qn_context *ctx, const qni_op *op, qn_tensor *const *in, in
 void qni_tape_clear(qn_context *ctx);
 /** Drops the elements of a tensor on the tape: its shape stays. */
 void qni_drop_elements(qn_tensor *x);
+/** The tape alone needs x from now on, and of its elements those that a derivative reads. */
+void qni_leave_to_tape(qn_tensor *x);
 /** QN_INVALID_ARGUMENT, told as `what`'s, for a tensor whose elements are gone (tidy.c). */
 qn_status qni_check_elements(const char *what, const qn_tensor *x);
 

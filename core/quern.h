@@ -228,8 +228,8 @@ QN_API qn_tensor *qn_keep(qn_tensor *x);
 /** Frees a tensor now (one that the tape needs is freed at the step's end). */
 QN_API void qn_tensor_free(qn_tensor *x);
 
-/** Gives a step tensor back before the step's end, if nobody else needs it: one that is kept, or that the
- * tape may need, stays. */
+/** Gives a step tensor back before the step's end: nobody uses it from now on but the tape, which keeps the elements
+ * that a derivative will read. One that is kept, or a leaf, stays. */
 QN_API void qn_tensor_release(qn_tensor *x);
 
 /** Where tidying up begins: a number for qn_tidy_end(). */
@@ -617,7 +617,7 @@ QN_API qn_module *qn_module_new(qn_context *ctx, const char *kind, qn_forward_fn
 QN_API void qn_module_free(qn_module *module);
 
 /** Has qn_forward() tidy up behind the module (qn_tidy_end()): what its forward pass makes, but for the result, is for
- * itself alone. All modules of the library do so. Returns it. */
+ * itself alone. All layers of the library do so. Returns it. */
 QN_API qn_module *qn_module_tidy(qn_module *module);
 
 QN_API void *qn_module_data(const qn_module *module);

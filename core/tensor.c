@@ -208,7 +208,11 @@ void qn_tensor_free(qn_tensor *x) {
 }
 
 void qn_tensor_release(qn_tensor *x) {
-    if (x && !x->kept && !x->node && !x->taped)
+    if (!x || x->kept || x->leaf)
+        return;
+    if (x->node || x->taped)
+        qni_leave_to_tape(x);
+    else
         qni_tensor_destroy(x);
 }
 

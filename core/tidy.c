@@ -18,8 +18,7 @@ void qni_drop_elements(qn_tensor *x) {
     x->view.data = NULL;
 }
 
-/** The tape alone needs x now, and of that what a derivative reads. */
-static void leave_to_tape(qn_tensor *x) {
+void qni_leave_to_tape(qn_tensor *x) {
     x->tidied = true;
     if (x->storage && !x->storage->read)
         qni_drop_elements(x);
@@ -28,12 +27,8 @@ static void leave_to_tape(qn_tensor *x) {
 void qn_tidy_end(qn_context *ctx, int begin, qn_tensor *const *results, int count) {
     for (int i = ctx ? ctx->step.count - 1 : -1; i >= begin; i--) {
         qn_tensor *x = ctx->step.items[i];
-        if (is_among(x, results, count) || x->holds > 0)
-            continue;
-        if (x->node || x->taped)
-            leave_to_tape(x);
-        else
-            qni_tensor_destroy(x);
+        if (x->holds == 0 && !is_among(x, results, count))
+            qn_tensor_release(x);
     }
 }
 

@@ -148,6 +148,30 @@ Test(tidy, what_is_gone_can_neither_be_read_nor_used) {
     qn_context_free(ctx);
 }
 
+static qn_tensor *aside;
+
+/* Holds on to a tensor that is not its result. */
+static qn_tensor *forward_with_aside(qn_module *self, qn_tensor *x) {
+    (void)self;
+    aside = qn_affine(x, 3, 0);
+    return qn_affine(x, 2, 0);
+}
+
+Test(tidy, what_a_module_of_ones_own_holds_on_to_stays) {
+    qn_context *ctx = op_context(NULL, NULL);
+    for (int recording = 0; recording < 2; recording++) {
+        qn_context_set_grad(ctx, recording);
+        qn_module *net = qn_nn_sequential(ctx, qn_nn_linear(ctx, 2, 2, NULL),
+                                          qn_module_new(ctx, "own", forward_with_aside, NULL, NULL),
+                                          qn_nn_relu(ctx), NULL);
+        float values[2];
+        cr_assert_not_null(qn_forward(net, qn_ones(ctx, QN_F32, QN_SHAPE(1, 2))));
+        cr_expect_eq(qn_tensor_read(aside, values, sizeof values), QN_OK, "%s",
+                     qn_context_message(ctx));
+    }
+    qn_context_free(ctx);
+}
+
 Test(tidy, of_nothing_is_nothing) {
     qn_tidy_end(NULL, qn_tidy_begin(NULL), NULL, 0);
     cr_expect_null(qn_module_tidy(NULL));

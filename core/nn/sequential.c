@@ -28,9 +28,7 @@ qn_module *qn_nn_sequential(qn_context *ctx, ...) {
     va_list modules, again;
     va_start(modules, ctx);
     va_copy(again, modules);
-    qn_module *child;
-    qn_module *sequential =
-        qn_module_tidy(qn_module_new(ctx, KIND, sequential_forward, NULL, NULL));
+    qn_module *sequential = qn_module_new(ctx, KIND, sequential_forward, NULL, NULL), *child;
     while (sequential && (child = va_arg(modules, qn_module *)))
         if (!qn_nn_append(sequential, child))
             break;
