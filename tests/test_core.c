@@ -261,6 +261,23 @@ Test(core, one_tensor_used_many_times_gathers_every_part) {
     cr_assert_eq(qn_item(qn_grad(w)), 4 * 8 + 2 * 2 + 1);
 }
 
+Test(core, empty_tensors_go_through_operations) {
+    qn_tensor *x = qn_require_grad(qn_zeros(ctx, QN_F32, QN_SHAPE(0, 3)));
+    qn_tensor *y = qn_exp(x);
+    cr_assert_not_null(y, "%s", qn_context_message(ctx));
+    cr_expect_eq(qn_tensor_count(y), 0);
+    cr_expect_eq(qn_backward(qn_sum(y, QN_ALL, false)), QN_OK, "%s", qn_context_message(ctx));
+}
+
+Test(core, bounds_belong_to_what_clamp_lets_through) {
+    const float values[] = {-1, -0.5F, 0, 0.5F, 1}, expected[] = {0, 1, 1, 1, 0};
+    float got[5];
+    qn_tensor *x = qn_require_grad(qn_from_data(ctx, QN_F32, QN_SHAPE(5), values));
+    cr_assert_eq(qn_backward(qn_sum(qn_clamp(x, -0.5, 0.5), QN_ALL, false)), QN_OK);
+    cr_assert_eq(qn_tensor_read(qn_grad(x), got, sizeof got), QN_OK);
+    cr_expect_arr_eq(got, expected, sizeof got);
+}
+
 Test(core, gradients_leave_the_leaves_alone) {
     qn_tensor *x = qn_require_grad(numbers(QN_SHAPE(4))),
               *unused = qn_parameter(ctx, QN_F32, QN_SHAPE(2));

@@ -105,6 +105,14 @@ Test(sequence_ops, the_first_of_equal_windows_takes_the_gradient_and_nan_wins) {
     EXPECT(qn_grad(x), 8, 0, 1, 0, 0, 0, 1, 0, 0);
 }
 
+/* Lines one element longer than what a GPU's threads add up together. */
+Test(sequence_ops, a_running_sum_does_not_stop_before_its_last_element) {
+    enum { LENGTH = 33 };
+    const float *sums = elements(qn_cumsum(qn_ones(ctx, QN_F32, QN_SHAPE(2, LENGTH)), 1));
+    for (int i = 0; i < 2 * LENGTH; i++)
+        cr_expect_eq(sums[i], (float)(i % LENGTH + 1), "element %d: %g", i, sums[i]);
+}
+
 /* ---- windows, order ---------------------------------------------------------------------- */
 
 Test(sequence_ops, unfold_copies_nothing_and_fold_adds_what_overlaps) {

@@ -199,11 +199,12 @@ Test(views, writing_through_a_view_changes_what_it_looks_at) {
     qn_tensor *x = counting(QN_SHAPE(3, 4));
     qn_tensor *column = qn_slice(x, 1, 1, 2);
     cr_expect_eq(qn_fill(column, -1), QN_OK);
+    cr_expect_eq(qn_fill(qn_slice(x, 1, 0, 1), 6), QN_OK);
     float two[] = {7, 8};
     qn_tensor *corner = qn_slice(qn_slice(x, 0, 1, 3), 1, 2, 4);
     cr_expect_eq(qn_copy(corner, qn_from_data(ctx, QN_F32, QN_SHAPE(2), two)), QN_OK);
     cr_expect_eq(qn_clamp_in_place(qn_transpose(x, 0, 1), 0, 7.5), QN_OK);
-    const double expected[] = {0, 0, 2, 3, 4, 0, 7, 7.5, 7.5, 0, 7, 7.5};
+    const double expected[] = {6, 0, 2, 3, 6, 0, 7, 7.5, 6, 0, 7, 7.5};
     double values[MOST];
     read(x, values);
     cr_expect_arr_eq(values, expected, sizeof(expected));

@@ -47,7 +47,7 @@ LINES = (("test_sequence_ops", "*"),)
 NUMBERS = (("test_random", "*"),)
 CELLS = (("test_recurrent", "!(what_does*)"),)
 PROGRAMS = {
-    "exp": (("test_cuda", "a_launch*"),),
+    "exp": (("test_cuda", "a_launch*"), ("test_core", "*empty*")),
     "bfloat16": (("test_cuda_precision", "*"),),
     "adadelta_step": STEPS, "adam_step": STEPS, "rmsprop_step": STEPS, "sgd_step": STEPS,
     "clip_factor": (("test_optim", "*clip*"), ("test_embedding", "*clip*")),
@@ -56,13 +56,14 @@ PROGRAMS = {
     "attention": (("test_attention", "*"),),
     "cast": (("test_values", "*"),), "cross_entropy": (("test_values", "*"),),
     "copy": (("test_views", "*"),), "fill": (("test_views", "*"),),
+    "clamp": (("test_core", "*clamp*"),), "cumsum": LINES, "loss_scale_update": (("test_loss_scale", "*"),),
     "lstm": CELLS, "gru": CELLS,
     "dropout": NUMBERS, "normal": NUMBERS, "uniform": NUMBERS,
     "conv1d_max": LINES, "fold": LINES, "sort": LINES, "sequence_lengths": LINES, "sequence_max": LINES,
     "sequence_mean": LINES,
 }
 # What a kernel must be that shows the faults of a header.
-SHOWN_BY = {"cuda_queue.h": ("exp",)}
+SHOWN_BY = {"cuda_queue.h": ("exp",), "gpu.h": ("exp",)}
 FAST, SLOW = "ops/@(each_*|a_second*)", "ops/@(nan_*|empty_*|gradient_*|second_*|large_*|a_variance*|a_conv*)"
 
 
