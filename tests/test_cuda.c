@@ -176,6 +176,13 @@ Test(cuda, faults_in_data_come_at_the_next_wait_under_the_operations_name) {
               "%s", qn_context_message(gpu));
     qn_context_clear_error(gpu);
     cr_expect_eq(qn_tensor_read(x, (float[10]){0}, 10 * sizeof(float)), QN_OK, "said once");
+    qn_tensor *places = qn_from_data(gpu, QN_I64, QN_SHAPE(1, 2, 2), (int64_t[]){0, 1, 1, 7});
+    qn_scatter_add(qn_ones(gpu, QN_F32, QN_SHAPE(1, 2, 2)), 1, places, 3);
+    cr_expect_eq(qn_context_synchronize(gpu), QN_INVALID_ARGUMENT);
+    cr_expect(
+        strstr(qn_context_message(gpu), "scatter_add: index 7 at position 3 is outside 0 .. 2"),
+        "%s", qn_context_message(gpu));
+    qn_context_clear_error(gpu);
     qn_tensor *logits = qn_zeros(gpu, QN_F32, QN_SHAPE(2, 3));
     qn_cross_entropy(logits, qn_from_data(gpu, QN_I64, QN_SHAPE(2), (int64_t[]){0, 3}));
     cr_expect_eq(qn_context_synchronize(gpu), QN_INVALID_ARGUMENT);

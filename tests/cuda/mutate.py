@@ -46,6 +46,7 @@ TABLES = (("test_embedding", "*@(rows_and*|bags*|second*|of_nothing|only_rows*|t
 LINES = (("test_sequence_ops", "*"),)
 NUMBERS = (("test_random", "*"),)
 CELLS = (("test_recurrent", "!(what_does*)"),)
+FAULTS = (("test_cuda", "faults_in*"),)
 PROGRAMS = {
     "exp": (("test_cuda", "a_launch*"), ("test_core", "*empty*")),
     "bfloat16": (("test_cuda_precision", "*"),),
@@ -54,7 +55,8 @@ PROGRAMS = {
     "square_sum": (("test_optim", "*clip*"), ("test_embedding", "*@(square*|clip*)")),
     "embedding": TABLES, "embedding_bag": TABLES, "embedding_grad": TABLES, "limit_norm": TABLES,
     "attention": (("test_attention", "*"),),
-    "cast": (("test_values", "*"),), "cross_entropy": (("test_values", "*"),),
+    "cast": (("test_values", "*"),), "cross_entropy": (("test_values", "*"), *FAULTS),
+    "scatter_add": FAULTS, "add": (("test_core", "*anywhere*"),),
     "copy": (("test_views", "*"),), "fill": (("test_views", "*"),),
     "clamp": (("test_core", "*clamp*"),), "cumsum": LINES, "loss_scale_update": (("test_loss_scale", "*"),),
     "lstm": CELLS, "gru": CELLS,
@@ -63,7 +65,7 @@ PROGRAMS = {
     "sequence_mean": LINES,
 }
 # What a kernel must be that shows the faults of a header.
-SHOWN_BY = {"cuda_queue.h": ("exp",), "gpu.h": ("exp",)}
+SHOWN_BY = {"cuda_queue.h": ("exp",), "gpu.h": ("exp",), "cuda_map.h": ("exp", "add")}
 FAST, SLOW = "ops/@(each_*|a_second*)", "ops/@(nan_*|empty_*|gradient_*|second_*|large_*|a_variance*|a_conv*)"
 
 
