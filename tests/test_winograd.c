@@ -178,6 +178,35 @@ Test(winograd, all_passes_are_in_this_form) {
     qn_context_free(ctx);
 }
 
+/* relu(conv2d(x, w)), of in = {x, w}. */
+static qn_status rectified(void *data, qn_tensor *const *in, qn_tensor **out) {
+    const qn_conv2d_opts opts = {.padding = {1, 1}};
+    (void)data;
+    out[0] = qn_relu(qn_conv2d(in[0], in[1], NULL, &opts));
+    return out[0] ? QN_OK : QN_INVALID_ARGUMENT;
+}
+
+Test(winograd, relu_behind_it_is_that_of_the_step_as_it_is) {
+    enum { RUNS = 4 }; /* as it is, recorded twice, replayed */
+    qn_context *ctx = op_context(NULL, NULL);
+    qn_tensor *in[] = {qn_keep(qn_normal(ctx, QN_F32, QN_SHAPE(2, CHANNELS, SIDE, SIDE), 0, 1)),
+                       qn_keep(qn_normal(ctx, QN_F32, QN_SHAPE(CHANNELS, CHANNELS, 3, 3), 0, 1))};
+    qn_tensor *expected;
+    cr_assert_eq(rectified(NULL, in, &expected), QN_OK, "%s", qn_context_message(ctx));
+    double *as_it_is = op_values(expected);
+    qn_plan *plan = qn_plan_new(ctx, rectified, NULL);
+    for (int run = 0; run < RUNS; run++) {
+        qn_tensor *y;
+        cr_assert_eq(qn_plan_run(plan, in, 2, &y, 1), QN_OK, "%s", qn_context_message(ctx));
+        double *got = op_values(y);
+        cr_expect_arr_eq(got, as_it_is, (size_t)qn_tensor_count(y) * sizeof(double), "run %d", run);
+        free(got);
+    }
+    cr_expect_gt(qn_plan_stats(plan).fused, 0, "the convolution does the relu");
+    free(as_it_is);
+    qn_context_free(ctx);
+}
+
 Test(winograd, results_are_those_of_the_sum) {
     for (int i = 0; i < SHAPES; i++) {
         check(&shapes[i], "avx2");
