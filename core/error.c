@@ -1,4 +1,5 @@
 /* error.c: statuses in words, and the one error that a context remembers. */
+#include <stdarg.h>
 #include <string.h>
 
 #include "internal.h"

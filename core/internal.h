@@ -21,7 +21,7 @@ struct qni_storage {
     int size_class;
     int references;
     qni_storage *next; /**< while it waits in the pool */
-    int pins;          /**< references that plans hold (plan.h) */
+    int pins;          /**< references that plans hold (trace.h) */
     bool read;         /**< a derivative of a call on the tape reads its elements */
     uint64_t trace;    /**< number of the recording that knows it, and its block there */
     int block;
@@ -272,7 +272,7 @@ void qni_give_recurrent_weight(qni_backward *b, int i, qn_tensor *g, qn_tensor *
 
 /* ---- plans ------------------------------------------------------------------------------- */
 
-/** A step while it is recorded (plan.h). The base tells it what happens; without one nothing is done. */
+/** A step while it is recorded (trace.h). The base tells it what happens; without one nothing is done. */
 typedef struct qni_trace qni_trace;
 /** A call that a kernel has served (NULL: the host, qni_fallback()); `out` as many as the operation has. */
 void qni_trace_call(qn_context *ctx, const qni_op *op, const qn_kernel *kernel, const qn_call *call,

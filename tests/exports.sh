@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 # Names of the functions that quern.h marks QN_API, which the preprocessor shows as an attribute.
 declared() {
-    "${CC:-cc}" -E -P ../core/quern.h | tr '\n' ' ' | tr ';{}' '[\n*]' |
+    "${CC:-cc}" -E -P ../core/include/quern.h -I ../core/include | tr '\n' ' ' | tr ';{}' '[\n*]' |
         sed -nE 's/.*visibility\("default"\)\)\) [^(]*[ *]([A-Za-z0-9_]+)\(.*/\1/p' | LC_ALL=C sort
 }
 exported() { nm -D --defined-only "$1" | awk '{print $3}' | LC_ALL=C sort; }
@@ -17,8 +17,8 @@ if [ "$argument" = --update ]; then
     declared > exports.list
     exit
 fi
-diff -u --label exports.list --label core/quern.h exports.list <(declared) || {
-    echo "exports.sh: exports.list and core/quern.h differ; tests/exports.sh --update writes the list" >&2
+diff -u --label exports.list --label core/include/quern.h exports.list <(declared) || {
+    echo "exports.sh: exports.list and core/include differ; tests/exports.sh --update writes the list" >&2
     exit 1
 }
 diff -u --label exports.list --label "$(basename "$library")" exports.list <(exported "$library") || {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan.h"
+#include "plan/trace.h"
 
 enum { ROUNDS = 6, MOST = 4096, LEAVES = 2 };
 

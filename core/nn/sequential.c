@@ -1,4 +1,5 @@
 /* sequential.c: modules one after the other. */
+#include <stdarg.h>
 #include <string.h>
 
 #include "quern.h"

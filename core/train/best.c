@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "train.h"
+#include "fit.h"
 
 int qni_best_epoch(const qni_fit *fit) {
     int best = 0;

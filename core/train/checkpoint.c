@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "train.h"
+#include "fit.h"
 
 /** Version of what this file writes, under the key that marks a checkpoint. */
 #define FORMAT_KEY "quern.checkpoint"

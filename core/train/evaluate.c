@@ -1,7 +1,7 @@
 /* evaluate.c: passes over a dataset without training: loss, accuracy, outputs. */
 #include <math.h>
 
-#include "train.h"
+#include "fit.h"
 
 /** Batch size of a pass where none is asked for. */
 #define DEFAULT_BATCH 256

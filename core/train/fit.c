@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "train.h"
+#include "fit.h"
 
 /* ---- making ready -------------------------------------------------------------------------- */
 

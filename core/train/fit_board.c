@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "train.h"
+#include "fit.h"
 
 /** Writes a cell of a Markdown table. */
 static void write_cell(FILE *out, const char *text) {

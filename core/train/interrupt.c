@@ -1,7 +1,7 @@
 /* interrupt.c: Ctrl-C as a wish to stop after the batch. */
 #include <signal.h>
 
-#include "train.h"
+#include "fit.h"
 
 static volatile sig_atomic_t seen;
 static struct sigaction before;

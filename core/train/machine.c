@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "train.h"
+#include "fit.h"
 
 double qni_now(void) {
     struct timespec time;

@@ -5,7 +5,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "train.h"
+#include "fit.h"
 
 /** Seconds between two drawings of the bar. */
 #define DRAW_EVERY 0.1

@@ -5,7 +5,7 @@
 #ifndef QUERN_REPORT_H
 #define QUERN_REPORT_H
 
-#include "train.h"
+#include "fit.h"
 
 /** Most images in the gallery of mistakes. */
 #define QNI_WORST 24

@@ -1,8 +1,9 @@
 /* text.c: settings and times in words, for checkpoints, log and report. */
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "train.h"
+#include "fit.h"
 
 void qni_pairs_add(qni_pairs *pairs, const char *key, const char *format, ...) {
     if (pairs->count == pairs->capacity) {

@@ -2,6 +2,7 @@
 #include "example_private.h"
 
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -13,7 +13,7 @@ struct philox_words {
     uint32_t word[PHILOX_WORDS];
 };
 
-/** Block `counter` of the stream `key`: Philox4x32-10 (Salmon et al. 2011), as core/quern_random.h has it. */
+/** Block `counter` of the stream `key`: Philox4x32-10 (Salmon et al. 2011), as core/include/quern/random.h has it. */
 __device__ inline philox_words philox(uint64_t key, uint64_t counter) {
     uint32_t x0 = (uint32_t)counter, x1 = (uint32_t)(counter >> 32), x2 = 0, x3 = 0;
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);

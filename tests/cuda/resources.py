@@ -29,7 +29,7 @@ import occupancy
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KERNELS = ROOT / "kernels" / "cuda"
-INCLUDED = (KERNELS, ROOT / "core")
+INCLUDED = (KERNELS, ROOT / "core/include")
 HERE = pathlib.Path(__file__).parent
 TABLE, FINGERPRINTS, REASONS = (HERE / name for name in ("resources.tsv", "fingerprints.tsv", "low_occupancy.tsv"))
 KEPT = ROOT / "build" / "cuda-resources"

@@ -1,5 +1,5 @@
 /* graph_backend.c: a device that records what is queued and launches it as one, in host memory: what a plan
- * (core/plan_replay.c) asks of such a device is held to the letter. GRAPH_FAILS: recording ends in failure.
+ * (core/plan/plan_replay.c) asks of such a device is held to the letter. GRAPH_FAILS: recording ends in failure.
  *
  * Its description counts: "<launches> launches". */
 #include <stdio.h>

@@ -1,0 +1,48 @@
+/* quern.h: Quern, a small deep-learning training framework. Including this is enough for any program.
+ *
+ * It is a page of contents; the chapters teach in order, and each can be included alone:
+ *   quern/context.h   one device, one stream of work, one error
+ *   quern/tensor.h    what is computed on, and views of it
+ *   quern/ops.h       elementwise, reductions, products, losses, convolution, attention, ...
+ *   quern/grad.h      the tape and the backward pass
+ *   quern/nn.h        layers with named parameters
+ *   quern/optim.h     what moves the parameters, and how fast
+ *   quern/plan.h      a step recorded once and replayed
+ *   quern/data.h      datasets, images, the prefetching loader
+ *   quern/text.h      labelled texts
+ *   quern/series.h    time series
+ *   quern/files.h     safetensors, TensorBoard's event files
+ *   quern/train.h     qn_fit: the loop with progress, checkpoints, log and report
+ *   quern/author.h    for modules, optimizers and loops of your own
+ *
+ * Rules that hold everywhere:
+ * - Ownership. What you make (contexts, parameters, modules, optimizers, datasets, loaders) belongs
+ *   to its context and goes with it; each has a `_free` for earlier, and `_free(NULL)` is fine. Other
+ *   tensors belong to the current step and are gone at qn_step_end(), unless kept with qn_keep().
+ * - Errors. Calls that can fail return a status, or a pointer that is NULL; NULL in gives NULL out.
+ *   The first failure stays on the context with the operation, the shapes and the reason, so a chain
+ *   of calls is checked once, with qn_context_error(). The library never exits or aborts, and prints
+ *   only what was asked for.
+ * - Threads. A context and all it owns is used by one thread at a time; contexts are independent.
+ * - Options. Option structs are zero-initialised for the defaults; NULL means all defaults.
+ */
+#ifndef QUERN_H
+#define QUERN_H
+
+#include "quern/author.h"
+#include "quern/context.h"
+#include "quern/data.h"
+#include "quern/files.h"
+#include "quern/grad.h"
+#include "quern/nn.h"
+#include "quern/ops.h"
+#include "quern/optim.h"
+#include "quern/plan.h"
+#include "quern/random.h"
+#include "quern/series.h"
+#include "quern/tensor.h"
+#include "quern/text.h"
+#include "quern/train.h"
+#include "quern/types.h"
+
+#endif

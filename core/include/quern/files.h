@@ -1,0 +1,69 @@
+/* quern/files.h: files.
+ *
+ * Models and named tensors as safetensors, and event files for TensorBoard.
+ */
+#ifndef QUERN_FILES_H
+#define QUERN_FILES_H
+
+#include "quern/nn.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** An open safetensors file. */
+typedef struct qn_tensor_file qn_tensor_file;
+/** An open event file of TensorBoard. */
+typedef struct qn_tensorboard qn_tensorboard;
+
+/** Saves a module's tensors as safetensors, written aside and renamed: a kill at any moment leaves the
+ * old or the new file whole. */
+QN_API qn_status qn_save(const qn_module *module, const char *path);
+/** Loads a module's tensors by name. Names, shapes and dtypes must match; else nothing is changed. */
+QN_API qn_status qn_load(qn_module *module, const char *path);
+
+/** A key and its value, as safetensors' "__metadata__" has them. */
+typedef struct qn_metadata {
+    const char *key, *value;
+} qn_metadata;
+
+/** Writes named tensors and metadata as safetensors, whole or not at all. */
+QN_API qn_status qn_tensors_write(qn_context *ctx, const char *path, const qn_named_tensor *tensors,
+                                  int count, const qn_metadata *metadata, int metadata_count);
+/** Opens a safetensors file; NULL on failure. */
+QN_API qn_tensor_file *qn_tensor_file_open(qn_context *ctx, const char *path);
+QN_API void qn_tensor_file_free(qn_tensor_file *file);
+QN_API int qn_tensor_file_count(const qn_tensor_file *file);
+/** Name, dtype and shape of an entry; name NULL past the last. */
+typedef struct qn_tensor_entry {
+    const char *name;
+    qn_dtype dtype;
+    qn_shape shape;
+} qn_tensor_entry;
+QN_API qn_tensor_entry qn_tensor_file_entry(const qn_tensor_file *file, int index);
+/** Copies an entry into a tensor of its shape and dtype. */
+QN_API qn_status qn_tensor_file_read(qn_tensor_file *file, const char *name, qn_tensor *out);
+/** The metadata value of a key, NULL if there is none. */
+QN_API const char *qn_tensor_file_metadata(const qn_tensor_file *file, const char *key);
+
+/* TensorBoard's event files: `tensorboard --logdir FOLDER` draws them in a browser. */
+
+/** Begins a file events.out.tfevents.<time>.<host>.<n> in a folder, which is made where it is missing. NULL
+ * on failure, which is UNSUPPORTED where the library was built without protobuf-c. */
+QN_API qn_tensorboard *qn_tensorboard_open(qn_context *ctx, const char *folder);
+QN_API void qn_tensorboard_free(qn_tensorboard *log);
+/** A point of the curve `tag`, at a step (or epoch). A slash groups: "loss/train". */
+QN_API qn_status qn_tensorboard_scalar(qn_tensorboard *log, const char *tag, int64_t step,
+                                       double value);
+/** How the elements of x are spread; those that are not finite are left out. */
+QN_API qn_status qn_tensorboard_histogram(qn_tensorboard *log, const char *tag, int64_t step,
+                                          const qn_tensor *x);
+/** A text, shown as Markdown. */
+QN_API qn_status qn_tensorboard_text(qn_tensorboard *log, const char *tag, int64_t step,
+                                     const char *text);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,128 @@
+/* quern/tensor.h: tensors and views of them.
+ *
+ * What is computed on: an array of one dtype with a shape, in the memory of a context's device. A view looks at
+ * another tensor's elements through other strides.
+ */
+#ifndef QUERN_TENSOR_H
+#define QUERN_TENSOR_H
+
+#include "quern/context.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** A shape: rank and extents, written QN_SHAPE(64, 784); QN_SCALAR has rank 0. */
+typedef struct qn_shape {
+    int rank;
+    int64_t dim[QN_MAX_DIMS];
+} qn_shape;
+
+#define QN_SHAPE(...)                                                                              \
+    ((qn_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                 \
+                .dim = {__VA_ARGS__}})
+#define QN_SCALAR ((qn_shape){0})
+
+/** A set of axes, written QN_AXES(0, 2); negative ones count from the end; QN_ALL means every axis. */
+typedef struct qn_axes {
+    int count;
+    int axis[QN_MAX_DIMS];
+} qn_axes;
+
+#define QN_AXES(...)                                                                               \
+    ((qn_axes){.count = (int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), .axis = {__VA_ARGS__}})
+#define QN_ALL ((qn_axes){0})
+
+/** A tensor filled with zeros, ones, or a value. */
+QN_API qn_tensor *qn_zeros(qn_context *ctx, qn_dtype dtype, qn_shape shape);
+QN_API qn_tensor *qn_ones(qn_context *ctx, qn_dtype dtype, qn_shape shape);
+QN_API qn_tensor *qn_full(qn_context *ctx, qn_dtype dtype, qn_shape shape, double value);
+
+/** A tensor whose elements are not set. */
+QN_API qn_tensor *qn_empty(qn_context *ctx, qn_dtype dtype, qn_shape shape);
+
+/** A tensor with a copy of `data`, row-major, of the dtype's C type. */
+QN_API qn_tensor *qn_from_data(qn_context *ctx, qn_dtype dtype, qn_shape shape, const void *data);
+
+/** Random tensors: uniform on [low, high), normal with mean and standard deviation. dtype f32 or f64. */
+QN_API qn_tensor *qn_uniform(qn_context *ctx, qn_dtype dtype, qn_shape shape, double low,
+                             double high);
+QN_API qn_tensor *qn_normal(qn_context *ctx, qn_dtype dtype, qn_shape shape, double mean,
+                            double std);
+
+/** A parameter: zeros, owned by the context, with a gradient. */
+QN_API qn_tensor *qn_parameter(qn_context *ctx, qn_dtype dtype, qn_shape shape);
+
+/** Keeps a step tensor beyond the step: it then belongs to the context. Returns it. */
+QN_API qn_tensor *qn_keep(qn_tensor *x);
+
+/** Frees a tensor now (one that the tape needs is freed at the step's end). */
+QN_API void qn_tensor_free(qn_tensor *x);
+
+/** Gives a step tensor back before the step's end: nobody uses it from now on but the tape, which keeps the elements
+ * that a derivative will read. One that is kept, or a leaf, stays. */
+QN_API void qn_tensor_release(qn_tensor *x);
+
+QN_API qn_context *qn_tensor_context(const qn_tensor *x);
+QN_API qn_dtype qn_tensor_dtype(const qn_tensor *x);
+QN_API qn_shape qn_tensor_shape(const qn_tensor *x);
+/** Extent of an axis; negative axes count from the end; 0 if there is no such axis or x is NULL. */
+QN_API int64_t qn_tensor_dim(const qn_tensor *x, int axis);
+/** Number of elements; 0 for NULL. */
+QN_API int64_t qn_tensor_count(const qn_tensor *x);
+QN_API bool qn_tensor_is_contiguous(const qn_tensor *x);
+
+/** Copies the elements to `data`, row-major, waiting for the device. `bytes` must be their size. */
+QN_API qn_status qn_tensor_read(const qn_tensor *x, void *data, size_t bytes);
+
+/** Overwrites the elements of a contiguous tensor from `data`, row-major. */
+QN_API qn_status qn_tensor_write(qn_tensor *x, const void *data, size_t bytes);
+
+/** The only element of a tensor as a number, waiting for the device. NaN on failure. */
+QN_API double qn_item(const qn_tensor *x);
+
+/** The elements in host memory, or NULL where the host cannot address them. Valid while x is. */
+QN_API void *qn_tensor_data(qn_tensor *x);
+
+/** Prints shape, dtype and elements (long axes shortened) to `stream`. */
+QN_API qn_status qn_tensor_print(const qn_tensor *x, FILE *stream);
+
+/* Views: no element is copied where the layout allows it, and gradients flow through them. */
+
+/** Same elements, other shape; one extent may be -1. Copies only when x is not contiguous. */
+QN_API qn_tensor *qn_reshape(qn_tensor *x, qn_shape shape);
+/** Axes in another order: out.shape[i] = x.shape[order.axis[i]]. */
+QN_API qn_tensor *qn_permute(qn_tensor *x, qn_axes order);
+/** Swaps two axes. */
+QN_API qn_tensor *qn_transpose(qn_tensor *x, int axis_a, int axis_b);
+/** Elements start <= i < end along an axis; negative positions count from the end. */
+QN_API qn_tensor *qn_slice(qn_tensor *x, int axis, int64_t start, int64_t end);
+/** Repeats axes of extent 1 (and new leading ones) up to `shape`, without copies. */
+QN_API qn_tensor *qn_expand(qn_tensor *x, qn_shape shape);
+/** Inserts an axis of extent 1. */
+QN_API qn_tensor *qn_unsqueeze(qn_tensor *x, int axis);
+/** Removes an axis of extent 1. */
+QN_API qn_tensor *qn_squeeze(qn_tensor *x, int axis);
+/** [d0, ..., dk, ...] -> [d0, ..., dk * ...]: joins all axes from `axis` on. */
+QN_API qn_tensor *qn_flatten(qn_tensor *x, int axis);
+/** x itself if contiguous, else a row-major copy. */
+QN_API qn_tensor *qn_contiguous(qn_tensor *x);
+/** x cut from the tape: same elements, no gradient. */
+QN_API qn_tensor *qn_detach(qn_tensor *x);
+
+/* In place, not on the tape. What repeats elements (qn_expand, qn_unfold) cannot be written to. */
+
+/** Sets every element. */
+QN_API qn_status qn_fill(qn_tensor *x, double value);
+/** Copies src's elements into dst; src is broadcast and converted to dst's dtype, and may share memory
+ * with dst. */
+QN_API qn_status qn_copy(qn_tensor *dst, qn_tensor *src);
+/** Fills with random numbers, as qn_uniform() and qn_normal(). */
+QN_API qn_status qn_fill_uniform(qn_tensor *x, double low, double high);
+QN_API qn_status qn_fill_normal(qn_tensor *x, double mean, double std);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
