@@ -1,7 +1,8 @@
 /* bench.h: between the files of the benchmark program.
  *
- * A measurement is a row: a JSON object with the keys of its command's columns (bench_table.h). Rows travel
- * from the measuring process to the one that was called, into tables, pages and files. */
+ * A measurement is a row: a JSON object with the keys of its command's columns (bench_table.h).
+ * Rows travel from the measuring process to the one that was called, into tables, pages and files.
+ */
 #ifndef QUERN_BENCH_H
 #define QUERN_BENCH_H
 
@@ -33,7 +34,8 @@ typedef struct bench_spread {
 
 /** Seconds of a clock that does not jump. */
 double bench_now(void);
-/** Seconds since this process was started (to 10 ms), as the system accounts for it; NaN: unknown. */
+/** Seconds since this process was started (to 10 ms), as the system accounts for it; NaN: unknown.
+ */
 double bench_age(void);
 /** Sorts the values, and picks. */
 bench_spread bench_spread_of(double *values, int count);
@@ -45,14 +47,15 @@ enum { BENCH_MOST_WINDOWS = 64 };
 
 /** Opens a context with the device, the threads and the precision of a setting. */
 qn_context *bench_open(const bench_setting *setting);
-/** Writes a setting's precision into a row, unless it is f32: rows keep the names they had before there were
- * others. */
+/** Writes a setting's precision into a row, unless it is f32: rows keep the names they had before
+ * there were others. */
 void bench_note_precision(const bench_setting *setting, json_t *row);
-/** The precision of a name that the command line knows: false for others. f16 is none of them: the loops
- * measured here do not scale losses. */
+/** The precision of a name that the command line knows: false for others. f16 is none of them: the
+ * loops measured here do not scale losses. */
 bool bench_precision_of(const char *name, qn_precision *precision);
 
-/* Each measures in this process and gives a row, or an array of rows; NULL after printing the error. */
+/* Each measures in this process and gives a row, or an array of rows; NULL after printing the
+ * error. */
 json_t *bench_train(const bench_setting *setting);
 json_t *bench_ops(const bench_setting *setting);
 json_t *bench_compare(const bench_setting *setting);

@@ -116,8 +116,8 @@ static double peak_gflops(const json_t *limit) {
     return fmax(number(limit, "fma_gflops"), number(limit, "sgemm_gflops")); /* passes over NaN */
 }
 
-/** How much of the machine's limits a row reaches: of the peak for a training, for an operation the time of its
- * floor (bytes or arithmetic, the longer) as part of its own. */
+/** How much of the machine's limits a row reaches: of the peak for a training, for an operation the
+ * time of its floor (bytes or arithmetic, the longer) as part of its own. */
 static void add_reached(const json_t *limits, json_t *row) {
     const json_t *limit = limits_of(limits, row);
     double part = number(row, "gflops") / peak_gflops(limit);
@@ -166,7 +166,8 @@ static json_t *known_limit(const json_t *known, const one *s) {
     return limit;
 }
 
-/** The limits of each device and number of threads, once; those that `known` (or NULL) has are not measured. */
+/** The limits of each device and number of threads, once; those that `known` (or NULL) has are not
+ * measured. */
 static int find_limits(const bench_options *o, const list *devices, const list *threads,
                        const json_t *known, json_t *document) {
     json_t *limits = json_object_get(document, "limits");
@@ -270,7 +271,8 @@ static json_t *machine(const bench_options *o) {
     return facts;
 }
 
-/** What an earlier run wrote by --json, which holds an array `part`; NULL after a line that says what is wrong. */
+/** What an earlier run wrote by --json, which holds an array `part`; NULL after a line that says
+ * what is wrong. */
 static json_t *load_earlier(const char *path, const char *part) {
     json_error_t error;
     json_t *earlier = json_load_file(path, 0, &error);

@@ -18,7 +18,8 @@ typedef struct bench_options {
     char **argv;
 } bench_options;
 
-/** Measures every setting in a process of its own, prints the table, writes the files; the exit code. */
+/** Measures every setting in a process of its own, prints the table, writes the files; the exit
+ * code. */
 int bench_command(const bench_options *options);
 
 #endif

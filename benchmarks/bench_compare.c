@@ -1,4 +1,5 @@
-/* bench_compare.c: one recipe trained on one device until a target accuracy: seconds and energy an epoch. */
+/* bench_compare.c: one recipe trained on one device until a target accuracy: seconds and energy an
+ * epoch. */
 #include <math.h>
 #include <stdio.h>
 

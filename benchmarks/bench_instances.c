@@ -1,4 +1,5 @@
-/* bench_instances.c: see bench_instances.h. The table is a file (instances.tsv), so that it can be replaced. */
+/* bench_instances.c: see bench_instances.h. The table is a file (instances.tsv), so that it can be
+ * replaced. */
 #include "bench_instances.h"
 
 #include <errno.h>

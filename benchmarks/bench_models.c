@@ -11,7 +11,8 @@
 /* Texts are cut to so many tokens; batches are padded to a multiple, as qn_fit() does. */
 enum { MOST_TOKENS = 64, LENGTH_MULTIPLE = 8 };
 
-/* Forecasts look so many steps back and ahead, as those of the ETT sets usually do (Zeng et al. 2023). */
+/* Forecasts look so many steps back and ahead, as those of the ETT sets usually do (Zeng et al.
+ * 2023). */
 enum { LOOK_BACK = 336, HORIZON = 96 };
 
 /* ---- images ------------------------------------------------------------------------------- */
@@ -48,8 +49,8 @@ static void make_series(qn_context *ctx, const bench_model *model, const char *d
                         bench_task *task) {
     qn_series *series = qn_series_open(ctx, data, NULL);
     const qn_series_facts facts = qn_series_info(series);
-    double *mean = calloc((size_t)facts.items + 1, sizeof *mean);
-    double *std = calloc((size_t)facts.items + 1, sizeof *std);
+    double *mean = calloc((size_t)facts.items + 1, sizeof(*mean));
+    double *std = calloc((size_t)facts.items + 1, sizeof(*std));
     if (series && mean && std && qn_series_scale(series, 0, facts.steps, mean, std) == QN_OK)
         task->data = qn_windows(series, &(qn_windows_opts){.kind = QN_WINDOWS_JOINT,
                                                            .look_back = LOOK_BACK,

@@ -1,8 +1,9 @@
-/* bench_ops.c: every row of the operation table (tests/op_cases.def) and of bench_cases.def, forward and with its
- * gradient, by provider.
+/* bench_ops.c: every row of the operation table (tests/op_cases.def) and of bench_cases.def,
+ * forward and with its gradient, by provider.
  *
- * Sizes are those of bench_sizes.def, else the table's large ones. Bytes are those of inputs and outputs, each
- * once; the floor of a call is the longer of its bytes at the copy's rate and its operations at the peak. */
+ * Sizes are those of bench_sizes.def, else the table's large ones. Bytes are those of inputs and
+ * outputs, each once; the floor of a call is the longer of its bytes at the copy's rate and its
+ * operations at the peak. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

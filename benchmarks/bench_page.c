@@ -1,4 +1,5 @@
-/* bench_page.c: a document as one HTML page: machine, charts, table. Nothing is loaded from elsewhere. */
+/* bench_page.c: a document as one HTML page: machine, charts, table. Nothing is loaded from
+ * elsewhere. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -87,7 +88,8 @@ static void bars(FILE *out, const bench_layout *layout, const json_t *rows) {
 
 /* ---- roofline -------------------------------------------------------------------------------- */
 
-/* Both axes are logarithmic: operations a byte from 2^-4 to 2^12, GFLOP/s from 2^-2 up to the peak. */
+/* Both axes are logarithmic: operations a byte from 2^-4 to 2^12, GFLOP/s from 2^-2 up to the peak.
+ */
 enum { FIRST_X = -4, LAST_X = 12, FIRST_Y = -2, MARGIN = 44 };
 
 static double place_x(double intensity) {
@@ -117,8 +119,8 @@ static void roof(FILE *out, double peak, double gbs) {
             ROOF_WIDTH - MARGIN, ROOF_HEIGHT - MARGIN, ROOF_HEIGHT - MARGIN);
 }
 
-/** Operations that count arithmetic, under the roof of the limits that were measured: of one number of threads,
- * the last. */
+/** Operations that count arithmetic, under the roof of the limits that were measured: of one number
+ * of threads, the last. */
 static void roofline(FILE *out, const bench_layout *layout, const json_t *document) {
     const json_t *all = json_object_get(document, "limits");
     const json_t *limits = json_array_get(all, json_array_size(all) - 1);

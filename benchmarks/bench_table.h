@@ -39,8 +39,8 @@ void bench_print_row(const bench_layout *layout, const json_t *row);
 /** The cell of a row as text ("-" where the row has none). */
 void bench_cell(const bench_column *column, const json_t *row, char *text, size_t size);
 
-/** Marks each row that an earlier document has too: "change" is new / old of its value, "beyond" tells that
- * the two spreads do not meet. */
+/** Marks each row that an earlier document has too: "change" is new / old of its value, "beyond"
+ * tells that the two spreads do not meet. */
 void bench_mark_changes(const bench_layout *layout, json_t *rows, const json_t *earlier);
 
 /** Writes the document as a page with charts; false after saying on stderr what failed. */

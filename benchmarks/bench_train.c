@@ -88,9 +88,9 @@ static bool measure_steps(const bench_setting *setting, bench *b, json_t *row) {
 
 /* ---- the floor ---------------------------------------------------------------------------- */
 
-/** Adds what steps compute and move, and how long that takes at least at the machine's limits: the mean over steps of
- * one more window, since batches of texts differ in length. Steps that are not replayed are passed over. False when
- * a step failed. */
+/** Adds what steps compute and move, and how long that takes at least at the machine's limits: the
+ * mean over steps of one more window, since batches of texts differ in length. Steps that are not
+ * replayed are passed over. False when a step failed. */
 static bool add_floor(const bench_setting *setting, bench *b, json_t *row) {
     double floor = 0, operations = 0, bytes = 0;
     int64_t replays = 0, replayed = qn_plan_stats(b->plan).replayed;
@@ -156,7 +156,8 @@ typedef struct arithmetic {
     bool convolutions;
 } arithmetic;
 
-/** Adds a layer x -> y: forward, gradient of the weight, and of the input unless it is the first. */
+/** Adds a layer x -> y: forward, gradient of the weight, and of the input unless it is the first.
+ */
 static void add_layer(arithmetic *sum, const qn_module *layer, const qn_tensor *y, int64_t batch) {
     bool conv = strcmp(qn_module_kind(layer), "conv2d") == 0;
     bool linear = strcmp(qn_module_kind(layer), "linear") == 0;

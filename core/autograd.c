@@ -174,8 +174,8 @@ static bool is_private(const qn_tensor *grad) {
            qn_view_is_contiguous(&grad->view);
 }
 
-/** The axes by falling strides, and in `back` the places where they came from. False when elements taken in that
- * order leave gaps or repeat. */
+/** The axes by falling strides, and in `back` the places where they came from. False when elements
+ * taken in that order leave gaps or repeat. */
 static bool order_of_memory(const qn_view *view, qn_axes *order, qn_axes *back) {
     *order = (qn_axes){.count = view->rank, .axis = {0}};
     *back = *order;
@@ -194,8 +194,8 @@ static bool order_of_memory(const qn_view *view, qn_axes *order, qn_axes *back) 
     return qn_view_is_contiguous(&ordered);
 }
 
-/** The sum of two gradients, laid out as the first: those of a transposed tensor are transposed, and what made the
- * tensor gets one that is as it was. */
+/** The sum of two gradients, laid out as the first: those of a transposed tensor are transposed,
+ * and what made the tensor gets one that is as it was. */
 static qn_tensor *add_as_laid_out(qn_tensor *first, qn_tensor *second) {
     qn_axes order, back;
     if (qn_view_is_contiguous(&first->view) || !order_of_memory(&first->view, &order, &back))
@@ -283,7 +283,8 @@ static void pass_node(qn_context *ctx, qni_node *node, qni_backward *b) {
             release(&node->out[i]->grad);
 }
 
-/** What a pass that is the last one has no more use of: all calls that read a node's outputs came before it. */
+/** What a pass that is the last one has no more use of: all calls that read a node's outputs came
+ * before it. */
 static void drop_outputs(const qni_node *node) {
     for (int i = 0; i < node->op->outputs; i++)
         if (node->out[i]->tidied)

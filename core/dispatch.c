@@ -193,9 +193,9 @@ qn_tensor *qni_apply(const qni_op *op, qn_tensor *const *in, int n_in, const voi
     return qni_apply_all(op, in, n_in, attrs, out) == QN_OK ? out[0] : NULL;
 }
 
-/** Whether places of a view may share an element, so that several results would be written to one: an
- * axis repeats (qn_expand), or windows overlap (qn_unfold). Walking axes by rising stride, each must step
- * over all that those before it cover. */
+/** Whether places of a view may share an element, so that several results would be written to one:
+ * an axis repeats (qn_expand), or windows overlap (qn_unfold). Walking axes by rising stride, each
+ * must step over all that those before it cover. */
 static bool repeats(const qn_view *view) {
     bool seen[QN_MAX_DIMS] = {false};
     int64_t covered = 0;

@@ -83,19 +83,19 @@ static qn_status broadcast(qni_infer *call, int i, int j, qn_dtype dtype) {
 
 qn_status qni_infer_unary(qni_infer *call) {
     qn_status status = qni_expect_float(call, 0);
-    return status ? status : like(call, 0);
+    return status != QN_OK ? status : like(call, 0);
 }
 
 qn_status qni_infer_binary(qni_infer *call) {
     qn_status status = qni_expect_float(call, 0);
-    if (!status)
+    if (status == QN_OK)
         status = qni_expect_same_dtype(call, 1, 0);
-    return status ? status : broadcast(call, 0, 1, call->in[0]->view.dtype);
+    return status != QN_OK ? status : broadcast(call, 0, 1, call->in[0]->view.dtype);
 }
 
 qn_status qni_infer_compare(qni_infer *call) {
     qn_status status = qni_expect_same_dtype(call, 1, 0);
-    return status ? status : broadcast(call, 0, 1, QN_U8);
+    return status != QN_OK ? status : broadcast(call, 0, 1, QN_U8);
 }
 
 qn_status qni_infer_reduce(qni_infer *call) {
@@ -119,11 +119,11 @@ qn_status qni_infer_extreme(qni_infer *call) {
 
 qn_status qni_infer_grad(qni_infer *call) {
     qn_status status = qni_expect_float(call, 0);
-    if (!status)
+    if (status == QN_OK)
         status = qni_expect_same_dtype(call, 1, 0);
-    if (!status)
+    if (status == QN_OK)
         status = qni_expect_shape(call, 0, qni_shape_of(&call->in[1]->view));
-    return status ? status : like(call, 1);
+    return status != QN_OK ? status : like(call, 1);
 }
 
 qn_status qni_infer_axis(qni_infer *call) {

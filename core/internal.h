@@ -58,8 +58,8 @@ typedef struct qni_list {
 /** Puts a tensor into another list of its context: the step's or the kept ones. False when memory
  * is out, and nothing has changed. */
 bool qni_tensor_move(qn_tensor *x, bool kept);
-/** Bytes of a row-major array; false and an error when an extent is negative, or the size, extents of
- * 0 left out, is more than can be addressed. */
+/** Bytes of a row-major array; false and an error when an extent is negative, or the size, extents
+ * of 0 left out, is more than can be addressed. */
 bool qni_tensor_bytes(qn_context *ctx, qn_dtype dtype, qn_shape shape, size_t *bytes);
 /** A new tensor with memory of its own, contiguous, elements not set; belongs to the step. */
 qn_tensor *qni_tensor_new(qn_context *ctx, qn_dtype dtype, qn_shape shape);
@@ -142,11 +142,11 @@ struct qni_op {
     int outputs;        /**< number of outputs */
     uint32_t optional;  /**< bits of inputs that may be absent */
     uint32_t mutates;   /**< bits of inputs that the kernel writes to */
-    uint32_t
-        rows; /**< bits of inputs of which, where axis 0 has the extent that it has in all outputs, a row of the
-                      outputs needs the same row alone: calls can be cut along it (plan_fuse.c) */
-    /** Bits of inputs, and of outputs, whose elements the derivative does not read: their shapes at most. Views' never
-     * does. */
+    uint32_t rows;      /**< bits of inputs of which, where axis 0 has the extent that it has in all
+                           outputs, a row of the      outputs needs the same row alone: calls can be cut
+                           along      it (plan_fuse.c) */
+    /** Bits of inputs, and of outputs, whose elements the derivative does not read: their shapes at
+     * most. Views' never does. */
     uint32_t unread, unread_outputs;
     size_t attrs_size; /**< size of its attribute struct, 0 for none */
     bool elementwise; /**< inputs are broadcast to the output's shape before the kernel sees them */
@@ -154,7 +154,8 @@ struct qni_op {
     bool view;        /**< no kernel: the output looks at the input's memory */
     qn_status (*infer)(
         qni_infer *call); /**< NULL: only for qni_apply_to(), any output will do (fill) */
-    /** NULL, or: the attribute that, 1, has its kernels end with max(output 0, 0) (plan_epilogue.c). */
+    /** NULL, or: the attribute that, 1, has its kernels end with max(output 0, 0)
+     * (plan_epilogue.c). */
     int32_t *(*relu)(void *attrs);
     void (*arrange)(qn_view *in); /**< NULL, or: changes the views that the kernel gets (linear) */
     void (*backward)(qni_backward *b); /**< NULL: has no derivative */
@@ -185,7 +186,8 @@ qn_tensor *qni_apply_view(const qni_op *op, qn_tensor *x, const void *attrs, con
 /* Shorter forms. */
 qn_tensor *qni_unary(const qni_op *op, qn_tensor *x, const void *attrs);
 qn_tensor *qni_binary(const qni_op *op, qn_tensor *a, qn_tensor *b, const void *attrs);
-/** A reduction with qn_reduce_attrs over `axes`; without keepdim the reduced axes are dropped (reduce.c). */
+/** A reduction with qn_reduce_attrs over `axes`; without keepdim the reduced axes are dropped
+ * (reduce.c). */
 qn_tensor *qni_reduce(const qni_op *op, qn_tensor *x, qn_axes axes, int correction, bool keepdim);
 
 /* Shape rules that many operations share (infer.c). Each records an error in words. */
@@ -217,8 +219,8 @@ typedef struct qni_window {
     int64_t input, kernel, stride, padding, dilation;
 } qni_window;
 /** Number of positions of a window on `axis` (0 height, 1 width, 2 length):
- * (input + 2 padding - dilation (kernel - 1) - 1) / stride + 1; -1 and an error when the geometry is
- * impossible (window.c). */
+ * (input + 2 padding - dilation (kernel - 1) - 1) / stride + 1; -1 and an error when the geometry
+ * is impossible (window.c). */
 int64_t qni_window_count(qni_infer *call, int axis, const qni_window *window);
 /** Pooling settings as the kernels take them (window.c). */
 qn_pool2d_attrs qni_pool2d_attrs(const qn_pool2d_opts *opts);
@@ -233,8 +235,8 @@ qn_tensor *qni_standardise(qn_tensor *x, qn_axes axes, double epsilon, qn_tensor
 /** Its gradient with respect to x: rstd (g - mean(g) - xhat mean(g xhat)). */
 qn_tensor *qni_standardise_grad(qn_tensor *g, qn_tensor *xhat, qn_tensor *rstd, qn_axes axes);
 
-/** Error unless input 0 is a table [rows, width], input 1 i64, and the padding of qn_embedding_attrs a row
- * or -1 (embedding_grad.c). */
+/** Error unless input 0 is a table [rows, width], input 1 i64, and the padding of
+ * qn_embedding_attrs a row or -1 (embedding_grad.c). */
 qn_status qni_expect_table(qni_infer *call);
 /** Backward rule of embedding and embedding_bag (embedding_grad.c). */
 void qni_embedding_backward(qni_backward *b);
@@ -249,32 +251,36 @@ qn_status qni_apply_optim_step(const qni_op *op, qn_tensor *const *in, int n_in,
 
 /** Error unless input i, if it is there, is i64 [n] for the n samples of input 0 (sequence.c). */
 qn_status qni_expect_lengths(qni_infer *call, int i);
-/** Output 0 [n, c] of a reduction over time of in[0] [n, t, c], with lengths in in[1] (sequence.c). */
+/** Output 0 [n, c] of a reduction over time of in[0] [n, t, c], with lengths in in[1] (sequence.c).
+ */
 qn_status qni_infer_over_time(qni_infer *call);
 /** Output 0 of its gradient: in[0] is [n, c], the output has the steps of qn_sequence_attrs. */
 qn_status qni_infer_over_time_grad(qni_infer *call);
 /** Its backward rule: `op` makes the gradient of in[0] from that of output 0 and `saved`. */
 void qni_over_time_backward(qni_backward *b, const qni_op *op, qn_tensor *saved);
 
-/** Whether the arguments of a recurrent layer are there, the biases if they are, and fit each other; records
- * an error if they do not fit (recurrent.c). */
+/** Whether the arguments of a recurrent layer are there, the biases if they are, and fit each
+ * other; records an error if they do not fit (recurrent.c). */
 bool qni_recurrent_fits(const char *op, int gates, const qn_tensor *x, const qn_tensor *w_ih,
                         const qn_tensor *w_hh, const qn_tensor *b_ih, const qn_tensor *b_hh);
-/** Checks what lstm and gru begin with, in[0] [t, n, gates hidden] and in[1] [gates hidden, hidden], the
- * dtypes of all inputs, and the shape of in[lengths] (recurrent.c). */
+/** Checks what lstm and gru begin with, in[0] [t, n, gates hidden] and in[1] [gates hidden,
+ * hidden], the dtypes of all inputs, and the shape of in[lengths] (recurrent.c). */
 qn_status qni_infer_recurrent(qni_infer *call, int gates, int lengths);
-/** The state after the last step taken, of states [t, n, hidden]: `start` (NULL: zeros) if t is 0. */
+/** The state after the last step taken, of states [t, n, hidden]: `start` (NULL: zeros) if t is 0.
+ */
 qn_tensor *qni_recurrent_last(qn_tensor *states, qn_tensor *start, bool reverse);
-/** Gives the gradient of w_hh, input i: the sum over steps of g^T times the states h before them, of which
- * the first is `start` (NULL: zeros). g [t, n, rows], h [t, n, hidden]. */
+/** Gives the gradient of w_hh, input i: the sum over steps of g^T times the states h before them,
+ * of which the first is `start` (NULL: zeros). g [t, n, rows], h [t, n, hidden]. */
 void qni_give_recurrent_weight(qni_backward *b, int i, qn_tensor *g, qn_tensor *h, qn_tensor *start,
                                bool reverse);
 
 /* ---- plans ------------------------------------------------------------------------------- */
 
-/** A step while it is recorded (trace.h). The base tells it what happens; without one nothing is done. */
+/** A step while it is recorded (trace.h). The base tells it what happens; without one nothing is
+ * done. */
 typedef struct qni_trace qni_trace;
-/** A call that a kernel has served (NULL: the host, qni_fallback()); `out` as many as the operation has. */
+/** A call that a kernel has served (NULL: the host, qni_fallback()); `out` as many as the operation
+ * has. */
 void qni_trace_call(qn_context *ctx, const qni_op *op, const qn_kernel *kernel, const qn_call *call,
                     qn_tensor *const *in, qn_tensor *const *out);
 /** A storage that has just been handed out, for so many bytes. */
@@ -312,21 +318,23 @@ qn_status qni_check_elements(const char *what, const qn_tensor *x);
 /** Hands back the gradient of input i. Summed over axes that were broadcast; added to what came
  * before. */
 void qni_give(qni_backward *b, int i, qn_tensor *grad);
-/** Applies `op`, which gives the gradients of the inputs 0 .. count - 1 at once, and hands them back. */
+/** Applies `op`, which gives the gradients of the inputs 0 .. count - 1 at once, and hands them
+ * back. */
 void qni_give_outputs(qni_backward *b, const qni_op *op, qn_tensor *const *in, int n_in, int count);
 /** Where the gradient of input i may be written directly: a leaf's empty gradient, as the `out` of
  * qni_apply_to(); NULL when there is no such place. What is written must still be given. */
 qn_tensor *qni_target(qni_backward *b, int i);
 /** The first gradient of a leaf; makes it if it is not there, contents not set. */
 qn_tensor *qni_leaf_grad(qn_tensor *leaf);
-/** A sparse leaf's gradient, to add rows to: a new one has none seen. NULL on failure (sparse.c). */
+/** A sparse leaf's gradient, to add rows to: a new one has none seen. NULL on failure (sparse.c).
+ */
 qn_tensor *qni_sparse_begin(qn_tensor *leaf);
 /** Writes zeros to the rows of a sparse leaf's gradient that are not seen; they stay unseen. */
 bool qni_sparse_settle(qn_tensor *leaf);
 /** Before a gradient of all rows is put, or added, to a sparse leaf's: every row counts as seen. */
 bool qni_sparse_cover(qn_tensor *leaf);
-/** The part of g, the gradient of max(a, b), that is a's: all where a > b, half where a equals b, none
- * where a < b; all where either is NaN (maximum.c). */
+/** The part of g, the gradient of max(a, b), that is a's: all where a > b, half where a equals b,
+ * none where a < b; all where either is NaN (maximum.c). */
 qn_tensor *qni_share_of_greater(qn_tensor *g, qn_tensor *a, qn_tensor *b);
 /** The gradient of x for y = max or min of x over axes: g where x equals y, divided by how many do
  * (max.c). */
@@ -351,7 +359,8 @@ void *qni_arena_take(qni_arena *arena, size_t bytes);
 void qni_arena_reset(qni_arena *arena);
 void qni_arena_free(qni_arena *arena);
 
-/** Most providers that a backend may have; room for a message, and for the name of a kind of device. */
+/** Most providers that a backend may have; room for a message, and for the name of a kind of
+ * device. */
 enum { QNI_MAX_PROVIDERS = 8, QNI_MESSAGE_SIZE = 512, QNI_KIND_SIZE = 32 };
 
 /** The kernels that serve one operation on this context's device, in the order to ask. */
@@ -417,7 +426,8 @@ qn_status qni_registry_open(qn_context *ctx, const char *device);
 void qni_registry_close(qn_context *ctx);
 /** The kernels of an operation in a device's table; NULL when there are none. */
 const qni_candidates *qni_registry_find(const qni_candidates *table, const qni_op *op);
-/** The first kernel of a device's table that accepts the call; NULL and the last one's reason (dispatch.c). */
+/** The first kernel of a device's table that accepts the call; NULL and the last one's reason
+ * (dispatch.c). */
 const qn_kernel *qni_choose(const qn_context *ctx, const qni_candidates *table, const qni_op *op,
                             const qn_call *call, const char **reason);
 /** Runs a call for which the device has no kernel on the host; `why` it has none (fallback.c). */

@@ -3,8 +3,8 @@
  * Storages are rounded up to size classes, four to each power of two, so that at most a fifth is
  * wasted. A released storage waits in its class's list; the next request of the class takes it
  * without asking the system. After the first steps of a loop every request is served from the
- * lists. QUERN_POOL=off takes exactly what a tensor needs and gives it back at once, so that a checker of
- * memory sees each bound. */
+ * lists. QUERN_POOL=off takes exactly what a tensor needs and gives it back at once, so that a
+ * checker of memory sees each bound. */
 #include <stdlib.h>
 
 #include "internal.h"

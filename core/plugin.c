@@ -1,8 +1,9 @@
-/* plugin.c: backends in shared objects of their own: where they are looked for, and what is asked of one
- * before it is trusted.
+/* plugin.c: backends in shared objects of their own: where they are looked for, and what is asked
+ * of one before it is trusted.
  *
- * The backend of kind "cuda" is libquern-cuda.so. It is looked for in the folders of QUERN_BACKEND_PATH
- * (absolute ones), beside the library, and where the library was installed; never in the current folder. */
+ * The backend of kind "cuda" is libquern-cuda.so. It is looked for in the folders of
+ * QUERN_BACKEND_PATH (absolute ones), beside the library, and where the library was installed;
+ * never in the current folder. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
@@ -207,8 +208,9 @@ static bool within(uint64_t offset, uint64_t count, uint64_t size, uint64_t byte
     return offset <= bytes && count * size <= bytes - offset;
 }
 
-/** Whether a file has every byte that its ELF headers name: the loader maps what is not there as well, and
- * the program dies at the first touch. What is no ELF file at all is left to the loader to refuse. */
+/** Whether a file has every byte that its ELF headers name: the loader maps what is not there as
+ * well, and the program dies at the first touch. What is no ELF file at all is left to the loader
+ * to refuse. */
 static bool is_whole(const char *path) {
     ElfW(Ehdr) head;
     FILE *file = fopen(path, "rb");

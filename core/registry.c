@@ -67,8 +67,8 @@ static void add_kernel(qni_candidates *table, const qn_kernel *kernel, const cha
     }
 }
 
-/** A table of a device's kernels, or NULL with an error. QUERN_PROVIDERS (a list) leaves only the named
- * providers, in the device's order. */
+/** A table of a device's kernels, or NULL with an error. QUERN_PROVIDERS (a list) leaves only the
+ * named providers, in the device's order. */
 static qni_candidates *collect_kernels(qn_context *ctx, const qn_backend *backend, void *device,
                                        const char *only) {
     const qn_provider *p = backend->providers(device);
@@ -155,8 +155,8 @@ static qn_status open_plugin(qn_context *ctx, const char *kind, int index) {
     return status == QN_OK ? open_fallback(ctx) : status;
 }
 
-/** The kind whose device 0 has the best score above the CPU's; false when there is none. What was passed
- * over is noted. */
+/** The kind whose device 0 has the best score above the CPU's; false when there is none. What was
+ * passed over is noted. */
 static bool best_kind(qn_context *ctx, int cpu_score, char *best) {
     char kinds[MOST_KINDS + 1][QNI_KIND_SIZE];
     int count = qni_plugin_list(kinds, MOST_KINDS), best_score = cpu_score;

@@ -12,12 +12,12 @@
 
 extern char **environ;
 
-/* Starts the program in the folder, with stdout and stderr going to the files "out" and "err". The words
- * are separated by blanks. */
+/* Starts the program in the folder, with stdout and stderr going to the files "out" and "err". The
+ * words are separated by blanks. */
 static inline pid_t start(const char *words) {
     enum { MOST = 40 };
     char copy[1024], *argv[MOST + 1] = {EXAMPLE_PROGRAM}, *rest = NULL;
-    snprintf(copy, sizeof copy, "%s", words);
+    snprintf(copy, sizeof(copy), "%s", words);
     int argc = 1;
     for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest)) {
         cr_assert_lt(argc, MOST);
@@ -83,7 +83,7 @@ static inline void expect_refused(const char *command, const char *words) {
     char *text = scratch_read(scratch_path("err"), &size);
     const char *newline = strchr(text, '\n');
     cr_expect(newline && newline == text + size - 1, "%s: not one line: %s", command, text);
-    cr_expect_eq(strncmp(text, name, sizeof name - 1), 0, "%s: %s", command, text);
+    cr_expect_eq(strncmp(text, name, sizeof(name) - 1), 0, "%s: %s", command, text);
     cr_expect(strstr(text, words), "%s: \"%s\" is not in %s", command, words, text);
     free(text);
     text = scratch_read(scratch_path("out"), &size);

@@ -28,7 +28,8 @@ op_result op_take(const qn_tensor *x);
 qn_tensor *op_weighted(qn_tensor *y);
 
 /** Calls a row and, unless it is FORWARD, differentiates the weighted sum of its output. Ends the
- * step; aborts the test on failure. The gradient of a TRANSPOSED run's output is laid so as well. */
+ * step; aborts the test on failure. The gradient of a TRANSPOSED run's output is laid so as well.
+ */
 op_outcome op_run(qn_context *ctx, const op_case *row, const op_inputs *inputs, qn_dtype dtype,
                   op_layout layout);
 

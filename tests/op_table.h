@@ -57,8 +57,8 @@ void op_tensors(qn_context *ctx, const op_inputs *inputs, qn_dtype dtype, op_lay
 /** Reads any tensor as doubles, row-major; to be freed. */
 double *op_values(const qn_tensor *x);
 
-/** A context of the CPU with QUERN_PROVIDERS and QUERN_ISA set (NULL: unset) while it is opened; with neither, of
- * the device that the tests run on, with QUERN_TEST_PROVIDERS as its providers. */
+/** A context of the CPU with QUERN_PROVIDERS and QUERN_ISA set (NULL: unset) while it is opened;
+ * with neither, of the device that the tests run on, with QUERN_TEST_PROVIDERS as its providers. */
 qn_context *op_context(const char *providers, const char *isa);
 
 /** Random weights for reducing an output to a number: sum(weights * output). Not on the tape. */

@@ -21,13 +21,13 @@ static inline const char *scratch_path(const char *name) {
     static char paths[4][256];
     static int turn;
     char *path = paths[turn++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", scratch_folder, name);
+    snprintf(path, sizeof(paths[0]), "%s/%s", scratch_folder, name);
     return path;
 }
 
 static inline void scratch_open(void) {
     const char *base = getenv("TMPDIR");
-    snprintf(scratch_folder, sizeof scratch_folder, "%.100s/quern-XXXXXX", base ? base : "/tmp");
+    snprintf(scratch_folder, sizeof(scratch_folder), "%.100s/quern-XXXXXX", base ? base : "/tmp");
     cr_assert_not_null(mkdtemp(scratch_folder));
     ctx = qn_context_new(test_device());
 }
@@ -98,7 +98,7 @@ static inline void expect_message(qn_status status, const char *message) {
 /* The context's error is `status`, and its message the file's path and `rest`. */
 static inline void expect_file_error(qn_status status, const char *name, const char *rest) {
     char expected[512];
-    snprintf(expected, sizeof expected, "%s%s", scratch_path(name), rest);
+    snprintf(expected, sizeof(expected), "%s%s", scratch_path(name), rest);
     expect_message(status, expected);
 }
 

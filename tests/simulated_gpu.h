@@ -1,4 +1,5 @@
-/* simulated_gpu.h: the CUDA backend on the simulated GPU, a context for each test, and what the simulator tells tests. */
+/* simulated_gpu.h: the CUDA backend on the simulated GPU, a context for each test, and what the
+ * simulator tells tests. */
 #ifndef SIMULATED_GPU_H
 #define SIMULATED_GPU_H
 
@@ -13,12 +14,13 @@
 static qn_context *gpu;
 static void *plugin;
 
-/** Opens the plug-in in QUERN_BACKEND_PATH, else the one with the checker, where CUDA's headers were there to build it. */
+/** Opens the plug-in in QUERN_BACKEND_PATH, else the one with the checker, where CUDA's headers
+ * were there to build it. */
 static inline void open_gpu(void) {
     char path[1024];
     setenv("QUERN_BACKEND_PATH", QUERN_BIN_DIR "/cudasim/checked", 0);
     setenv("CUDASIM_MEMORY", "67108864", 1); /* 64 MiB, so that they can be used up */
-    snprintf(path, sizeof path, "%s/libquern-cuda.so", getenv("QUERN_BACKEND_PATH"));
+    snprintf(path, sizeof(path), "%s/libquern-cuda.so", getenv("QUERN_BACKEND_PATH"));
     if (access(path, F_OK) != 0)
         return;
     gpu = qn_context_new("cuda");

@@ -1,5 +1,5 @@
-/* test_amx.c: bf16 products on the tiles of AMX, natively where the processor has them, else by the emulator
- * (amx/README.md), which has tests of its own first. */
+/* test_amx.c: bf16 products on the tiles of AMX, natively where the processor has them, else by the
+ * emulator (amx/README.md), which has tests of its own first. */
 #define _GNU_SOURCE
 #include <criterion/criterion.h>
 #include <immintrin.h>
@@ -155,7 +155,7 @@ Test(amx, instructions_sum_in_their_order_and_flush_denormals) {
         {0, {INFINITY, -INFINITY, 0, 0}, {1, 1, 0, 0}, NAN, "infinity less infinity"},
         {0, {NAN, 0, 0, 0}, {1, 0, 0, 0}, NAN, "NaN"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         float got = one_element(cases[i].c, cases[i].a, cases[i].b);
         cr_expect(got == cases[i].expected ||
                       (got != got && cases[i].expected != cases[i].expected),
@@ -186,7 +186,7 @@ Test(amx, rows_are_sums_over_rounded_operands) {
         const op_case *row = &op_cases[i];
         for (int layout = CONTIGUOUS; layout <= GAPPED && bf16_is_product(row); layout++)
             cr_expect(bf16_is_right(ctx, row, row->small, (op_layout)layout, difference,
-                                    sizeof difference),
+                                    sizeof(difference)),
                       "%s, layout %d: %s", row->id, layout, difference);
     }
     qn_context_free(ctx);
@@ -200,7 +200,7 @@ Test(amx, large_rows_are_sums_over_rounded_operands) {
         const op_case *row = &op_cases[i];
         if (bf16_is_product(row))
             cr_expect(
-                bf16_is_right(ctx, row, row->large, CONTIGUOUS, difference, sizeof difference),
+                bf16_is_right(ctx, row, row->large, CONTIGUOUS, difference, sizeof(difference)),
                 "%s: %s", row->id, difference);
     }
     qn_context_free(ctx);
@@ -229,7 +229,7 @@ Test(amx, convolutions_of_many_channels) {
             for (int layout = CONTIGUOUS;
                  layout <= GAPPED && strcmp(op_cases[row].id, cases[i].id) == 0; layout++)
                 cr_expect(bf16_is_right(ctx, &op_cases[row], cases[i].inputs, (op_layout)layout,
-                                        difference, sizeof difference),
+                                        difference, sizeof(difference)),
                           "%s, %s, layout %d: %s", cases[i].id, cases[i].inputs[0], layout,
                           difference);
     qn_context_free(ctx);
@@ -240,7 +240,7 @@ Test(amx, both_forms_of_the_vector_part_are_alike) {
     char difference[256];
     if (!__builtin_cpu_supports("avx512bw"))
         cr_skip_test("AMX: this processor has no AVX-512; gate isa compares the two");
-    cr_assert(amx_forms_are_alike(difference, sizeof difference), "%s", difference);
+    cr_assert(amx_forms_are_alike(difference, sizeof(difference)), "%s", difference);
 }
 #endif
 
@@ -248,7 +248,7 @@ Test(amx, edges_of_tiles) {
     NEED_FMA();
     char difference[256];
     qn_context *ctx = open_amx();
-    cr_expect(bf16_edges_are_right(ctx, difference, sizeof difference), "%s", difference);
+    cr_expect(bf16_edges_are_right(ctx, difference, sizeof(difference)), "%s", difference);
     qn_context_free(ctx);
 }
 
@@ -261,7 +261,7 @@ Test(amx, edges_of_blocks) {
     for (int i = 0; i < op_case_count; i++)
         for (int shape = 0; shape < 4 && strcmp(op_cases[i].id, "matmul") == 0; shape++)
             cr_expect(bf16_is_right(ctx, &op_cases[i], shapes[shape], CONTIGUOUS, difference,
-                                    sizeof difference),
+                                    sizeof(difference)),
                       "%s x %s: %s", shapes[shape][0], shapes[shape][1], difference);
     qn_context_free(ctx);
 }
@@ -282,7 +282,7 @@ static void expect_same_bits(const op_case *row, const char *const *shapes) {
     op_outcome one = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
     qn_context_set_threads(ctx, 5);
     op_outcome many = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
-    cr_expect(op_outcomes_alike(&one, &many, 0, difference, sizeof difference), "%s, %s: %s",
+    cr_expect(op_outcomes_alike(&one, &many, 0, difference, sizeof(difference)), "%s, %s: %s",
               row->id, shapes[0], difference);
     op_outcome_free(&many);
     op_outcome_free(&one);

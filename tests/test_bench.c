@@ -1,4 +1,5 @@
-/* test_bench.c: the benchmark program from outside: its rows, its files, bad input. No time is asserted. */
+/* test_bench.c: the benchmark program from outside: its rows, its files, bad input. No time is
+ * asserted. */
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
@@ -25,16 +26,16 @@ static double number(const json_t *row, const char *key) {
 static void write_limits(void) {
     static const char limits[] = "{\"limits\": [{\"device\": \"cpu\", \"threads\": 1, "
                                  "\"fma_gflops\": 90, \"sgemm_gflops\": 80, \"copy_gbs\": 25}]}";
-    scratch_write("limits.json", limits, sizeof limits - 1);
+    scratch_write("limits.json", limits, sizeof(limits) - 1);
 }
 
 /* The value lies between least and most, and is more than nothing. */
 static void expect_spread(const json_t *row, const char *key) {
     char name[64];
     double median = number(row, key);
-    snprintf(name, sizeof name, "%s_least", key);
+    snprintf(name, sizeof(name), "%s_least", key);
     double least = number(row, name);
-    snprintf(name, sizeof name, "%s_most", key);
+    snprintf(name, sizeof(name), "%s_most", key);
     cr_expect(0 < least && least <= median && median <= number(row, name), "%s", key);
 }
 
@@ -48,7 +49,8 @@ Test(bench, train_gives_rates_and_a_steady_loop_allocates_nothing) {
     cr_expect(number(row, "products") > 0 && number(row, "peak_mb") > 0);
     const json_t *limit = json_array_get(json_object_get(document, "limits"), 0);
     cr_expect(number(limit, "sgemm_gflops") > 0 && number(limit, "copy_gbs") > 0);
-    /* The floor is that of each call: as long as all arithmetic, and as all bytes, and no longer than both. */
+    /* The floor is that of each call: as long as all arithmetic, and as all bytes, and no longer
+     * than both. */
     double arithmetic = 1e3 * number(row, "step_gflop") /
                         fmax(number(limit, "fma_gflops"), number(limit, "sgemm_gflops"));
     double copying = number(row, "step_mb") / number(limit, "copy_gbs");
@@ -67,7 +69,7 @@ Test(bench, ops_measures_the_rows_asked_for_and_marks_changes) {
         "--limits limits.json";
     char words[256];
     write_limits();
-    snprintf(words, sizeof words, "%s --json before.json", command);
+    snprintf(words, sizeof(words), "%s --json before.json", command);
     run(words);
     json_t *document = load("before.json"), *row;
     size_t i, gradients = 0;
@@ -81,7 +83,7 @@ Test(bench, ops_measures_the_rows_asked_for_and_marks_changes) {
     cr_expect_eq(i, 8, "four rows by two choices of provider, got %zu", i);
     cr_expect_eq(gradients, 8);
     json_decref(document);
-    snprintf(words, sizeof words, "%s --json now.json --html now.html --baseline before.json",
+    snprintf(words, sizeof(words), "%s --json now.json --html now.html --baseline before.json",
              command);
     run(words);
     document = load("now.json");
@@ -96,7 +98,7 @@ Test(bench, ops_measures_calls_that_the_table_has_not) {
     write_limits();
     for (int i = 0; i < 2; i++) {
         char words[256];
-        snprintf(words, sizeof words,
+        snprintf(words, sizeof(words),
                  "ops --op %s --threads 1 --seconds 0.002 --windows 1 --limits limits.json --json "
                  "c.json",
                  names[i]);
@@ -115,12 +117,12 @@ Test(bench, precision_is_named_where_it_is_not_f32) {
     char words[256];
     write_limits();
     for (int i = 0; i < 2; i++) {
-        snprintf(words, sizeof words,
+        snprintf(words, sizeof(words),
                  "ops --op linear_ten --threads 1 --seconds 0.002 --windows 3 --json %s.json "
                  "--limits limits.json --precision %s%s",
                  names[i], names[i], i ? " --baseline f32.json" : "");
         run(words);
-        snprintf(words, sizeof words, "%s.json", names[i]);
+        snprintf(words, sizeof(words), "%s.json", names[i]);
         json_t *document = load(words), *row = json_array_get(json_object_get(document, "rows"), 0);
         const char *precision = json_string_value(json_object_get(row, "precision"));
         cr_expect_str_eq(precision ? precision : "f32", names[i]);
@@ -146,7 +148,7 @@ Test(bench, every_size_names_a_row_of_the_table) {
 #include "benchmarks/bench_sizes.def"
 #undef BENCH_SIZE
     };
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         cr_expect(strstr(rows, sizes[i]), "no row%sin op_cases.def", sizes[i]);
 }
 
@@ -194,8 +196,8 @@ Test(bench, compare_goes_on_without_a_device_and_counts_dollars) {
 Test(bench, instances_come_from_a_file) {
     static const char good[] = "# mine\nbig.one\t8\t32\tnone\t1.5\t2026-01\n",
                       bad[] = "big.one\t8\n";
-    scratch_write("good.tsv", good, sizeof good - 1);
-    scratch_write("bad.tsv", bad, sizeof bad - 1);
+    scratch_write("good.tsv", good, sizeof(good) - 1);
+    scratch_write("bad.tsv", bad, sizeof(bad) - 1);
     write_images();
     run("compare --data . --model mlp --threads 1 --epochs 1 --devices cpu --instances good.tsv");
     expect_in_file("out", "big.one");
@@ -208,8 +210,8 @@ Test(bench, bad_input_is_refused_in_one_line) {
     expect_refused("", "command '': expected train, ops or compare");
     expect_refused("grind", "command 'grind'");
     static const char not_json[] = "{", no_rows[] = "{\"rows\": 3}";
-    scratch_write("not.json", not_json, sizeof not_json - 1);
-    scratch_write("none.json", no_rows, sizeof no_rows - 1);
+    scratch_write("not.json", not_json, sizeof(not_json) - 1);
+    scratch_write("none.json", no_rows, sizeof(no_rows) - 1);
     expect_refused("train --baseline not.json", "not.json: ");
     expect_refused("train --baseline none.json", "expected an object with \"rows\"");
     expect_refused("train --limits none.json", "expected an object with \"limits\"");

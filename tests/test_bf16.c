@@ -1,5 +1,5 @@
-/* test_bf16.c: products and convolutions of f32 tensors in precision bf16 on the CPU, by the kernels that
- * every processor has; those of AMX are in test_amx.c. */
+/* test_bf16.c: products and convolutions of f32 tensors in precision bf16 on the CPU, by the
+ * kernels that every processor has; those of AMX are in test_amx.c. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 static float from_bits(uint32_t bits) {
     float x;
-    memcpy(&x, &bits, sizeof x);
+    memcpy(&x, &bits, sizeof(x));
     return x;
 }
 
@@ -36,7 +36,7 @@ Test(bf16, rounding_of_chosen_values) {
         {0x007fffff, 0x0000},                       /* the largest denormal one */
         {0x80000001, 0x8000}, {0x80000000, 0x8000},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         cr_expect_eq(qn_bf16_bits(from_bits(cases[i].x)), cases[i].expected, "%08x: %04x, not %04x",
                      cases[i].x, qn_bf16_bits(from_bits(cases[i].x)), cases[i].expected);
 }
@@ -73,7 +73,7 @@ Test(bf16, the_cpu_has_f32_and_bf16) {
 /* Ways to compute: QUERN_PROVIDERS and QUERN_ISA. OpenBLAS declines, and ref serves. */
 static const char *const ways[][2] = {
     {"ref", NULL}, {"openblas,ref", NULL}, {NULL, "avx2"}, {NULL, NULL}};
-enum { WAYS = sizeof ways / sizeof ways[0] };
+enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
 
 static qn_context *open_way(int way) {
     bool any = !ways[way][0] && !ways[way][1];
@@ -90,7 +90,7 @@ Test(bf16, rows_are_sums_over_rounded_operands) {
             const op_case *row = &op_cases[i];
             for (int layout = CONTIGUOUS; layout <= GAPPED && bf16_is_product(row); layout++)
                 cr_expect(bf16_is_right(ctx, row, row->small, (op_layout)layout, difference,
-                                        sizeof difference),
+                                        sizeof(difference)),
                           "%s, way %d, layout %d: %s", row->id, way, layout, difference);
         }
         qn_context_free(ctx);
@@ -104,7 +104,7 @@ Test(bf16, large_rows_are_sums_over_rounded_operands) {
         const op_case *row = &op_cases[i];
         if (bf16_is_product(row))
             cr_expect(
-                bf16_is_right(ctx, row, row->large, CONTIGUOUS, difference, sizeof difference),
+                bf16_is_right(ctx, row, row->large, CONTIGUOUS, difference, sizeof(difference)),
                 "%s: %s", row->id, difference);
     }
     qn_context_free(ctx);
@@ -114,7 +114,7 @@ Test(bf16, edges_of_tiles) {
     char difference[256];
     for (int way = 0; way < WAYS; way++) {
         qn_context *ctx = open_way(way);
-        cr_expect(bf16_edges_are_right(ctx, difference, sizeof difference), "way %d: %s", way,
+        cr_expect(bf16_edges_are_right(ctx, difference, sizeof(difference)), "way %d: %s", way,
                   difference);
         qn_context_free(ctx);
     }
@@ -181,7 +181,7 @@ Test(bf16, threads_change_no_bit) {
         for (int threads = 2; threads <= 5; threads += 3) {
             qn_context_set_threads(ctx, threads);
             op_outcome many = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
-            cr_expect(op_outcomes_alike(&one, &many, 0, difference, sizeof difference),
+            cr_expect(op_outcomes_alike(&one, &many, 0, difference, sizeof(difference)),
                       "%s, %d threads: %s", row->id, threads, difference);
             op_outcome_free(&many);
         }

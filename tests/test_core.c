@@ -269,7 +269,8 @@ Test(core, empty_tensors_go_through_operations) {
     cr_expect_eq(qn_backward(qn_sum(y, QN_ALL, false)), QN_OK, "%s", qn_context_message(ctx));
 }
 
-/* Whatever a kernel may take at once: each operand is whole vectors from the memory's start on, or one element off. */
+/* Whatever a kernel may take at once: each operand is whole vectors from the memory's start on, or
+ * one element off. */
 Test(core, operands_may_begin_anywhere) {
     enum { COUNT = 16 };
     const float values[COUNT + 1] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
@@ -278,7 +279,7 @@ Test(core, operands_may_begin_anywhere) {
         const int a = way & 1, b = way >> 1;
         float sums[COUNT];
         qn_tensor *y = qn_add(qn_slice(x, 0, a, a + COUNT), qn_slice(x, 0, b, b + COUNT));
-        cr_assert_eq(qn_tensor_read(y, sums, sizeof sums), QN_OK, "%s", qn_context_message(ctx));
+        cr_assert_eq(qn_tensor_read(y, sums, sizeof(sums)), QN_OK, "%s", qn_context_message(ctx));
         for (int i = 0; i < COUNT; i++)
             cr_expect_eq(sums[i], (float)(2 * i + a + b), "from %d and %d: element %d", a, b, i);
     }
@@ -289,8 +290,8 @@ Test(core, bounds_belong_to_what_clamp_lets_through) {
     float got[5];
     qn_tensor *x = qn_require_grad(qn_from_data(ctx, QN_F32, QN_SHAPE(5), values));
     cr_assert_eq(qn_backward(qn_sum(qn_clamp(x, -0.5, 0.5), QN_ALL, false)), QN_OK);
-    cr_assert_eq(qn_tensor_read(qn_grad(x), got, sizeof got), QN_OK);
-    cr_expect_arr_eq(got, expected, sizeof got);
+    cr_assert_eq(qn_tensor_read(qn_grad(x), got, sizeof(got)), QN_OK);
+    cr_expect_arr_eq(got, expected, sizeof(got));
 }
 
 Test(core, gradients_leave_the_leaves_alone) {

@@ -28,7 +28,7 @@ static void expect_text(const qn_corpus *corpus, int64_t index, const char *name
     int count = qn_corpus_labels(corpus, index, &labels);
     for (int i = 0; i < count; i++) {
         size_t used = strlen(found);
-        snprintf(found + used, sizeof found - used, "%s%s", i ? "|" : "",
+        snprintf(found + used, sizeof(found) - used, "%s%s", i ? "|" : "",
                  qn_corpus_class(corpus, labels[i]));
     }
     cr_assert_str_eq(found, names);
@@ -222,10 +222,10 @@ Test(corpus, classes_of_the_training_texts) {
     qn_corpus *test = read_text("C,q\n", &opts);
     cr_assert_eq(qn_corpus_classes(test), 3);
     expect_text(test, 0, "C", "q");
-    snprintf(rest, sizeof rest, ":2: label \"X\", expected one of the 3 classes of %s",
+    snprintf(rest, sizeof(rest), ":2: label \"X\", expected one of the 3 classes of %s",
              scratch_path("train"));
     expect_bad("C,q\nX,q\n", &opts, rest);
-    snprintf(rest, sizeof rest, ":1: 2 labels, expected one as in %s", scratch_path("train"));
+    snprintf(rest, sizeof(rest), ":1: 2 labels, expected one as in %s", scratch_path("train"));
     expect_bad("__label__A __label__B x\n", &opts, rest);
     scratch_write("train", "__label__a __label__b x\n", 24);
     train = qn_corpus_open(ctx, scratch_path("train"), NULL);
@@ -239,7 +239,7 @@ static qn_corpus *numbered(int count) {
     static char text[1 << 16];
     size_t size = 0;
     for (int i = 0; i < count; i++) {
-        size += (size_t)snprintf(text + size, sizeof text - size, "%c,%d\n", "BAAA"[i % 4], i);
+        size += (size_t)snprintf(text + size, sizeof(text) - size, "%c,%d\n", "BAAA"[i % 4], i);
     }
     return read_text(text, NULL);
 }
@@ -337,9 +337,9 @@ Test(corpus, parts_that_cannot_be) {
 Test(corpus, spam_and_ham) {
     const char *folder = QUERN_SOURCE_DIR "/examples/text_classification/data";
     char path[1024];
-    snprintf(path, sizeof path, "%s/spam.train.csv.gz", folder);
+    snprintf(path, sizeof(path), "%s/spam.train.csv.gz", folder);
     qn_corpus *train = qn_corpus_open(ctx, path, NULL);
-    snprintf(path, sizeof path, "%s/spam.test.csv.gz", folder);
+    snprintf(path, sizeof(path), "%s/spam.test.csv.gz", folder);
     qn_corpus *test = qn_corpus_open(ctx, path, &(qn_corpus_opts){.classes = train});
     cr_assert_not_null(test, "%s", qn_context_message(ctx));
     cr_assert_str_eq(qn_corpus_class(train, 0), "HAM");

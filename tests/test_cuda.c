@@ -1,5 +1,6 @@
-/* test_cuda.c: the CUDA backend on the simulated GPU: that nothing is missing, what happens when memory ends, data is
- * wrong or a call fails, and what a training step costs. The operation table runs there by QUERN_TEST_DEVICE. */
+/* test_cuda.c: the CUDA backend on the simulated GPU: that nothing is missing, what happens when
+ * memory ends, data is wrong or a call fails, and what a training step costs. The operation table
+ * runs there by QUERN_TEST_DEVICE. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -70,8 +71,8 @@ static qn_status fill_batch(task *t) {
                 (float)(t->state >> 40) * 0x1p-25f + (p / SIDE == 2 * y[i] ? 0.7f : 0);
         }
     }
-    qn_status status = qn_tensor_write(t->x, x, sizeof x);
-    return status == QN_OK ? qn_tensor_write(t->y, y, sizeof y) : status;
+    qn_status status = qn_tensor_write(t->x, x, sizeof(x));
+    return status == QN_OK ? qn_tensor_write(t->y, y, sizeof(y)) : status;
 }
 
 static qn_status step_body(void *data, qn_tensor *const *in, qn_tensor **out) {
@@ -158,11 +159,12 @@ Test(cuda, a_plan_is_one_launch_a_step_and_gives_the_same_bits) {
     cr_expect(qn_plan_stats(plan).graph);
     cr_expect_eq(count("graph_launches") - launches, 1);
     cr_expect_gt(count("kernels") - kernels, 5, "the graph ran its kernels");
-    cr_expect_arr_eq(got, expected, sizeof got);
+    cr_expect_arr_eq(got, expected, sizeof(got));
     qn_context_free(other);
 }
 
-/* ---- faults ----------------------------------------------------------------------------------- */
+/* ---- faults -----------------------------------------------------------------------------------
+ */
 
 Test(cuda, faults_in_data_come_at_the_next_wait_under_the_operations_name) {
     NEED_GPU();
@@ -171,7 +173,7 @@ Test(cuda, faults_in_data_come_at_the_next_wait_under_the_operations_name) {
     qn_tensor *y = qn_gather(x, 0, index);
     cr_assert_not_null(y);
     float out[4];
-    cr_expect_eq(qn_tensor_read(y, out, sizeof out), QN_INVALID_ARGUMENT);
+    cr_expect_eq(qn_tensor_read(y, out, sizeof(out)), QN_INVALID_ARGUMENT);
     cr_expect(strstr(qn_context_message(gpu), "gather: index 9 at position 1 is outside 0 .. 4"),
               "%s", qn_context_message(gpu));
     qn_context_clear_error(gpu);
@@ -246,8 +248,8 @@ static const char *const calls[] = {"cudaSetDevice",
                                     "cudnnBatchNormalizationForwardTraining",
                                     "cudnnBatchNormalizationBackward"};
 
-/* The n-th use of a call fails in the middle of training: a status, and then training goes on. True while there was
- * such a use. */
+/* The n-th use of a call fails in the middle of training: a status, and then training goes on. True
+ * while there was such a use. */
 static bool fail_once(task *t, const char *call, long n) {
     const int unknown = 999;
     find("cudasim_fail_at").fail_at(call, n, unknown);
@@ -273,7 +275,7 @@ Test(cuda, each_call_of_a_step_may_fail) {
     task t;
     make_task(&t, other);
     step(&t);
-    for (size_t c = 0; c < sizeof calls / sizeof calls[0]; c++)
+    for (size_t c = 0; c < sizeof(calls) / sizeof(calls[0]); c++)
         for (long n = 1; fail_once(&t, calls[c], n); n++)
             places++;
     cr_expect_gt(places, 40, "only %d places", places);

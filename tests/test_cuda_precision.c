@@ -1,5 +1,5 @@
-/* test_cuda_precision.c: how products and convolutions read their operands on the simulated GPU, by the context's
- * precision. In bf16 convolutions also round what they give. */
+/* test_cuda_precision.c: how products and convolutions read their operands on the simulated GPU, by
+ * the context's precision. In bf16 convolutions also round what they give. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
@@ -23,7 +23,8 @@ static void set_precision(qn_context *ctx, qn_precision precision) {
                  qn_context_message(ctx));
 }
 
-/* ---- operands of one element ------------------------------------------------------------------ */
+/* ---- operands of one element ------------------------------------------------------------------
+ */
 
 /* 1 + 2^-9 in TF32 and half precision, 1 in bfloat16; and its square by precision. */
 static const double operand = 1 + 0x1p-9 + 0x1p-13;
@@ -37,7 +38,7 @@ static const struct {
     {QN_PRECISION_TF32, 1 + 0x1p-8f + 0x1p-18f},
     {QN_PRECISION_F16, 1 + 0x1p-8f + 0x1p-18f},
     {QN_PRECISION_BF16, 1}};
-enum { PRECISIONS = sizeof precisions / sizeof precisions[0] };
+enum { PRECISIONS = sizeof(precisions) / sizeof(precisions[0]) };
 
 Test(cuda_precision, products_round_operands_and_sum_in_f32) {
     NEED_GPU();
@@ -84,7 +85,8 @@ Test(cuda_precision, convolutions_and_their_gradients_round_operands) {
     cr_expect_eq(qn_context_fallbacks(gpu), 0);
 }
 
-/* ---- bf16: what is expected -------------------------------------------------------------------- */
+/* ---- bf16: what is expected --------------------------------------------------------------------
+ */
 
 static void expect_row(const op_case *row, const char *const *specs) {
     char difference[256];
@@ -92,7 +94,7 @@ static void expect_row(const op_case *row, const char *const *specs) {
     op_outcome expected = bf16_expected(row, &inputs);
     op_outcome got = op_run(gpu, row, &inputs, QN_F32, CONTIGUOUS);
     /* 2^-8: the results have 8 bits, too */
-    cr_expect(op_outcomes_alike(&expected, &got, 0x1p-8 + 1e-5, difference, sizeof difference),
+    cr_expect(op_outcomes_alike(&expected, &got, 0x1p-8 + 1e-5, difference, sizeof(difference)),
               "%s of %s: %s", row->id, specs[0], difference);
     op_outcome_free(&got);
     op_outcome_free(&expected);
@@ -113,11 +115,12 @@ Test(cuda_precision, rows_in_bf16_are_rounded_sums_over_rounded_operands) {
     cr_expect_eq(qn_context_fallbacks(gpu), 0);
 }
 
-/* ---- bf16: chosen numbers ---------------------------------------------------------------------- */
+/* ---- bf16: chosen numbers ----------------------------------------------------------------------
+ */
 
 static float number_of(uint32_t bits) {
     float x;
-    memcpy(&x, &bits, sizeof x);
+    memcpy(&x, &bits, sizeof(x));
     return x;
 }
 
@@ -130,10 +133,10 @@ Test(cuda_precision, operands_in_bf16_are_rounded_as_on_the_cpu) {
     set_precision(gpu, QN_PRECISION_BF16);
     for (uint32_t i = 0; i < COUNT; i++)
         x[i] = number_of(i * 262139u); /* prime: goes through all sorts of low bits */
-    /* half way, down and up to even; NaN whose mark lies in the bits cut off, and which adding would turn over; the
-     * largest float, which becomes infinite */
+    /* half way, down and up to even; NaN whose mark lies in the bits cut off, and which adding
+     * would turn over; the largest float, which becomes infinite */
     static const uint32_t chosen[] = {0x3f808000, 0x3f818000, 0x7f800001, 0xffffffff, 0x7f7fffff};
-    for (size_t i = 0; i < sizeof chosen / sizeof chosen[0]; i++)
+    for (size_t i = 0; i < sizeof(chosen) / sizeof(chosen[0]); i++)
         x[i] = number_of(chosen[i]);
     qn_tensor *line = qn_from_data(gpu, QN_F32, QN_SHAPE(1, 1, 1, COUNT), x);
     qn_tensor *one = qn_full(gpu, QN_F32, QN_SHAPE(1, 1, 1, 1), 1);
@@ -148,7 +151,7 @@ Test(cuda_precision, products_of_special_values_in_bf16) {
     NEED_GPU();
     static const float values[] = {0,         -1,        INFINITY, -INFINITY, NAN,
                                    0x1p-127f, 0x1p-126f, 0x1p127f, 0x1.03p0f, 0x1.fffffep127f};
-    enum { COUNT = sizeof values / sizeof values[0] };
+    enum { COUNT = sizeof(values) / sizeof(values[0]) };
     set_precision(gpu, QN_PRECISION_BF16);
     qn_tensor *x = qn_from_data(gpu, QN_F32, QN_SHAPE(1, 1, 1, COUNT), values);
     qn_tensor *w = qn_from_data(gpu, QN_F32, QN_SHAPE(COUNT, 1, 1, 1), values);
@@ -191,9 +194,11 @@ Test(cuda_precision, operands_in_bf16_may_begin_anywhere) {
     }
 }
 
-/* ---- bf16: where cuDNN does not take it ---------------------------------------------------------- */
+/* ---- bf16: where cuDNN does not take it
+ * ---------------------------------------------------------- */
 
-/* Then cuDNN reads f32 as TF32, which the simulated one does on any device, and kernels of our own do not. */
+/* Then cuDNN reads f32 as TF32, which the simulated one does on any device, and kernels of our own
+ * do not. */
 Test(cuda_precision_before_bf16, convolutions_read_tf32) {
     NEED_GPU();
     set_precision(gpu, QN_PRECISION_BF16);
@@ -211,7 +216,7 @@ Test(cuda_precision, convolutions_read_tf32_where_cudnn_declines_bf16) {
                                         "cudnnGetConvolutionForwardAlgorithm_v7",
                                         "cudnnGetConvolutionForwardWorkspaceSize"};
     enum { UNKNOWN = 999 };
-    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
         int before = find("cudasim_live").number();
         qn_context *other = qn_context_new("cuda");
         set_precision(other, QN_PRECISION_BF16);
@@ -238,7 +243,7 @@ Test(cuda_precision, each_call_of_a_convolution_in_bf16_may_fail) {
     set_precision(gpu, QN_PRECISION_BF16);
     qn_tensor *x = qn_ones(gpu, QN_F32, QN_SHAPE(1, 1, 1, 1));
     qn_tensor *bias = qn_ones(gpu, QN_F32, QN_SHAPE(1));
-    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++)
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
         for (long n = 1; n <= calls[i].uses; n++) {
             find("cudasim_fail_at").fail_at(calls[i].call, n, UNKNOWN);
             cr_expect_null(qn_conv2d(x, x, bias, NULL), "%s, use %ld", calls[i].call, n);
@@ -250,7 +255,8 @@ Test(cuda_precision, each_call_of_a_convolution_in_bf16_may_fail) {
         }
 }
 
-/* ---- bf16: steps -------------------------------------------------------------------------------- */
+/* ---- bf16: steps --------------------------------------------------------------------------------
+ */
 
 typedef struct task {
     qn_context *ctx;
@@ -322,6 +328,6 @@ Test(cuda_precision, a_plan_in_bf16_is_one_launch_a_step_and_gives_the_same_bits
     }
     cr_expect(qn_plan_stats(plan).graph);
     cr_expect_eq(count("graph_launches") - launches, 1);
-    cr_expect_arr_eq(got, expected, sizeof got);
+    cr_expect_arr_eq(got, expected, sizeof(got));
     qn_context_free(other);
 }

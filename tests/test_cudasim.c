@@ -1,4 +1,5 @@
-/* test_cudasim.c: the simulated GPU reports the planted faults (cudasim/planted/), and nothing in their twins. */
+/* test_cudasim.c: the simulated GPU reports the planted faults (cudasim/planted/), and nothing in
+ * their twins. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <fcntl.h>
@@ -18,7 +19,8 @@ static const char plain[] = QUERN_BIN_DIR "/cudasim/planted_source",
                   checked[] = QUERN_BIN_DIR "/cudasim/planted_checked",
                   translated[] = QUERN_BIN_DIR "/cudasim/planted_ptx";
 
-/* A fault, and words of its report with the checker and without; NULL where only the checker can see it. */
+/* A fault, and words of its report with the checker and without; NULL where only the checker can
+ * see it. */
 typedef struct planted_fault {
     char name[32];
     char checked[64], plain[64];
@@ -68,7 +70,7 @@ static planted_fault faults[] = {
     {"graph_of_freed_memory", "use after free", "wrong result"},
     {"graph_copies_again", "wrong result", "wrong result"},
 };
-enum { FAULTS = sizeof faults / sizeof faults[0] };
+enum { FAULTS = sizeof(faults) / sizeof(faults[0]) };
 
 /* Runs a program with up to two arguments; its exit code, and what it wrote to stderr. */
 static int run(const char *program, const char *name, const char *how, char *output) {
@@ -123,8 +125,8 @@ ParameterizedTest(planted_fault *fault, cudasim, passes_what_is_correct) {
     }
 }
 
-/* Words of a report on what nvcc made of a kernel; NULL where the fault is not seen. PTX does not tell pointers from
- * numbers, so a wrong one is reported when it is used. */
+/* Words of a report on what nvcc made of a kernel; NULL where the fault is not seen. PTX does not
+ * tell pointers from numbers, so a wrong one is reported when it is used. */
 static const char *words_on_ptx(const planted_fault *fault) {
     if (strcmp(fault->name, "shuffle_lines") == 0)
         return NULL; /* nvcc counts all shuffles to one line of CUDA's header */
@@ -149,8 +151,8 @@ Test(cudasim, what_nvcc_made_of_them_is_reported_too, .timeout = 120) {
     }
 }
 
-/* Without the barrier the result is right when threads run forward: another order shows the fault even without
- * the checker. */
+/* Without the barrier the result is right when threads run forward: another order shows the fault
+ * even without the checker. */
 Test(cudasim, order_of_threads) {
     char output[MOST_OUTPUT];
     cr_expect_eq(run(plain, "missing_barrier_forward", NULL, output), 0, "%s", output);

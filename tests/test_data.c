@@ -33,15 +33,15 @@ static void expect_bad_idx(const void *data, size_t size, const char *rest) {
 }
 
 Test(data, idx_plain_and_gzip) {
-    expect_idx(scratch_write("plain", six, sizeof six), QN_U8, QN_SHAPE(2, 3), six + 12);
-    expect_idx(scratch_write_gzip("packed.gz", six, sizeof six), QN_U8, QN_SHAPE(2, 3), six + 12);
+    expect_idx(scratch_write("plain", six, sizeof(six)), QN_U8, QN_SHAPE(2, 3), six + 12);
+    expect_idx(scratch_write_gzip("packed.gz", six, sizeof(six)), QN_U8, QN_SHAPE(2, 3), six + 12);
 }
 
 Test(data, idx_gzip_of_two_members) {
     size_t first_size, second_size;
     char *first = scratch_read(scratch_write_gzip("first", six, 7), &first_size);
     char *second =
-        scratch_read(scratch_write_gzip("second", six + 7, sizeof six - 7), &second_size);
+        scratch_read(scratch_write_gzip("second", six + 7, sizeof(six) - 7), &second_size);
     char both[256];
     memcpy(both, first, first_size);
     memcpy(both + first_size, second, second_size);
@@ -57,38 +57,39 @@ Test(data, idx_element_types) {
     const uint8_t i32[] = {0, 0, 0x0c, 1, 0, 0, 0, 1, 0x12, 0x34, 0x56, 0x78};
     const uint8_t f32[] = {0, 0, 0x0d, 1, 0, 0, 0, 1, 0xbf, 0x80, 0, 0};
     const uint8_t f64[] = {0, 0, 0x0e, 1, 0, 0, 0, 1, 0xc0, 0, 0, 0, 0, 0, 0, 0};
-    expect_idx(scratch_write("i8", i8, sizeof i8), QN_I32, QN_SHAPE(2), (int32_t[]){-1, 5});
-    expect_idx(scratch_write("i16", i16, sizeof i16), QN_I32, QN_SHAPE(2), (int32_t[]){-2, 256});
-    expect_idx(scratch_write("i32", i32, sizeof i32), QN_I32, QN_SHAPE(1), (int32_t[]){0x12345678});
-    expect_idx(scratch_write("f32", f32, sizeof f32), QN_F32, QN_SHAPE(1), (float[]){-1});
-    expect_idx(scratch_write("f64", f64, sizeof f64), QN_F64, QN_SHAPE(1), (double[]){-2});
+    expect_idx(scratch_write("i8", i8, sizeof(i8)), QN_I32, QN_SHAPE(2), (int32_t[]){-1, 5});
+    expect_idx(scratch_write("i16", i16, sizeof(i16)), QN_I32, QN_SHAPE(2), (int32_t[]){-2, 256});
+    expect_idx(scratch_write("i32", i32, sizeof(i32)), QN_I32, QN_SHAPE(1),
+               (int32_t[]){0x12345678});
+    expect_idx(scratch_write("f32", f32, sizeof(f32)), QN_F32, QN_SHAPE(1), (float[]){-1});
+    expect_idx(scratch_write("f64", f64, sizeof(f64)), QN_F64, QN_SHAPE(1), (double[]){-2});
 }
 
 Test(data, idx_bad_headers) {
     const uint8_t huge[] = {0,    0,    8,    3,    0xff, 0xff, 0xff, 0xff,
                             0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    uint8_t bad[sizeof six];
+    uint8_t bad[sizeof(six)];
     expect_bad_idx(six, 0, ": offset 0: file ends inside the IDX header");
     expect_bad_idx(six, 3, ": offset 3: file ends inside the IDX header");
     expect_bad_idx(six, 11, ": offset 11: file ends inside the IDX header");
     expect_bad_idx("text", 4, ": offset 0: not an IDX file: starts with 74 65, expected 00 00");
-    memcpy(bad, six, sizeof six);
+    memcpy(bad, six, sizeof(six));
     bad[2] = 0x0a;
-    expect_bad_idx(bad, sizeof bad,
+    expect_bad_idx(bad, sizeof(bad),
                    ": offset 2: IDX element type 0x0a, expected 08, 09, 0b, 0c, 0d or 0e");
     bad[2] = 8;
     bad[3] = 0;
-    expect_bad_idx(bad, sizeof bad, ": offset 3: IDX array of 0 dimensions, expected 1 to 6");
+    expect_bad_idx(bad, sizeof(bad), ": offset 3: IDX array of 0 dimensions, expected 1 to 6");
     bad[3] = 7;
-    expect_bad_idx(bad, sizeof bad, ": offset 3: IDX array of 7 dimensions, expected 1 to 6");
-    expect_bad_idx(huge, sizeof huge, ": offset 8: IDX extents overflow");
+    expect_bad_idx(bad, sizeof(bad), ": offset 3: IDX array of 7 dimensions, expected 1 to 6");
+    expect_bad_idx(huge, sizeof(huge), ": offset 8: IDX extents overflow");
 }
 
 Test(data, idx_wrong_sizes) {
-    uint8_t longer[sizeof six + 2] = {0};
-    memcpy(longer, six, sizeof six);
-    expect_bad_idx(six, sizeof six - 2, ": offset 16: IDX data is truncated: 4 bytes, expected 6");
-    expect_bad_idx(longer, sizeof longer, ": offset 18: 2 bytes after the end of the IDX data");
+    uint8_t longer[sizeof(six) + 2] = {0};
+    memcpy(longer, six, sizeof(six));
+    expect_bad_idx(six, sizeof(six) - 2, ": offset 16: IDX data is truncated: 4 bytes, expected 6");
+    expect_bad_idx(longer, sizeof(longer), ": offset 18: 2 bytes after the end of the IDX data");
 }
 
 Test(data, idx_missing_file) {
@@ -104,10 +105,10 @@ Test(data, idx_missing_file) {
 
 Test(data, gzip_truncated_at_every_byte) {
     size_t size;
-    char *packed = scratch_read(scratch_write_gzip("packed", six, sizeof six), &size);
+    char *packed = scratch_read(scratch_write_gzip("packed", six, sizeof(six)), &size);
     for (size_t i = 2; i < size; i++) {
         char rest[80];
-        snprintf(rest, sizeof rest, ": offset %zu: gzip data is truncated", i);
+        snprintf(rest, sizeof(rest), ": offset %zu: gzip data is truncated", i);
         expect_bad_idx(packed, i, rest);
     }
     free(packed);
@@ -116,13 +117,13 @@ Test(data, gzip_truncated_at_every_byte) {
 /* The same, where the message starts with an offset that depends on the packed size. */
 static void expect_bad_gzip(const void *data, size_t size, size_t offset, const char *what) {
     char rest[128];
-    snprintf(rest, sizeof rest, ": offset %zu: %s", offset, what);
+    snprintf(rest, sizeof(rest), ": offset %zu: %s", offset, what);
     expect_bad_idx(data, size, rest);
 }
 
 Test(data, gzip_corrupt) {
     size_t size;
-    char *packed = scratch_read(scratch_write_gzip("packed", six, sizeof six), &size);
+    char *packed = scratch_read(scratch_write_gzip("packed", six, sizeof(six)), &size);
     char *longer = calloc(1, size + 3);
     memcpy(longer, packed, size);
     packed[size - 8] ^= 1; /* checksum */
@@ -145,8 +146,8 @@ static const uint8_t images[] = {0, 0, 8, 3,  0,   0,   0,  3,  0,  0,  0,  2,  
 static const uint8_t labels[] = {0, 0, 8, 1, 0, 0, 0, 3, 1, 0, 6};
 
 static qn_dataset *open_pair(const qn_idx_opts *opts) {
-    return qn_idx_open(ctx, scratch_write("images", images, sizeof images),
-                       scratch_write("labels", labels, sizeof labels), opts);
+    return qn_idx_open(ctx, scratch_write("images", images, sizeof(images)),
+                       scratch_write("labels", labels, sizeof(labels)), opts);
 }
 
 Test(data, idx_dataset) {
@@ -194,10 +195,10 @@ Test(data, idx_dataset_label_out_of_range) {
 Test(data, idx_dataset_counts_differ) {
     const uint8_t two[] = {0, 0, 8, 1, 0, 0, 0, 2, 1, 0};
     char rest[256];
-    scratch_write("images", images, sizeof images);
-    scratch_write("labels", two, sizeof two);
+    scratch_write("images", images, sizeof(images));
+    scratch_write("labels", two, sizeof(two));
     cr_assert_null(qn_idx_open(ctx, scratch_path("images"), scratch_path("labels"), NULL));
-    snprintf(rest, sizeof rest, ": offset 4: 3 images, but %s has 2 labels",
+    snprintf(rest, sizeof(rest), ": offset 4: 3 images, but %s has 2 labels",
              scratch_path("labels"));
     expect_file_error(QN_BAD_FORMAT, "images", rest);
 }
@@ -211,14 +212,14 @@ Test(data, idx_dataset_files_exchanged) {
 
 Test(data, idx_dataset_without_images) {
     const uint8_t none[] = {0, 0, 8, 3, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 2};
-    scratch_write("none", none, sizeof none);
+    scratch_write("none", none, sizeof(none));
     cr_assert_null(qn_idx_open(ctx, scratch_path("none"), scratch_path("none"), NULL));
     expect_file_error(QN_BAD_FORMAT, "none", ": offset 4: there are no images");
 }
 
 Test(data, mnist_folder_plain_or_gzip) {
-    scratch_write("train-images-idx3-ubyte", images, sizeof images);
-    scratch_write_gzip("train-labels-idx1-ubyte.gz", labels, sizeof labels);
+    scratch_write("train-images-idx3-ubyte", images, sizeof(images));
+    scratch_write_gzip("train-labels-idx1-ubyte.gz", labels, sizeof(labels));
     qn_dataset *dataset = qn_mnist_open(ctx, scratch_folder, QN_TRAIN);
     cr_assert_not_null(dataset, "%s", qn_context_message(ctx));
     cr_assert_float_eq(qn_dataset_info(dataset)->background, -0.1307 / 0.3081, 1e-6);
@@ -227,7 +228,7 @@ Test(data, mnist_folder_plain_or_gzip) {
 Test(data, mnist_folder_without_files) {
     char expected[256];
     cr_assert_null(qn_mnist_open(ctx, scratch_folder, QN_TEST));
-    snprintf(expected, sizeof expected,
+    snprintf(expected, sizeof(expected),
              "%s: neither t10k-images-idx3-ubyte nor t10k-images-idx3-ubyte.gz is there",
              scratch_folder);
     expect_message(QN_IO_ERROR, expected);

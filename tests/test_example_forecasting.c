@@ -22,7 +22,8 @@ static void write_line(FILE *file, int item, int step) {
             value_at(item, step));
 }
 
-/* "wide.csv": days, two items, a missing value and a column of words. 28 days a month leave gaps. */
+/* "wide.csv": days, two items, a missing value and a column of words. 28 days a month leave gaps.
+ */
 static void write_data(void) {
     FILE *wide = fopen(scratch_path("wide.csv"), "w"),
          *items = fopen(scratch_path("items.csv"), "w");
@@ -55,7 +56,7 @@ Test(example_forecasting, trains_evaluates_and_predicts) {
     expect_in_file("log", "\"event\": \"done\"");
     static const char *const keys[] = {"test_mse",           "test_mae",    "mean_wql",  "seconds",
                                        "samples_per_second", "peak_rss_mb", "parameters"};
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
         expect_in_file("log", keys[i]);
     expect_in_file("page.html", "seasonal naive");
     expect_in_file("page.html", "worst: ");
@@ -72,12 +73,12 @@ Test(example_forecasting, trains_evaluates_and_predicts) {
 Test(example_forecasting, every_model_trains_on_both_kinds_of_files) {
     static const char *const models[] = {"dlinear", "lstm", "tcn", "patchtst", "deepar"};
     write_data();
-    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+    for (size_t i = 0; i < sizeof(models) / sizeof(*models); i++) {
         char command[256];
-        snprintf(command, sizeof command, "train --data %s --model %s --epochs 1 " SMALL "--quiet",
+        snprintf(command, sizeof(command), "train --data %s --model %s --epochs 1 " SMALL "--quiet",
                  i % 2 ? "wide.csv" : "items.csv", models[i]);
         run(command);
-        snprintf(command, sizeof command, "predict %s --samples 20 --threads 1",
+        snprintf(command, sizeof(command), "predict %s --samples 20 --threads 1",
                  i % 2 ? "wide.csv" : "items.csv");
         run(command);
         expect_in_file("out", "2020-09-17,");
@@ -93,7 +94,7 @@ Test(example_forecasting, evaluate_repeats_what_train_measured) {
     write_data();
     for (int i = 0; i < 2; i++) {
         char command[256];
-        snprintf(command, sizeof command, "train --data wide.csv --model %s --epochs 2 " SMALL,
+        snprintf(command, sizeof(command), "train --data wide.csv --model %s --epochs 2 " SMALL,
                  models[i]);
         run(command);
         size_t size;
@@ -148,8 +149,8 @@ Test(example_forecasting, refuses_bad_files_in_one_line) {
     static const char bad[] = "date,a\n2020-01-01,1\n2020-01-02,x\n2020-01-03,2\n";
     static const char hours[] = "date,a,b\n2020-01-01 00:00,1,1\n2020-01-01 01:00,1,1\n";
     write_data();
-    scratch_write("bad.csv", bad, sizeof bad - 1);
-    scratch_write("hours.csv", hours, sizeof hours - 1);
+    scratch_write("bad.csv", bad, sizeof(bad) - 1);
+    scratch_write("hours.csv", hours, sizeof(hours) - 1);
     expect_refused("train --data nowhere.csv", "nowhere.csv");
     expect_refused("train --data bad.csv", "bad.csv:3: column 'a': 'x' is no number");
     run("train --data wide.csv --epochs 1 --quiet " SMALL);

@@ -71,7 +71,7 @@ Test(example_mnist, trains_evaluates_and_predicts) {
 /* The IDX image of class 1 again, twice as large as a PGM, and inverted as a PNG. */
 Test(example_mnist, predict_takes_png_and_pgm_of_any_size) {
     unsigned char small[SIDE * SIDE], large[4 * SIDE * SIDE], inverse[SIDE * SIDE];
-    char pgm[32 + sizeof large];
+    char pgm[32 + sizeof(large)];
     write_dataset();
     run("train --data . --model mlp --epochs 8 --batch-size 16 --quiet");
     expect_in_file("out", "test accuracy 100.00 %");
@@ -81,8 +81,8 @@ Test(example_mnist, predict_takes_png_and_pgm_of_any_size) {
     for (int i = 0; i < SIDE * SIDE; i++)
         inverse[i] = (unsigned char)(255 - small[i]);
     int head = snprintf(pgm, 32, "P5 %d %d 255\n", 2 * SIDE, 2 * SIDE);
-    memcpy(pgm + head, large, sizeof large);
-    scratch_write("one.pgm", pgm, (size_t)head + sizeof large);
+    memcpy(pgm + head, large, sizeof(large));
+    scratch_write("one.pgm", pgm, (size_t)head + sizeof(large));
     png_image png = {
         .version = PNG_IMAGE_VERSION, .width = SIDE, .height = SIDE, .format = PNG_FORMAT_GRAY};
     cr_assert(png_image_write_to_file(&png, scratch_path("one.png"), 0, inverse, 0, NULL));
@@ -108,7 +108,7 @@ Test(example_mnist, precision_is_that_of_the_products) {
     static const char *const runs[][2] = {
         {"plain", ""}, {"named", "--precision f32"}, {"rounded", "--precision bf16"}};
     for (int i = 0; i < 3; i++) {
-        snprintf(command, sizeof command, "%s%s %s", train, runs[i][0], runs[i][1]);
+        snprintf(command, sizeof(command), "%s%s %s", train, runs[i][0], runs[i][1]);
         run(command);
     }
     expect_same_file("plain", "named");
@@ -135,14 +135,14 @@ Test(example_mnist, closed_standard_streams_leave_the_files_alone) {
     cr_assert_eq(chdir(scratch_folder), 0);
     const char *command = QUERN_BIN_DIR "/mnist train --data . --model mlp --epochs 1 --log log";
     char closed[512];
-    snprintf(closed, sizeof closed, "%s 2>&- > out", command);
+    snprintf(closed, sizeof(closed), "%s 2>&- > out", command);
     cr_expect_eq(system(closed), 0);
     size_t size;
     char *log = scratch_read(scratch_path("log"), &size);
     cr_expect_null(strstr(log, "epoch 1/1"), "%s", log);
     cr_expect_not_null(strstr(log, "\"event\": \"done\""), "%s", log);
     free(log);
-    snprintf(closed, sizeof closed, "%s <&- >&- 2> err", command);
+    snprintf(closed, sizeof(closed), "%s <&- >&- 2> err", command);
     cr_expect_eq(WEXITSTATUS(system(closed)), 2);
     expect_in_file("err", "mnist: cannot write to standard output\n");
 }
@@ -175,7 +175,7 @@ Test(example_mnist, any_number_of_threads_and_any_run_gives_the_same_bits) {
     for (int m = 0; m < 2; m++)
         for (int threads = 1; threads <= 4; threads++) { /* the fourth run has one thread again */
             char command[256];
-            snprintf(command, sizeof command,
+            snprintf(command, sizeof(command),
                      "train --data . --model %s --epochs 2 --batch-size 24 --seed 5 --threads %d "
                      "--save model",
                      models[m], threads == 4 ? 1 : threads);

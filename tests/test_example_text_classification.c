@@ -1,4 +1,5 @@
-/* test_example_text_classification.c: the program from outside: sets, models, measures, folds, bad input.
+/* test_example_text_classification.c: the program from outside: sets, models, measures, folds, bad
+ * input.
  */
 #include <jansson.h>
 #include <signal.h>
@@ -37,7 +38,7 @@ static void write_texts(const char *name, const char *format, int start, int cou
     FILE *file = fopen(scratch_path(name), "w");
     for (int i = start; i < start + count; i++) {
         char text[256];
-        make_text(i, text, sizeof text);
+        make_text(i, text, sizeof(text));
         fprintf(file, format, class_names[i % CLASSES], text);
     }
     fclose(file);
@@ -53,7 +54,7 @@ static void write_pair(void) {
     FILE *files[2] = {fopen(scratch_path("pair.neg"), "w"), fopen(scratch_path("pair.pos"), "w")};
     for (int i = 0; i < TRAIN; i++) {
         char text[256];
-        make_text(i, text, sizeof text);
+        make_text(i, text, sizeof(text));
         if (i % CLASSES < 2)
             fprintf(files[i % CLASSES], "%s\n", text);
     }
@@ -126,7 +127,7 @@ Test(example_text_classification, every_model_trains_and_does_not_see_padding) {
     write_words("two", "plum iron\nthe of was in old some very here plum plum plum\n");
     for (int i = 0; i < 4; i++) {
         char command[256];
-        snprintf(command, sizeof command,
+        snprintf(command, sizeof(command),
                  "train --data . --model %s --epochs 1 --width 16 --threads 2 --quiet --save model",
                  models[i]);
         run(command);
@@ -155,7 +156,8 @@ Test(example_text_classification, every_model_trains_and_does_not_see_padding) {
     }
 }
 
-/* The model is always right, but one text that it calls fruit is labelled metal, and one metal river. */
+/* The model is always right, but one text that it calls fruit is labelled metal, and one metal
+ * river. */
 Test(example_text_classification, measures_are_those_of_the_definitions) {
     write_set();
     run("train --data . " QUICK);
@@ -163,7 +165,7 @@ Test(example_text_classification, measures_are_those_of_the_definitions) {
     for (int i = 0; i < 20; i++) { /* texts 0, 3, ... are of fruit, 1, 4, ... of metal, and so on */
         static const int labels[20] = {0, 1, 2, 0, 1, 2, 0, 1, 2, 1, 1, 2, 0, 2, 2, 0, 1, 2, 0, 1};
         char text[256];
-        make_text(TRAIN + i, text, sizeof text);
+        make_text(TRAIN + i, text, sizeof(text));
         fprintf(file, "%s,%s\n", class_names[labels[i]], text);
     }
     fclose(file);
@@ -296,7 +298,7 @@ Test(example_text_classification, folds_killed_and_resumed_end_the_same) {
     char whole[2048], resumed[2048];
     write_pair();
     run(LONG_FOLDS);
-    read_folds(whole, sizeof whole);
+    read_folds(whole, sizeof(whole));
     cr_assert_eq(remove(scratch_path("text_classification.checkpoint")), 0);
     unsigned moment = 3;
     for (int kills = 0; kills < 6; kills++) {
@@ -310,7 +312,7 @@ Test(example_text_classification, folds_killed_and_resumed_end_the_same) {
     }
     bool begun = access(scratch_path("text_classification.checkpoint"), F_OK) == 0;
     run(begun ? LONG_FOLDS "--resume text_classification.checkpoint" : LONG_FOLDS);
-    read_folds(resumed, sizeof resumed);
+    read_folds(resumed, sizeof(resumed));
     cr_expect_str_eq(resumed, whole);
     expect_refused(LONG_FOLDS "--resume text_classification.checkpoint --seed 2",
                    "was made with seed 1, not 2");
@@ -335,7 +337,7 @@ Test(example_text_classification, any_number_of_threads_gives_the_same_bits) {
     for (int m = 0; m < 4; m++)
         for (int threads = 1; threads <= 3; threads++) {
             char command[256];
-            snprintf(command, sizeof command,
+            snprintf(command, sizeof(command),
                      "train --data . --model %s --epochs 1 --width 32 --threads %d --quiet --save "
                      "model%d",
                      models[m], threads, threads);
@@ -349,7 +351,7 @@ Test(example_text_classification, interrupted_and_resumed_ends_with_the_same_bit
     static const char train[] =
         "train --data . --model cnn --epochs 3 --width 16 --batch-size 8 --threads 1 --save model ";
     char resume[256];
-    snprintf(resume, sizeof resume, "%s--resume model.checkpoint", train);
+    snprintf(resume, sizeof(resume), "%s--resume model.checkpoint", train);
     write_set();
     run(train);
     cr_assert_eq(rename(scratch_path("model"), scratch_path("whole")), 0);

@@ -282,7 +282,7 @@ static qn_status fit(void) {
     char path[5][256];
     const char *folder = getenv("TMPDIR");
     for (int i = 0; i < 5; i++)
-        snprintf(path[i], sizeof path[i], "%.200s/quern-fit-%ld-%d", folder ? folder : "/tmp",
+        snprintf(path[i], sizeof(path[i]), "%.200s/quern-fit-%ld-%d", folder ? folder : "/tmp",
                  (long)getpid(), i);
     qn_context *ctx = qn_context_new("cpu");
     qn_context_set_threads(ctx, 1);
@@ -405,7 +405,8 @@ static qn_status run_planned(qn_plan *plan, qn_context *ctx) {
     return status;
 }
 
-/** Memory for a recording may be out: either the step fails, or it goes on without a plan and says so. */
+/** Memory for a recording may be out: either the step fails, or it goes on without a plan and says
+ * so. */
 Test(faults, every_allocation_of_a_plan_may_fail) {
     long n = 0;
     int declined = 0;

@@ -1,5 +1,5 @@
-/* test_fit_end.c: the end of a run: the best model put back, the test set, and what a program adds to
- * log and report; and targets that are no classes. */
+/* test_fit_end.c: the end of a run: the best model put back, the test set, and what a program adds
+ * to log and report; and targets that are no classes. */
 #include <jansson.h>
 #include <math.h>
 
@@ -56,7 +56,7 @@ static qn_fit_opts turning_opts(void) {
 
 Test(fit_end, the_best_model_is_put_back_with_its_statistics) {
     char best[256];
-    snprintf(best, sizeof best, "%s", scratch_path("best"));
+    snprintf(best, sizeof(best), "%s", scratch_path("best"));
     qn_fit_result result;
     qn_fit_opts opts = turning_opts();
     opts.save = scratch_path("last");
@@ -76,7 +76,7 @@ Test(fit_end, the_best_model_is_put_back_with_its_statistics) {
 /* Runs to the end from "state", if it is there, and saves to a file. */
 static void run_turning(const char *name, bool resumes) {
     char state[256];
-    snprintf(state, sizeof state, "%s", scratch_path("state"));
+    snprintf(state, sizeof(state), "%s", scratch_path("state"));
     qn_fit_opts opts = turning_opts();
     opts.checkpoint = state;
     opts.resume = resumes ? state : NULL;
@@ -88,7 +88,7 @@ static void run_turning(const char *name, bool resumes) {
 Test(fit_end, the_best_model_survives_interruptions) {
     static const int stops[] = {5, GOOD_STEPS - 1, GOOD_STEPS + 3, 4 * BATCHES + 2};
     run_turning("whole", false);
-    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
+    for (size_t i = 0; i < sizeof(stops) / sizeof(*stops); i++) {
         steps = 0;
         last_step = stops[i];
         run_turning("cut", false);
@@ -202,7 +202,7 @@ Test(fit_end, a_program_adds_numbers_tables_and_charts) {
     cr_expect_null(strstr(page, "nan"));
     static const char *const pairs[][2] = {
         {"<section", "</section>"}, {"<div", "</div>"}, {"<table", "</table>"}, {"<tr", "</tr>"}};
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++)
         cr_expect_eq(occurrences(page, pairs[i][0]), occurrences(page, pairs[i][1]));
     free(page);
 }
@@ -300,7 +300,7 @@ static void expect_no_accuracy(const qn_dataset_desc *desc, qn_loss_fn loss, qn_
     char *page = scratch_read(scratch_path("report"), &size);
     expect_words(page, "<th>test loss</th>");
     static const char *const absent[] = {"accuracy", "recall", "nan", "mistakes"};
-    for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
+    for (size_t i = 0; i < sizeof(absent) / sizeof(*absent); i++)
         cr_expect_null(strstr(page, absent[i]), "the page has '%s'", absent[i]);
     free(page);
 }

@@ -83,7 +83,7 @@ static json_t *read_log(void) {
     cr_assert_not_null(file);
     json_t *lines = json_array();
     char line[8192];
-    while (fgets(line, sizeof line, file)) {
+    while (fgets(line, sizeof(line), file)) {
         json_t *object = json_loads(line, 0, NULL);
         cr_assert_not_null(object, "not JSON: %s", line);
         json_array_append_new(lines, object);
@@ -203,7 +203,7 @@ Test(fit_output, report_is_whole_escaped_and_fetches_nothing) {
     expect_words(page, "batch_norm");
     expect_words(page, "</html>");
     static const char *const banned[] = {"http", "<script", "<link", "@import", "url(", "<b>&\""};
-    for (size_t i = 0; i < sizeof banned / sizeof *banned; i++)
+    for (size_t i = 0; i < sizeof(banned) / sizeof(*banned); i++)
         cr_expect_null(strstr(page, banned[i]), "the page has %s", banned[i]);
     free(page);
     cr_expect_eq(scratch_files(false), 1);

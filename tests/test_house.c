@@ -24,9 +24,9 @@ static int by_name(const FTSENT **a, const FTSENT **b) {
 }
 
 static void open_house(void) {
-    for (size_t i = 0; i < sizeof rooms / sizeof rooms[0]; i++) {
+    for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
         char path[4096];
-        snprintf(path, sizeof path, "%s/%s", QUERN_SOURCE_DIR, rooms[i]);
+        snprintf(path, sizeof(path), "%s/%s", QUERN_SOURCE_DIR, rooms[i]);
         FTS *walk = fts_open((char *[]){path, NULL}, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
         cr_assert_not_null(walk, "cannot walk %s", path);
         for (FTSENT *entry; (entry = fts_read(walk));)
@@ -47,7 +47,7 @@ TestSuite(house, .init = open_house, .fini = close_house);
 
 static FILE *open_source(const char *path) {
     char full[4096];
-    snprintf(full, sizeof full, "%s/%s", QUERN_SOURCE_DIR, path);
+    snprintf(full, sizeof(full), "%s/%s", QUERN_SOURCE_DIR, path);
     FILE *file = fopen(full, "r");
     cr_assert_not_null(file, "cannot open %s", path);
     return file;
@@ -97,7 +97,7 @@ static bool one_of(const char *name, const char *const *allowed) {
 
 static bool file_exists(const char *folder, const char *name) {
     char path[8192];
-    snprintf(path, sizeof path, "%s/%s/%s", QUERN_SOURCE_DIR, folder, name);
+    snprintf(path, sizeof(path), "%s/%s/%s", QUERN_SOURCE_DIR, folder, name);
     return access(path, F_OK) == 0;
 }
 
@@ -136,7 +136,7 @@ static bool is_ours(const char *name) {
 
 static void check_include(const char *path, int line, const char *name) {
     char folder[4096];
-    folder_of(path, folder, sizeof folder);
+    folder_of(path, folder, sizeof(folder));
     if (!is_ours(name) || one_of(name, headers_for(path)))
         return;
     bool beside = !strchr(name, '/') && file_exists(folder, name);
@@ -151,7 +151,7 @@ Test(house, includes) {
             continue;
         FILE *file = open_source(files[i]);
         char text[1024], name[1024];
-        for (int line = 1; fgets(text, sizeof text, file); line++)
+        for (int line = 1; fgets(text, sizeof(text), file); line++)
             if (sscanf(text, " # include %*[<\"]%1023[^>\"]", name) == 1)
                 check_include(files[i], line, name);
         fclose(file);
@@ -172,7 +172,7 @@ static const struct {
 
 Test(house, file_names) {
     for (int i = 0; i < file_count; i++) {
-        for (size_t rule = 0; rule < sizeof names / sizeof names[0]; rule++) {
+        for (size_t rule = 0; rule < sizeof(names) / sizeof(names[0]); rule++) {
             if (!matches(files[i], names[rule].where))
                 continue;
             if (!matches(base_name(files[i]), names[rule].name))
@@ -182,7 +182,8 @@ Test(house, file_names) {
     }
 }
 
-/* A kernel of operation `op` by provider `p` is defined in kernels/p/op_p.c (.cu), with its gradient. */
+/* A kernel of operation `op` by provider `p` is defined in kernels/p/op_p.c (.cu), with its
+ * gradient. */
 Test(house, kernels_lie_where_their_names_say) {
     for (int i = 0; i < file_count; i++) {
         char provider[64], op[128] = "", text[1024], expected[256];
@@ -191,11 +192,11 @@ Test(house, kernels_lie_where_their_names_say) {
             (!is_cuda && !ends_with(files[i], ".c")))
             continue;
         FILE *file = open_source(files[i]);
-        while (!*op && fgets(text, sizeof text, file))
+        while (!*op && fgets(text, sizeof(text), file))
             if (sscanf(text, "const qn_kernel SIMD_KERNEL(%127[a-z0-9_])", op) != 1)
                 sscanf(text, "const qn_kernel qnk_%*[a-z0-9]_%127[a-z0-9_]", op);
         fclose(file);
-        snprintf(expected, sizeof expected, "%s_%s.%s", op, provider, is_cuda ? "cu" : "c");
+        snprintf(expected, sizeof(expected), "%s_%s.%s", op, provider, is_cuda ? "cu" : "c");
         if (*op && strcmp(base_name(files[i]), expected) != 0)
             FAULT("%s defines %s and should be called %s", files[i], op, expected);
     }
@@ -225,10 +226,10 @@ Test(house, lengths) {
 Test(house, every_room_has_a_readme) {
     char folder[4096], last[4096] = "";
     for (int i = 0; i < file_count; i++) {
-        folder_of(files[i], folder, sizeof folder);
+        folder_of(files[i], folder, sizeof(folder));
         if (strcmp(folder, last) != 0 && is_code(files[i]) && !file_exists(folder, "README.md")) {
             FAULT("%s has code and no README.md", folder);
-            snprintf(last, sizeof last, "%s", folder);
+            snprintf(last, sizeof(last), "%s", folder);
         }
     }
 }
@@ -239,7 +240,7 @@ Test(house, no_unfinished_work) {
             continue;
         FILE *file = open_source(files[i]);
         char text[1024];
-        for (int line = 1; fgets(text, sizeof text, file); line++)
+        for (int line = 1; fgets(text, sizeof(text), file); line++)
             if (strstr(text, "TODO") || strstr(text, "FIXME"))
                 FAULT("%s:%d: unfinished: %s", files[i], line, text);
         fclose(file);

@@ -11,7 +11,7 @@ static void expect_image(qn_tensor *image, int64_t height, int64_t width, const 
     cr_assert_not_null(image, "%s", qn_context_message(ctx));
     cr_assert_eq(qn_tensor_dim(image, 0), height);
     cr_assert_eq(qn_tensor_dim(image, 1), width);
-    cr_assert_eq(qn_tensor_read(image, pixels, (size_t)(height * width) * sizeof *pixels), QN_OK);
+    cr_assert_eq(qn_tensor_read(image, pixels, (size_t)(height * width) * sizeof(*pixels)), QN_OK);
     for (int64_t i = 0; i < height * width; i++) {
         cr_assert_float_eq(pixels[i], expected[i], tolerance, "pixel %d: %g, expected %g", (int)i,
                            pixels[i], expected[i]);
@@ -176,7 +176,7 @@ Test(image, resize_shrinks_without_losing_pixels) {
     qn_tensor *image = qn_from_data(ctx, QN_F32, QN_SHAPE(10, 10), pixels);
     qn_tensor *small = qn_image_resize(image, 2, 2);
     float sum = 0, out[4];
-    cr_assert_eq(qn_tensor_read(small, out, sizeof out), QN_OK);
+    cr_assert_eq(qn_tensor_read(small, out, sizeof(out)), QN_OK);
     for (int i = 0; i < 4; i++) {
         sum += out[i];
     }

@@ -146,7 +146,7 @@ Test(io, failed_write_keeps_the_old_file) {
 
 Test(io, write_where_nothing_can_be) {
     char path[256];
-    snprintf(path, sizeof path, "%s/none/model.safetensors", scratch_folder);
+    snprintf(path, sizeof(path), "%s/none/model.safetensors", scratch_folder);
     cr_assert_eq(qn_tensors_write(ctx, path, NULL, 0, NULL, 0), QN_IO_ERROR);
     expect_file_error(QN_IO_ERROR, "none/model.safetensors",
                       ": cannot open for writing: No such file or directory");
@@ -183,13 +183,13 @@ Test(io, bad_lengths) {
     cr_assert_null(qn_tensor_file_open(ctx, scratch_write("bad", "1234567", 7)));
     expect_file_error(QN_BAD_FORMAT, "bad",
                       ": offset 0: file of 7 bytes has no safetensors header");
-    cr_assert_null(qn_tensor_file_open(ctx, scratch_write("bad", one, sizeof one)));
+    cr_assert_null(qn_tensor_file_open(ctx, scratch_write("bad", one, sizeof(one))));
     expect_file_error(QN_BAD_FORMAT, "bad",
                       ": offset 0: safetensors header of 1 bytes, expected 2 to 2");
-    cr_assert_null(qn_tensor_file_open(ctx, scratch_write("bad", beyond, sizeof beyond)));
+    cr_assert_null(qn_tensor_file_open(ctx, scratch_write("bad", beyond, sizeof(beyond))));
     expect_file_error(QN_BAD_FORMAT, "bad",
                       ": offset 0: safetensors header of 3 bytes, expected 2 to 2");
-    cr_assert_null(qn_tensor_file_open(ctx, scratch_write("bad", huge, sizeof huge)));
+    cr_assert_null(qn_tensor_file_open(ctx, scratch_write("bad", huge, sizeof(huge))));
     expect_file_error(
         QN_BAD_FORMAT, "bad",
         ": offset 0: safetensors header of 18446744073709551615 bytes, expected 2 to 2");
@@ -216,8 +216,8 @@ Test(io, bad_json) {
 static void expect_bad_entry(const char *fields, size_t data_bytes, qn_status status,
                              const char *rest) {
     char header[512], message[512];
-    snprintf(header, sizeof header, "{\"a\":{%s}}", fields);
-    snprintf(message, sizeof message, ": tensor \"a\": %s", rest);
+    snprintf(header, sizeof(header), "{\"a\":{%s}}", fields);
+    snprintf(message, sizeof(message), ": tensor \"a\": %s", rest);
     expect_bad(header, data_bytes, status, message);
 }
 
@@ -265,7 +265,7 @@ Test(io, header_of_another_program) {
                           "\"a\":{\"shape\":[1],\"data_offsets\":[0,4],\"dtype\":\"F32\"}}   ";
     const float value = 2.5f;
     char text[256];
-    uint64_t length = sizeof header - 1;
+    uint64_t length = sizeof(header) - 1;
     memcpy(text, &length, 8);
     memcpy(text + 8, header, length);
     memcpy(text + 8 + length, &value, 4);

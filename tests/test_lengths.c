@@ -43,17 +43,17 @@ static void expect_batch(const qn_batch *batch, int64_t first, int64_t multiple)
         longest++;
     cr_assert_eq(qn_tensor_dim(batch->x, 0), batch->size);
     cr_assert_eq(qn_tensor_dim(batch->x, 1), longest);
-    cr_assert_eq(qn_tensor_read(batch->x, ids, (size_t)(batch->size * longest) * sizeof *ids),
+    cr_assert_eq(qn_tensor_read(batch->x, ids, (size_t)(batch->size * longest) * sizeof(*ids)),
                  QN_OK);
     for (int64_t i = 0; i < batch->size; i++) {
         get_text(NULL, first + batch->indices[i], expected, &label);
-        cr_expect_eq(memcmp(ids + i * longest, expected, (size_t)longest * sizeof *ids), 0);
+        cr_expect_eq(memcmp(ids + i * longest, expected, (size_t)longest * sizeof(*ids)), 0);
     }
 }
 
 Test(lengths, a_batch_is_as_long_as_its_longest_sample_rounded_up) {
     static const int64_t multiples[] = {0, 1, 8, 30, INT64_MAX};
-    for (size_t i = 0; i < sizeof multiples / sizeof *multiples; i++)
+    for (size_t i = 0; i < sizeof(multiples) / sizeof(*multiples); i++)
         for (int64_t first = 0; first < 20; first += 11) {
             qn_dataset *texts = qn_dataset_slice(open_texts(NULL), first, first + 40);
             qn_loader *loader =
@@ -129,7 +129,8 @@ Test(lengths, memory_is_soon_used_again) {
     qn_fit_opts opts = {.epochs = 12, .batch_size = 8, .loss = counting_loss};
     cr_assert_eq(qn_fit(text_net(), open_texts(NULL), &opts), QN_OK, "%s", qn_context_message(ctx));
     cr_assert_eq(seen, 12);
-    /* Workspaces of a device's kernels depend on the length as well: some are first needed side by side later. */
+    /* Workspaces of a device's kernels depend on the length as well: some are first needed side by
+     * side later. */
     const int steady = test_on_cpu() ? 3 : 6;
     for (int i = steady + 1; i < 12; i++)
         cr_expect_eq(allocations[i], allocations[steady], "epoch %d took %d more", i,
@@ -141,15 +142,15 @@ Test(lengths, predictions_are_of_each_sample) {
     qn_tensor *all = qn_predict(net, open_texts(NULL), 9);
     qn_tensor *one_by_one = qn_predict(net, open_texts(NULL), 1);
     float a[COUNT * CLASSES], b[COUNT * CLASSES];
-    cr_assert_eq(qn_tensor_read(all, a, sizeof a), QN_OK, "%s", qn_context_message(ctx));
-    cr_assert_eq(qn_tensor_read(one_by_one, b, sizeof b), QN_OK);
+    cr_assert_eq(qn_tensor_read(all, a, sizeof(a)), QN_OK, "%s", qn_context_message(ctx));
+    cr_assert_eq(qn_tensor_read(one_by_one, b, sizeof(b)), QN_OK);
     for (int i = 0; i < COUNT * CLASSES; i++)
         cr_expect_float_eq(a[i], b[i], 1e-5);
 }
 
 static void run(const char *save, bool resumes) {
     char state[256];
-    snprintf(state, sizeof state, "%s", scratch_path("state"));
+    snprintf(state, sizeof(state), "%s", scratch_path("state"));
     qn_fit_opts opts = {.epochs = 3,
                         .batch_size = 8,
                         .loss = loss_then_stop,

@@ -25,7 +25,7 @@ static void each_lesson(lesson_fn check) {
 static void runs(const char *file) {
     char command[512];
     cr_assert_eq(chdir(scratch_folder), 0);
-    snprintf(command, sizeof command, "%s/lessons/%.*s > out 2> err", QUERN_BIN_DIR,
+    snprintf(command, sizeof(command), "%s/lessons/%.*s > out 2> err", QUERN_BIN_DIR,
              (int)strlen(file) - 2, file);
     cr_expect_eq(system(command), 0, "%s", file);
 }
@@ -35,9 +35,9 @@ Test(lessons, every_lesson_runs) { each_lesson(runs); }
 static void is_on_the_page(const char *file) {
     char path[1024];
     size_t size;
-    snprintf(path, sizeof path, "%s/README.md", sources);
+    snprintf(path, sizeof(path), "%s/README.md", sources);
     char *page = scratch_read(path, &size);
-    snprintf(path, sizeof path, "%s/%s", sources, file);
+    snprintf(path, sizeof(path), "%s/%s", sources, file);
     char *program = scratch_read(path, &size);
     cr_expect(strstr(page, program), "examples/lessons/README.md does not show %s as it is", file);
     free(page);

@@ -1,5 +1,5 @@
-/* test_library_stand_ins.c: the stand-ins for cuBLASLt and cuDNN (cudasim/) give what plain sums give, refuse what they
- * must, and answer as NVIDIA's own libraries do where these are. */
+/* test_library_stand_ins.c: the stand-ins for cuBLASLt and cuDNN (cudasim/) give what plain sums
+ * give, refuse what they must, and answer as NVIDIA's own libraries do where these are. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <stdio.h>
@@ -25,12 +25,13 @@ static test_name names[] = {
 };
 
 ParameterizedTestParameters(library_stand_ins, results) {
-    return cr_make_param_array(test_name, names, sizeof names / sizeof *names);
+    return cr_make_param_array(test_name, names, sizeof(names) / sizeof(*names));
 }
 
 ParameterizedTest(test_name *name, library_stand_ins, results) {
     char command[512];
-    snprintf(command, sizeof command, "'%s/cudasim/library_results' %s", QUERN_BIN_DIR, name->text);
+    snprintf(command, sizeof(command), "'%s/cudasim/library_results' %s", QUERN_BIN_DIR,
+             name->text);
     cr_expect_eq(system(command), 0, "%s", command);
 }
 
@@ -40,7 +41,7 @@ Test(library_stand_ins, answers) {
     char command[1024];
     if (access(program, X_OK) != 0)
         cr_skip_test("no library_answers here");
-    snprintf(command, sizeof command,
+    snprintf(command, sizeof(command),
              "bash '%s/tests/cudasim/libraries/compare_answers.sh' '%s' '%s/cudasim/ptx'",
              QUERN_SOURCE_DIR, program, QUERN_BIN_DIR);
     cr_expect_eq(system(command), 0, "%s", command);

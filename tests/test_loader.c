@@ -41,8 +41,8 @@ typedef struct epoch {
 } epoch;
 
 static void read_batch(const qn_batch *batch, epoch *out) {
-    size_t pixels = (size_t)batch->size * sizeof out->pixels[0];
-    size_t labels = (size_t)batch->size * sizeof out->labels[0];
+    size_t pixels = (size_t)batch->size * sizeof(out->pixels[0]);
+    size_t labels = (size_t)batch->size * sizeof(out->labels[0]);
     cr_assert_eq(qn_tensor_dim(batch->x, 0), batch->size);
     cr_assert_eq(qn_tensor_read(batch->x, out->pixels[out->samples], pixels), QN_OK);
     cr_assert_eq(qn_tensor_read(batch->y, &out->labels[out->samples], labels), QN_OK);
@@ -54,14 +54,14 @@ static void read_batch(const qn_batch *batch, epoch *out) {
 
 static void read_epoch(qn_loader *loader, epoch *out) {
     qn_batch batch;
-    memset(out, 0, sizeof *out);
+    memset(out, 0, sizeof(*out));
     while (qn_loader_next(loader, &batch)) {
         read_batch(&batch, out);
     }
     cr_assert_eq(qn_context_error(ctx, NULL), QN_OK, "%s", qn_context_message(ctx));
 }
 
-static bool same_epoch(const epoch *a, const epoch *b) { return memcmp(a, b, sizeof *a) == 0; }
+static bool same_epoch(const epoch *a, const epoch *b) { return memcmp(a, b, sizeof(*a)) == 0; }
 
 static const qn_augment some = {.shift = 2, .rotate = 15, .scale = 0.2, .shear = 10};
 
@@ -71,7 +71,7 @@ Test(loader, philox_known_answer) {
     /* Salmon et al.'s test vector for counter and key of zeros */
     qn_random_block block = qni_random_at(0, 0, 0, 0);
     const uint32_t expected[] = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
-    cr_assert_eq(memcmp(block.word, expected, sizeof expected), 0);
+    cr_assert_eq(memcmp(block.word, expected, sizeof(expected)), 0);
 }
 
 Test(loader, in_order_with_a_short_last_batch) {
@@ -124,10 +124,10 @@ Test(loader, shuffle_is_a_permutation_of_seed_and_epoch) {
     cr_assert_not(same_epoch(&first, &second));
     opts.batch_size = 10; /* the order does not depend on it */
     read_epoch(open_loader(opts), &again);
-    cr_assert_eq(memcmp(first.indices, again.indices, sizeof first.indices), 0);
+    cr_assert_eq(memcmp(first.indices, again.indices, sizeof(first.indices)), 0);
     opts.seed = 4;
     read_epoch(open_loader(opts), &other);
-    cr_assert_neq(memcmp(first.indices, other.indices, sizeof first.indices), 0);
+    cr_assert_neq(memcmp(first.indices, other.indices, sizeof(first.indices)), 0);
 }
 
 /* Of all permutations about one sample an epoch keeps its place (a biased shuffle moves all). */
@@ -218,7 +218,7 @@ Test(loader, augmentation_shift_is_bilinear) {
 static void expect_bad_augment(qn_augment amounts, const char *what) {
     char expected[200];
     cr_assert_null(open_loader((qn_loader_opts){.augment = amounts}));
-    snprintf(expected, sizeof expected, "loader of images: augmentation: %s", what);
+    snprintf(expected, sizeof(expected), "loader of images: augmentation: %s", what);
     expect_message(QN_INVALID_ARGUMENT, expected);
 }
 

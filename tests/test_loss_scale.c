@@ -1,5 +1,5 @@
-/* test_loss_scale.c: scaled losses: the same training to the bit, steps left out after an overflow, the way of the
- * factor. */
+/* test_loss_scale.c: scaled losses: the same training to the bit, steps left out after an overflow,
+ * the way of the factor. */
 #include <math.h>
 
 #include <criterion/criterion.h>
@@ -162,8 +162,8 @@ Test(loss_scale, a_scaled_loss_trains_the_same_to_the_bit) {
     }
 }
 
-/* Gradients of 1e30 times a scale of 2^24 overflow; without that step the runs are the same. SGD without momentum
- * knows no step numbers and no state. */
+/* Gradients of 1e30 times a scale of 2^24 overflow; without that step the runs are the same. SGD
+ * without momentum knows no step numbers and no state. */
 static void overflow(bool planned) {
     run plain = new_run(spec_of(0), 0), scaled = new_run(spec_of(0), 1 << 24);
     take_step(&plain, planned, 0.5f);

@@ -43,7 +43,8 @@ static void compare_outcomes(const op_case *row, const char *what, const op_outc
 
 static void free_rows(struct criterion_test_params *rows) { cr_free(rows->params); }
 
-/** Whether QUERN_TEST_ROWS, names with commas between them, asks for a row; unset, all are asked for. */
+/** Whether QUERN_TEST_ROWS, names with commas between them, asks for a row; unset, all are asked
+ * for. */
 static bool row_is_asked_for(const char *id) {
     const char *names = getenv("QUERN_TEST_ROWS");
     if (!names || !*names)
@@ -215,8 +216,9 @@ static double evaluate(qn_context *ctx, const op_case *row, const op_inputs *inp
     return value;
 }
 
-/** Holds the derivative of f against central differences, element by element; on other devices than the CPU, whose
- * gradients are held against the oracle's above and which may be simulated, by every third. */
+/** Holds the derivative of f against central differences, element by element; on other devices than
+ * the CPU, whose gradients are held against the oracle's above and which may be simulated, by every
+ * third. */
 static void check_derivative(const op_case *row, const op_inputs *inputs, scalar_of f) {
     const double h = 1e-5;
     const int64_t step = test_on_cpu() ? 1 : 3;

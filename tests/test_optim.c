@@ -165,7 +165,8 @@ Test(optim, defaults_are_those_of_the_papers) {
     cr_expect(delta.rho == 0.9 && delta.epsilon == 1e-6);
 }
 
-/* One step of each rule on [3, 4], the gradient laid by rows or by columns; what comes of p and its two states. */
+/* One step of each rule on [3, 4], the gradient laid by rows or by columns; what comes of p and its
+ * two states. */
 static void step_by_hand(int which, bool by_columns, float *result) {
     qn_context_seed(ctx, 5);
     qn_tensor *in[4], *hyper = qn_ones(ctx, QN_F32, QN_SHAPE(QN_HYPER_COUNT));
@@ -180,7 +181,7 @@ static void step_by_hand(int which, bool by_columns, float *result) {
     cr_assert_eq(steps[which](in[0], in[1], in[2], in[3], hyper, NULL, &specs[which]), QN_OK, "%s",
                  qn_context_message(ctx));
     qn_tensor *after = qn_stack((qn_tensor *[]){in[0], in[2], in[3]}, 3, 0);
-    cr_assert_eq(qn_tensor_read(after, result, 36 * sizeof *result), QN_OK);
+    cr_assert_eq(qn_tensor_read(after, result, 36 * sizeof(*result)), QN_OK);
 }
 
 Test(optim, a_step_takes_a_gradient_of_any_layout) {

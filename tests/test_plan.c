@@ -1,6 +1,6 @@
-/* test_plan.c: steps recorded and replayed: every row of the operation table, training runs of each kind of
- * network, and all that ends a plan or forbids one. What a replay gives is held against the step itself, to
- * the bit. */
+/* test_plan.c: steps recorded and replayed: every row of the operation table, training runs of each
+ * kind of network, and all that ends a plan or forbids one. What a replay gives is held against the
+ * step itself, to the bit. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* test_plan_fuse.c: steps whose calls are fused, in blocks of a few elements and in the usual ones, on one to three
- * threads: the bits are those of the step itself, and of its plan call by call. */
+/* test_plan_fuse.c: steps whose calls are fused, in blocks of a few elements and in the usual ones,
+ * on one to three threads: the bits are those of the step itself, and of its plan call by call. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +53,8 @@ static qn_tensor *turned(qn_tensor *x, qn_tensor *const *leaf) {
     return qn_add(qn_contiguous(qn_transpose(y, 0, 1)), qn_transpose(leaf[1], 0, 1));
 }
 
-/** Reductions that keep axis 0, of what a map gave and before one; and one that does not keep it. */
+/** Reductions that keep axis 0, of what a map gave and before one; and one that does not keep it.
+ */
 static qn_tensor *reduces(qn_tensor *x, qn_tensor *const *leaf) {
     qn_tensor *y = qn_exp(qn_mul(x, leaf[0]));
     qn_tensor *centred = qn_sub(y, qn_mean(y, QN_AXES(1), true));

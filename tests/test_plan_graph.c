@@ -1,5 +1,5 @@
-/* test_plan_graph.c: plans on a device that launches a step as one (plugins/graph_backend.c), and on one that
- * fails to. */
+/* test_plan_graph.c: plans on a device that launches a step as one (plugins/graph_backend.c), and
+ * on one that fails to. */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>

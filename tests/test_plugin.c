@@ -14,7 +14,7 @@
 
 static void look_in(const char *folder) {
     char path[1024];
-    snprintf(path, sizeof path, PLUGINS "/%s", folder);
+    snprintf(path, sizeof(path), PLUGINS "/%s", folder);
     setenv("QUERN_BACKEND_PATH", path, 1);
 }
 
@@ -56,7 +56,7 @@ static void train(const char *device, int steps, float *losses, float weight[16 
         qn_optimizer_step(optimizer);
         qn_step_end(dev);
     }
-    qn_tensor_read(qn_module_find(net, "0.weight"), weight, 16 * 6 * sizeof *weight);
+    qn_tensor_read(qn_module_find(net, "0.weight"), weight, 16 * 6 * sizeof(*weight));
     cr_expect_eq(qn_context_error(dev, stderr), QN_OK);
     bool is_cpu = strcmp(device, "cpu") == 0;
     cr_expect(is_cpu == (qn_context_fallbacks(dev) == 0), "%zu calls on the host",
@@ -70,8 +70,8 @@ Test(plugin, trains_as_the_cpu_does_bit_for_bit) {
     look_in("template");
     train("cpu", STEPS, expected, weight[0]);
     train("template", STEPS, losses, weight[1]);
-    cr_expect_arr_eq(losses, expected, sizeof expected);
-    cr_expect_arr_eq(weight[0], weight[1], sizeof weight[0]);
+    cr_expect_arr_eq(losses, expected, sizeof(expected));
+    cr_expect_arr_eq(weight[0], weight[1], sizeof(weight[0]));
     cr_expect(losses[STEPS - 1] < 0.8f * losses[0], "%g of %g", losses[STEPS - 1], losses[0]);
 }
 
@@ -88,7 +88,7 @@ Test(plugin, has_its_own_name_memory_and_kernels) {
     cr_expect_eq(qn_context_fallbacks(dev), before, "relu has a kernel of its own");
     cr_expect_null(qn_tensor_data(y), "the host may not touch the device's memory");
     float out[3];
-    cr_expect_eq(qn_tensor_read(y, out, sizeof out), QN_OK);
+    cr_expect_eq(qn_tensor_read(y, out, sizeof(out)), QN_OK);
     cr_expect(out[0] == 0 && out[1] == 0 && out[2] == 2);
     qn_sigmoid(x);
     cr_expect_eq(qn_context_fallbacks(dev), before + 1);
@@ -101,8 +101,8 @@ Test(plugin, strided_views_and_errors_in_data_pass_through_the_fallback) {
     qn_tensor *x = qn_zeros(dev, QN_F32, QN_SHAPE(3, 4));
     cr_expect_eq(qn_fill(qn_slice(x, 1, 1, 3), 5), QN_OK);
     float out[12], expected[12] = {0, 5, 5, 0, 0, 5, 5, 0, 0, 5, 5, 0};
-    qn_tensor_read(x, out, sizeof out);
-    cr_expect_arr_eq(out, expected, sizeof out);
+    qn_tensor_read(x, out, sizeof(out));
+    cr_expect_arr_eq(out, expected, sizeof(out));
     qn_tensor *index = qn_from_data(dev, QN_I64, QN_SHAPE(1, 4), (int64_t[]){0, 1, 9, 0});
     cr_expect_null(qn_gather(x, 0, index));
     cr_expect(strstr(qn_context_message(dev), "gather"), "%s", qn_context_message(dev));
@@ -131,7 +131,7 @@ Test(plugin, broken_ones_give_a_status_and_a_reason) {
         {"no_kernels", "its kernels are not of interface 1"},
         {"unusable", "device unusable:0: no driver"},
     };
-    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
         look_in(expected[i][0]);
         expect_refusal(expected[i][0], expected[i][1]);
     }
@@ -141,7 +141,7 @@ Test(plugin, files_that_are_no_plugins_are_refused, .init = scratch_open, .fini 
     setenv("QUERN_BACKEND_PATH", scratch_folder, 1);
     static const char noise[] = "\177ELF, but not for long";
     expect_refusal("noise", "no libquern-noise.so in ");
-    scratch_write("libquern-noise.so", noise, sizeof noise);
+    scratch_write("libquern-noise.so", noise, sizeof(noise));
     expect_refusal("noise", scratch_path("libquern-noise.so"));
     cr_assert_eq(mkdir(scratch_path("libquern-folder.so"), 0700), 0);
     expect_refusal("folder", scratch_path("libquern-folder.so"));

@@ -1,5 +1,5 @@
-/* test_products.c: the epilogues of products, convolutions and batch normalisation: bias and ReLU in one pass with
- * them; denormal numbers.
+/* test_products.c: the epilogues of products, convolutions and batch normalisation: bias and ReLU
+ * in one pass with them; denormal numbers.
  *
  * No public call asks for the ReLU: plans do (plan_epilogue.c). */
 #include <criterion/criterion.h>

@@ -101,7 +101,8 @@ Test(random, layout_and_dtype_do_not_change_the_numbers) {
         cr_expect_eq((double)narrow[i], wide[i]); /* 24 bits: exact in both */
 }
 
-/** Draws the same numbers in a context: uniform in both dtypes, between bounds that round, and what dropout keeps. */
+/** Draws the same numbers in a context: uniform in both dtypes, between bounds that round, and what
+ * dropout keeps. */
 static void draw(qn_context *on, float *narrow, double *wide, float *kept) {
     qn_context_seed(on, 31);
     qn_shape shape = QN_SHAPE(DRAWN);

@@ -49,7 +49,7 @@ static void run_whole(void) {
 /* Continues from "state" to "again" in a context of its own. */
 static void run_on(void) {
     char state[256];
-    snprintf(state, sizeof state, "%s", scratch_path("state"));
+    snprintf(state, sizeof(state), "%s", scratch_path("state"));
     qn_fit_opts opts = small_opts();
     opts.resume = opts.checkpoint = state;
     opts.save = scratch_path("again");
@@ -62,7 +62,7 @@ static void run_on(void) {
 Test(resume, resumed_anywhere_ends_with_the_same_bits) {
     static const int stops[] = {1, 4, BATCHES, BATCHES + 1, 2 * BATCHES + 3};
     run_whole();
-    for (size_t i = 0; i < sizeof stops / sizeof *stops; i++) {
+    for (size_t i = 0; i < sizeof(stops) / sizeof(*stops); i++) {
         qn_fit_result result;
         qn_fit_opts opts = small_opts();
         opts.checkpoint = scratch_path("state");
@@ -84,7 +84,7 @@ Test(resume, resumed_anywhere_ends_with_the_same_bits) {
 
 Test(resume, a_plateau_schedule_is_resumed_too) {
     char state[256];
-    snprintf(state, sizeof state, "%s", scratch_path("state"));
+    snprintf(state, sizeof(state), "%s", scratch_path("state"));
     for (int part = 0; part < 3; part++) { /* whole; first two epochs; the rest */
         qn_fit_opts opts = small_opts();
         opts.schedule = qn_schedule_plateau(0.5, 0);
@@ -121,12 +121,12 @@ static void run_killed(int step) {
 /* The children come first: threads do not survive a fork. */
 Test(resume, killed_and_resumed_ends_with_the_same_bits) {
     static const int kills[] = {1, 6, 12};
-    enum { KILLS = sizeof kills / sizeof *kills };
+    enum { KILLS = sizeof(kills) / sizeof(*kills) };
     char state[256], kept[KILLS][256];
-    snprintf(state, sizeof state, "%s", scratch_path("state"));
+    snprintf(state, sizeof(state), "%s", scratch_path("state"));
     for (int i = 0; i < KILLS; i++) {
         run_killed(kills[i]);
-        snprintf(kept[i], sizeof kept[i], "%s/kept%d", scratch_folder, i);
+        snprintf(kept[i], sizeof(kept[i]), "%s/kept%d", scratch_folder, i);
         cr_assert_eq(rename(state, kept[i]), 0);
     }
     run_whole();

@@ -17,8 +17,8 @@ static const float *elements(qn_tensor *x) {
     static int turn;
     float *values = kept[turn++ % 4];
     cr_assert_not_null(x, "%s", qn_context_message(ctx));
-    const size_t bytes = (size_t)qn_tensor_count(x) * sizeof *values;
-    cr_assert_leq(bytes, sizeof kept[0]);
+    const size_t bytes = (size_t)qn_tensor_count(x) * sizeof(*values);
+    cr_assert_leq(bytes, sizeof(kept[0]));
     cr_assert_eq(qn_tensor_read(x, values, bytes), QN_OK, "%s", qn_context_message(ctx));
     return values;
 }
@@ -44,8 +44,8 @@ static void expect_elements(qn_tensor *x, int count, const float *expected) {
 enum { BATCH = 3, CHANNELS = 5, FILTERS = 37, KERNEL = 3, LONGEST = 3, MOST_STEPS = 40 };
 static const int64_t lengths_of[BATCH] = {LONGEST, 1, 2};
 
-/** A batch [n, c, t] of these lengths, zeros behind them, and its outputs and gradients. Some filters
- * give nothing above 0, which is what a window in the padding gives. */
+/** A batch [n, c, t] of these lengths, zeros behind them, and its outputs and gradients. Some
+ * filters give nothing above 0, which is what a window in the padding gives. */
 typedef struct padded_batch {
     qn_tensor *x, *weight, *y;
 } padded_batch;

@@ -23,9 +23,11 @@ static void refuse(const char *text, const char *first, const char *second) {
     refuse_with(text, NULL, first, second);
 }
 
-/* ---- timestamps and frequencies ---------------------------------------------------------------- */
+/* ---- timestamps and frequencies ----------------------------------------------------------------
+ */
 
-/* Two lines of a wide file, the frequency that they have, and how the step after them is written. */
+/* Two lines of a wide file, the frequency that they have, and how the step after them is written.
+ */
 typedef struct pair {
     const char *first, *second, *frequency, *third;
     int season;
@@ -48,9 +50,9 @@ Test(series, reads_every_form_of_timestamp) {
         {"12/31/2012", "1/1/2013", "D", "2013-01-02", 7},
         {"31/12/2012", "1/1/2013", "D", "2013-01-02", 7},
     };
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
         char text[200], time[32];
-        snprintf(text, sizeof text, "date,x\n%s,1\n%s,2\n", pairs[i].first, pairs[i].second);
+        snprintf(text, sizeof(text), "date,x\n%s,1\n%s,2\n", pairs[i].first, pairs[i].second);
         qn_series *s = open_text(text, NULL);
         cr_assert_not_null(s, "%s: %s", pairs[i].first, qn_context_message(ctx));
         const qn_series_facts facts = qn_series_info(s);
@@ -78,14 +80,15 @@ Test(series, bad_timestamps_are_named) {
     static const char *const bad[] = {"2012-13-01", "2012-02-30",        "2012-01-01 24:00",
                                       "2012-1x-01", "2012-01-01 10:0",   "yesterday",
                                       "2012-01-",   "2012-01-01T10:00+", "20120230"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         char text[200];
-        snprintf(text, sizeof text, "date,x\n2012-01-01,1\n%s,2\n", bad[i]);
+        snprintf(text, sizeof(text), "date,x\n2012-01-01,1\n%s,2\n", bad[i]);
         refuse(text, "series.csv:3: ", bad[i]);
     }
 }
 
-/* ---- wide files -------------------------------------------------------------------------------- */
+/* ---- wide files --------------------------------------------------------------------------------
+ */
 
 Test(series, wide_files) {
     qn_series *s = open_text("date,a,kind,b\n"
@@ -163,7 +166,7 @@ Test(series, bad_wide_files_are_refused) {
     refuse("date,x\n2020-01-01 00:00,1\n2020-01-01 01:00,2\n2020-01-01 02:30,3\n",
            "series.csv:4: ", "lies between the steps, one every hour");
     const char zero[] = "date,x\n2020-01-01,1\0\n";
-    cr_expect_null(qn_series_open(ctx, scratch_write("zero.csv", zero, sizeof zero - 1), NULL));
+    cr_expect_null(qn_series_open(ctx, scratch_write("zero.csv", zero, sizeof(zero) - 1), NULL));
     cr_expect(strstr(qn_context_message(ctx), "zero.csv:2: "), "%s", qn_context_message(ctx));
 }
 
@@ -186,9 +189,9 @@ Test(series, embedded_files) {
         int64_t items, steps;
     } files[] = {{"seattle-weather.csv", "D", "weather", 4, 1461},
                  {"us-employment.csv", "M", NULL, 23, 120}};
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
         char path[4096];
-        snprintf(path, sizeof path, "%s/examples/forecasting/data/%s", QUERN_SOURCE_DIR,
+        snprintf(path, sizeof(path), "%s/examples/forecasting/data/%s", QUERN_SOURCE_DIR,
                  files[i].name);
         qn_series *s = qn_series_open(ctx, path, NULL);
         cr_assert_not_null(s, "%s", qn_context_message(ctx));
@@ -206,7 +209,7 @@ Test(series, embedded_files) {
 Test(series, ett) {
     const char *root = getenv("QUERN_DATA_DIR");
     char path[4096];
-    snprintf(path, sizeof path, "%s/forecast/ETTh1.csv", root ? root : "");
+    snprintf(path, sizeof(path), "%s/forecast/ETTh1.csv", root ? root : "");
     if (!root || access(path, R_OK) != 0) {
         fprintf(stderr, "skipped: no $QUERN_DATA_DIR/forecast/ETTh1.csv\n");
         return;
@@ -224,7 +227,8 @@ Test(series, ett) {
     cr_expect_float_eq(std[6], 9.176491, 1e-5);
 }
 
-/* ---- files of items ---------------------------------------------------------------------------- */
+/* ---- files of items ----------------------------------------------------------------------------
+ */
 
 Test(series, items) {
     qn_series *s = open_text("target_value,store,item_id,timestamp\n"
@@ -264,12 +268,12 @@ Test(series, items_without_a_header) {
 Test(series, bad_items_are_refused) {
     const char *head = "item_id,timestamp,target_value\n";
     char text[2000];
-    snprintf(text, sizeof text,
+    snprintf(text, sizeof(text),
              "%sa,2020-01-01,1\na,2020-01-02,2\nb,2020-01-01,1\na,2020-01-01,3\n", head);
     refuse(text, "series.csv:5: a at 2020-01-01", "line 2 already");
-    snprintf(text, sizeof text, "%sa,2020-01-01,1\na,2020-01-02,two\n", head);
+    snprintf(text, sizeof(text), "%sa,2020-01-01,1\na,2020-01-02,two\n", head);
     refuse(text, "series.csv:3: column 'target_value'", "'two'");
-    snprintf(text, sizeof text, "%s,2020-01-01,1\n", head);
+    snprintf(text, sizeof(text), "%s,2020-01-01,1\n", head);
     refuse(text, "series.csv:2: ", "item_id is empty");
     refuse("item_id,timestamp\na,2020-01-01\n", "neither a header", "target_value");
 }
@@ -277,19 +281,19 @@ Test(series, bad_items_are_refused) {
 Test(series, mixed_frequencies_are_refused) {
     char text[4000] = "item_id,timestamp,target_value\n";
     for (int i = 0; i < 10; i++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "hourly,2020-01-01 %02d:00,1\n",
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "hourly,2020-01-01 %02d:00,1\n",
                  i);
     for (int i = 1; i < 5; i++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "daily,2020-01-%02d 00:00,1\n",
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "daily,2020-01-%02d 00:00,1\n",
                  i);
     refuse(text, "series.csv:12: mixed frequencies: daily",
            "a line every day here, every hour elsewhere");
     /* Within one item: first hours, then days. */
     strcpy(text, "date,x\n");
     for (int i = 0; i < 20; i++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "2020-01-01 %02d:00,1\n", i);
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "2020-01-01 %02d:00,1\n", i);
     for (int i = 2; i < 14; i++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "2020-01-%02d 00:00,1\n", i);
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "2020-01-%02d 00:00,1\n", i);
     refuse(text, "mixed frequencies", "every day here");
     /* Weekends without lines are gaps. */
     qn_series *s =
@@ -299,7 +303,8 @@ Test(series, mixed_frequencies_are_refused) {
     cr_expect_eq(qn_series_info(s).missing, 2);
 }
 
-/* ---- features and scale ------------------------------------------------------------------------ */
+/* ---- features and scale ------------------------------------------------------------------------
+ */
 
 Test(series, calendar_features) {
     float row[QN_SERIES_FEATURES];
@@ -331,15 +336,16 @@ Test(series, scale_of_what_was_observed) {
     cr_expect_eq(std[2], 1, "nothing observed");
 }
 
-/* ---- windows ----------------------------------------------------------------------------------- */
+/* ---- windows -----------------------------------------------------------------------------------
+ */
 
 /* Values 0, 1, 2, ... of a and ten times that of b, a day apart; step 6 of a is missing. */
 static qn_series *ramp(int steps) {
     char text[4000] = "date,a,b\n";
     for (int i = 0; i < steps; i++) {
         char a[16];
-        snprintf(a, sizeof a, "%d", i);
-        snprintf(text + strlen(text), sizeof text - strlen(text), "2020-01-%02d,%s,%d\n", i + 1,
+        snprintf(a, sizeof(a), "%d", i);
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "2020-01-%02d,%s,%d\n", i + 1,
                  i == 6 ? "" : a, 10 * i);
     }
     return open_text(text, NULL);
@@ -356,8 +362,8 @@ Test(series, joint_windows) {
     cr_assert_eq(qn_dataset_info(d)->count, 4);
     cr_assert_eq(qn_dataset_get(d, 0, x, y), QN_OK);
     static const float expected_x[] = {0, 1, 0.5f, 2, 1, 3}, expected_y[] = {1.5f, 4, 2, 5};
-    cr_expect_arr_eq(x, expected_x, sizeof x);
-    cr_expect_arr_eq(y, expected_y, sizeof y);
+    cr_expect_arr_eq(x, expected_x, sizeof(x));
+    cr_expect_arr_eq(y, expected_y, sizeof(y));
     cr_assert_eq(qn_dataset_get(d, 3, x, y), QN_OK);
     cr_expect_eq(x[4], 2, "step 6, filled with 5");
     cr_expect_eq(y[0], 3, "step 7");
@@ -379,10 +385,10 @@ Test(series, single_windows_of_items_of_any_length) {
     cr_assert_not_null(d, "%s", qn_context_message(ctx));
     cr_assert_eq(qn_dataset_info(d)->count, 3, "two of a, one of b, none of c");
     qn_dataset_get(d, 1, x, y);
-    cr_expect_arr_eq(x, ((float[]){2, 3, 4}), sizeof x);
+    cr_expect_arr_eq(x, ((float[]){2, 3, 4}), sizeof(x));
     cr_expect_eq(y[0], 5);
     qn_dataset_get(d, 2, x, y);
-    cr_expect_arr_eq(x, ((float[]){7, 7, 7}), sizeof x);
+    cr_expect_arr_eq(x, ((float[]){7, 7, 7}), sizeof(x));
     cr_expect_eq(y[0], 8);
     cr_expect_eq(qn_windows_at(d, 2).item, 1);
     cr_expect_eq(qn_windows_at(d, 2).step, 4);
@@ -391,7 +397,7 @@ Test(series, single_windows_of_items_of_any_length) {
                           .kind = QN_WINDOWS_SINGLE, .look_back = 3, .horizon = 1, .future = true});
     cr_assert_eq(qn_dataset_info(d)->count, 3);
     qn_dataset_get(d, 0, x, y);
-    cr_expect_arr_eq(x, ((float[]){3, 4, 5}), sizeof x);
+    cr_expect_arr_eq(x, ((float[]){3, 4, 5}), sizeof(x));
     cr_expect(isnan(y[0]));
     cr_expect_eq(qn_windows_at(d, 2).step, 5);
 }
@@ -451,7 +457,7 @@ Test(series, bad_windows_are_refused) {
                                    {.look_back = 1, .horizon = 1, .mean = ones},
                                    {.look_back = 1, .horizon = 10},
                                    {.look_back = 1, .horizon = 1, .start = 9}};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         cr_expect_null(qn_windows(s, &bad[i]), "%zu", i);
         cr_expect_eq(qn_context_error(ctx, NULL), QN_INVALID_ARGUMENT);
         qn_context_clear_error(ctx);
@@ -467,18 +473,19 @@ Test(series, the_loss_leaves_out_what_was_not_observed) {
     cr_expect_float_eq(qn_item(loss), 2.5, 1e-6);
     qn_backward(loss);
     float grad[4];
-    qn_tensor_read(qn_grad(prediction), grad, sizeof grad);
-    cr_expect_arr_eq(grad, ((float[]){-1, 0, -2, 0}), sizeof grad);
+    qn_tensor_read(qn_grad(prediction), grad, sizeof(grad));
+    cr_expect_arr_eq(grad, ((float[]){-1, 0, -2, 0}), sizeof(grad));
 }
 
-/* ---- measures ---------------------------------------------------------------------------------- */
+/* ---- measures ----------------------------------------------------------------------------------
+ */
 
 Test(series, seasonal_naive) {
     double out[9];
     qn_series *s = ramp(12);
     cr_assert_eq(qn_seasonal_naive(s, 1, 10, 9, out), QN_OK);
     static const double expected[] = {30, 40, 50, 60, 70, 80, 90, 30, 40};
-    cr_expect_arr_eq(out, expected, sizeof out);
+    cr_expect_arr_eq(out, expected, sizeof(out));
     cr_assert_eq(qn_seasonal_naive(s, 1, 5, 2, out), QN_OK);
     cr_expect_eq(out[1], 40, "less than a season: the last value");
     cr_expect_neq(qn_seasonal_naive(s, 1, 0, 2, out), QN_OK);

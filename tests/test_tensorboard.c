@@ -99,14 +99,14 @@ Test(tensorboard, histogram_counts_each_value_in_its_bucket) {
     qni_histogram_begin(&histogram);
     for (int i = 1; i < QNI_BUCKETS; i++)
         cr_assert_lt(histogram.limits[i - 1], histogram.limits[i]);
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++)
         qni_histogram_add(&histogram, values[i]);
     qni_histogram_pack(&histogram);
     double sum = 0;
     for (int i = 0; i < histogram.buckets; i++) {
         const double low = i ? histogram.limits[i - 1] : -INFINITY, high = histogram.limits[i];
         double inside = 0;
-        for (size_t v = 0; v < sizeof values / sizeof *values; v++)
+        for (size_t v = 0; v < sizeof(values) / sizeof(*values); v++)
             inside += isfinite(values[v]) && values[v] >= low && values[v] < high;
         cr_expect_eq(histogram.counts[i], inside, "%g values from %g to %g", inside, low, high);
         cr_expect(i == 0 || histogram.counts[i] > 0 || histogram.counts[i - 1] > 0);
@@ -189,11 +189,11 @@ Test(tensorboard, a_folder_that_cannot_be_is_an_error_at_the_start) {
 static void expect_epoch(int epoch) {
     static const char *const curves[] = {"loss/train", "loss/test", "accuracy/test",
                                          "learning rate", "samples per second"};
-    for (size_t i = 0; i < sizeof curves / sizeof *curves; i++)
+    for (size_t i = 0; i < sizeof(curves) / sizeof(*curves); i++)
         cr_expect_not_null(value_of(curves[i], epoch), "no %s of epoch %d", curves[i], epoch);
     static const char *const spreads[] = {"parameters/0.weight", "gradients/0.weight",
                                           "gradients/5.bias"};
-    for (size_t i = 0; i < sizeof spreads / sizeof *spreads; i++) {
+    for (size_t i = 0; i < sizeof(spreads) / sizeof(*spreads); i++) {
         const Tensorboard__Summary__Value *value = value_of(spreads[i], epoch);
         cr_assert_not_null(value, "no %s of epoch %d", spreads[i], epoch);
         cr_expect_gt(value->histo->sum_squares, 0);

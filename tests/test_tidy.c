@@ -1,5 +1,6 @@
-/* test_tidy.c: what is tidied up behind modules (qn_tidy_end, qn_backward_once): gradients stay what they are, for every
- * row of the operation table; memory comes back; what is gone is an error and no crash. */
+/* test_tidy.c: what is tidied up behind modules (qn_tidy_end, qn_backward_once): gradients stay
+ * what they are, for every row of the operation table; memory comes back; what is gone is an error
+ * and no crash. */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -68,8 +69,8 @@ Test(tidy, no_row_loses_what_its_gradient_reads) {
 
 enum { ROWS = 64, WIDTH = 256, BYTES = ROWS * WIDTH * 4 };
 
-/* Five tensors of BYTES, of which the derivatives read two: the input of gelu and, for the weight's gradient, that of
- * the last layer. */
+/* Five tensors of BYTES, of which the derivatives read two: the input of gelu and, for the weight's
+ * gradient, that of the last layer. */
 static qn_module *network(qn_context *ctx) {
     return qn_nn_sequential(ctx, qn_nn_linear(ctx, WIDTH, WIDTH, NULL), qn_nn_gelu(ctx, false),
                             qn_nn_dropout(ctx, 0.5), qn_nn_linear(ctx, WIDTH, WIDTH, NULL),
@@ -134,10 +135,10 @@ Test(tidy, what_is_gone_can_neither_be_read_nor_used) {
     qn_tensor *middle = qn_affine(x, 2, 0), *y = qn_affine(middle, 2, 0);
     float values[3];
     qn_tidy_end(ctx, begin, &y, 1);
-    cr_expect_eq(qn_tensor_read(y, values, sizeof values), QN_OK, "results stay");
-    cr_expect_eq(qn_tensor_read(middle, values, sizeof values), QN_INVALID_ARGUMENT);
+    cr_expect_eq(qn_tensor_read(y, values, sizeof(values)), QN_OK, "results stay");
+    cr_expect_eq(qn_tensor_read(middle, values, sizeof(values)), QN_INVALID_ARGUMENT);
     qn_context_clear_error(ctx);
-    cr_expect_eq(qn_tensor_write(middle, values, sizeof values), QN_INVALID_ARGUMENT);
+    cr_expect_eq(qn_tensor_write(middle, values, sizeof(values)), QN_INVALID_ARGUMENT);
     qn_context_clear_error(ctx);
     cr_expect_null(qn_affine(middle, 1, 0));
     qn_context_clear_error(ctx);
@@ -166,7 +167,7 @@ Test(tidy, what_a_module_of_ones_own_holds_on_to_stays) {
                                           qn_nn_relu(ctx), NULL);
         float values[2];
         cr_assert_not_null(qn_forward(net, qn_ones(ctx, QN_F32, QN_SHAPE(1, 2))));
-        cr_expect_eq(qn_tensor_read(aside, values, sizeof values), QN_OK, "%s",
+        cr_expect_eq(qn_tensor_read(aside, values, sizeof(values)), QN_OK, "%s",
                      qn_context_message(ctx));
     }
     qn_context_free(ctx);

@@ -42,7 +42,7 @@ Test(train, evaluate_and_predict_agree_and_leave_the_mode_alone) {
     qn_tensor *outputs = qn_predict(net, set, 7);
     cr_assert_not_null(outputs, "%s", qn_context_message(ctx));
     float values[SAMPLES * CLASSES];
-    cr_assert_eq(qn_tensor_read(outputs, values, sizeof values), QN_OK);
+    cr_assert_eq(qn_tensor_read(outputs, values, sizeof(values)), QN_OK);
     int right = 0;
     for (int i = 0; i < SAMPLES; i++) {
         const float *row = values + CLASSES * i;
@@ -96,7 +96,7 @@ Test(train, saves_the_best_and_the_last_model) {
     const qn_metadata settings[] = {{"model", "small"}};
     qn_fit_opts opts = small_opts();
     char best[256];
-    snprintf(best, sizeof best, "%s", scratch_path("best"));
+    snprintf(best, sizeof(best), "%s", scratch_path("best"));
     opts.save = scratch_path("last");
     opts.save_best = best;
     opts.settings = settings;

@@ -22,12 +22,12 @@ static qn_vocabulary *learn(const char *text, const qn_vocabulary_opts *opts) {
 /* The tokens of a text are those in `expected`, separated by spaces. */
 static void expect_tokens(const char *text, bool keep_case, const char *expected) {
     char file[512], found[512] = "";
-    snprintf(file, sizeof file, "__label__a %s\n", text);
+    snprintf(file, sizeof(file), "__label__a %s\n", text);
     qn_vocabulary *v = learn(file, &(qn_vocabulary_opts){.tokenizer.keep_case = keep_case});
     int64_t ids[64], count = qn_vocabulary_encode(v, text, ids, 64);
     for (int64_t i = 0; i < count; i++) {
         size_t used = strlen(found);
-        snprintf(found + used, sizeof found - used, "%s%s", i ? " " : "",
+        snprintf(found + used, sizeof(found) - used, "%s%s", i ? " " : "",
                  qn_vocabulary_word(v, ids[i]));
     }
     cr_expect_str_eq(found, expected);
@@ -187,7 +187,7 @@ static void expect_damage(size_t size, size_t at, uint8_t value, const char *res
     bytes[at] = value;
     qn_tensor *damaged = qn_from_data(ctx, QN_U8, QN_SHAPE((int64_t)size), bytes);
     char message[256];
-    snprintf(message, sizeof message, "packed vocabulary: offset %s", rest);
+    snprintf(message, sizeof(message), "packed vocabulary: offset %s", rest);
     cr_assert_null(qn_vocabulary_unpack(damaged), "%s", message);
     expect_message(QN_BAD_FORMAT, message);
 }
@@ -234,7 +234,7 @@ Test(vocabulary, vectors_of_glove) {
         QN_OK, "%s", qn_context_message(ctx));
     cr_assert_eq(found, 2);
     const float expected[5][2] = {{9, 9}, {9, 9}, {3, 4}, {0.5, -10}, {9, 9}};
-    cr_assert_eq(memcmp(table, expected, sizeof expected), 0);
+    cr_assert_eq(memcmp(table, expected, sizeof(expected)), 0);
 }
 
 Test(vocabulary, vectors_of_word2vec) {
@@ -316,12 +316,12 @@ Test(vocabulary, dataset_of_one_class_a_text) {
     const int64_t expected[3][3] = {{2, 3, 4}, {2, 0, 0}, {1, 0, 0}};
     for (int64_t i = 0; i < 3; i++) {
         cr_assert_eq(qn_dataset_get(dataset, i, x, &y), QN_OK);
-        cr_assert_eq(memcmp(x, expected[i], sizeof x), 0);
+        cr_assert_eq(memcmp(x, expected[i], sizeof(x)), 0);
         cr_assert_eq(y, i != 1);
         cr_assert_eq(info->length(info->data, i), i == 0 ? 3 : 1);
     }
     char text[4];
-    info->describe(info->data, 0, text, sizeof text);
+    info->describe(info->data, 0, text, sizeof(text));
     cr_assert_str_eq(text, "a b");
 }
 
@@ -335,11 +335,11 @@ Test(vocabulary, dataset_of_several_classes_a_text) {
     int64_t x[2];
     float y[3];
     cr_assert_eq(qn_dataset_get(dataset, 0, x, y), QN_OK);
-    cr_assert_eq(memcmp(x, (int64_t[]){2, 3}, sizeof x), 0); /* the end is lost */
-    cr_assert_eq(memcmp(y, (float[]){1, 0, 1}, sizeof y), 0);
+    cr_assert_eq(memcmp(x, (int64_t[]){2, 3}, sizeof(x)), 0); /* the end is lost */
+    cr_assert_eq(memcmp(y, (float[]){1, 0, 1}, sizeof(y)), 0);
     cr_assert_eq(info->length(info->data, 0), 2);
     char text[2] = "?";
-    info->describe(info->data, 1, text, sizeof text);
+    info->describe(info->data, 1, text, sizeof(text));
     cr_assert_str_eq(text, ""); /* no half characters */
     info->describe(info->data, 1, NULL, 0);
     cr_assert_null(qn_text_dataset(corpus, NULL, 0));
@@ -361,7 +361,8 @@ Test(vocabulary, batches_are_as_long_as_their_longest_text) {
 
 /* ---- Real files ----------------------------------------------------------------------------- */
 
-/* Kim's cleaning of ASCII, with which the reference results were made, gives 8464 and 18765 words. */
+/* Kim's cleaning of ASCII, with which the reference results were made, gives 8464 and 18765 words.
+ */
 Test(vocabulary, words_of_real_texts) {
     qn_corpus *corpus = qn_corpus_open(ctx, reference_data("text/TREC.train"), NULL);
     qn_vocabulary *v = qn_vocabulary_new(corpus, NULL);

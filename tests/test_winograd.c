@@ -1,9 +1,10 @@
-/* test_winograd.c: convolutions with 3x3 and 5x5 taps large enough for Winograd's form (kernels/simd/simd_winograd.h), and
- * their gradients, against sums in f64: odd extents, any padding, groups, layouts, and the same bits on any number of
- * threads.
+/* test_winograd.c: convolutions with 3x3 and 5x5 taps large enough for Winograd's form
+ * (kernels/simd/simd_winograd.h), and their gradients, against sums in f64: odd extents, any
+ * padding, groups, layouts, and the same bits on any number of threads.
  *
- * The bound is on the greatest error of a call, as part of its greatest value, in units of 2^-24 times the root of the
- * terms of a sum. For 3x3 taps the direct sum, term after term, does not keep that of outputs. */
+ * The bound is on the greatest error of a call, as part of its greatest value, in units of 2^-24
+ * times the root of the terms of a sum. For 3x3 taps the direct sum, term after term, does not keep
+ * that of outputs. */
 #include <criterion/criterion.h>
 #include <float.h>
 #include <math.h>
@@ -160,8 +161,8 @@ static int count_nan(const qn_tensor *x) {
     return count;
 }
 
-/* A sum with one infinite term is infinite; differences of tiles with an infinite element are NaN. So NaN tells that all
- * three passes are in this form here, and the other tests mean something. */
+/* A sum with one infinite term is infinite; differences of tiles with an infinite element are NaN.
+ * So NaN tells that all three passes are in this form here, and the other tests mean something. */
 Test(winograd, all_passes_are_in_this_form) {
     qn_context *ctx = op_context(NULL, NULL);
     for (int taps = 3; taps <= 5; taps += 2) {

@@ -153,7 +153,8 @@ static int cpu_default_threads(void *device) {
 static qn_status cpu_alloc(void *device, size_t bytes, void **memory, char *reason) {
     (void)device;
     const bool large = bytes >= HUGE_PAGE && bytes < SIZE_MAX - HUGE_PAGE;
-    /* Whole huge pages: else malloc() notes its next block in one that a later tensor could have had. */
+    /* Whole huge pages: else malloc() notes its next block in one that a later tensor could have
+     * had. */
     const size_t room = large ? (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE : bytes;
     if (posix_memalign(memory, large ? HUGE_PAGE : ALIGNMENT, room) != 0) {
         snprintf(reason, QN_REASON_SIZE, "the system has no more memory");

@@ -1,4 +1,5 @@
-/* cuda.c: NVIDIA GPUs as a device: opening and closing, and the order in which kernels are asked. */
+/* cuda.c: NVIDIA GPUs as a device: opening and closing, and the order in which kernels are asked.
+ */
 #include <cublasLt.h>
 #include <cudnn.h>
 #include <stdio.h>
@@ -76,7 +77,8 @@ static cudaError_t open_streams(cuda_device *device) {
     return cudaSuccess;
 }
 
-/** Freed memory stays in the pool of cudaMallocAsync instead of going back to the driver at each wait. */
+/** Freed memory stays in the pool of cudaMallocAsync instead of going back to the driver at each
+ * wait. */
 static cudaError_t keep_pool(const cuda_device *device) {
     cudaMemPool_t pool;
     uint64_t all = UINT64_MAX;

@@ -1,11 +1,12 @@
 /* cuda_copies.c: between host and device.
  *
- * To the device, bytes go through pinned memory on a stream of their own, so that they travel while kernels run;
- * the last step, from the slot's place on the device to where they belong, is the work stream's. Were they copied
- * there directly, the copy would have to wait for all work queued before: that memory may have been given back by a
- * tensor whose kernels have not run yet.
+ * To the device, bytes go through pinned memory on a stream of their own, so that they travel while
+ * kernels run; the last step, from the slot's place on the device to where they belong, is the work
+ * stream's. Were they copied there directly, the copy would have to wait for all work queued
+ * before: that memory may have been given back by a tensor whose kernels have not run yet.
  *
- * From the device, one wait brings the bytes and the fault that a kernel may have noted (cuda_queue.h). */
+ * From the device, one wait brings the bytes and the fault that a kernel may have noted
+ * (cuda_queue.h). */
 #include <stdio.h>
 #include <string.h>
 

@@ -26,8 +26,8 @@ typedef struct cuda_device {
     char description[QN_REASON_SIZE];
 } cuda_device;
 
-/** A status for an error of CUDA, which is then forgotten as far as CUDA lets it; `what` was being done. Late errors of
- * kernels come out at any call, so the operation queued last is named, too. */
+/** A status for an error of CUDA, which is then forgotten as far as CUDA lets it; `what` was being
+ * done. Late errors of kernels come out at any call, so the operation queued last is named, too. */
 qn_status cuda_failed(cuda_device *device, cudaError_t error, const char *what, char *reason);
 /** Makes the device the thread's current one: contexts of several may live on a thread. */
 qn_status cuda_enter(cuda_device *device, char *reason);

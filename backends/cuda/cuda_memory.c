@@ -1,5 +1,5 @@
-/* cuda_memory.c: device memory, in the order of the queue: what is freed may be taken again at once, since what is
- * queued later runs later. The library's own pool lies above this. */
+/* cuda_memory.c: device memory, in the order of the queue: what is freed may be taken again at
+ * once, since what is queued later runs later. The library's own pool lies above this. */
 #include "cuda_device.h"
 
 qn_status cuda_alloc(void *opened, size_t bytes, void **memory, char *reason) {

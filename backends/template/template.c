@@ -1,7 +1,7 @@
 /* template.c: the smallest backend that works, to be copied. The steps are in README.md.
  *
- * Its device is a piece of host memory that the library may not touch: every byte goes through the copies
- * below, as on a real device. It has one kernel; all else falls back to the host. */
+ * Its device is a piece of host memory that the library may not touch: every byte goes through the
+ * copies below, as on a real device. It has one kernel; all else falls back to the host. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

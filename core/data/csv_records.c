@@ -41,10 +41,10 @@ static bool make_room(reading *r, size_t length) {
     if (r->count < r->field_room)
         return true;
     const size_t room = 2 * r->field_room + 16;
-    size_t *starts = realloc(r->starts, room * sizeof *starts);
+    size_t *starts = realloc(r->starts, room * sizeof(*starts));
     if (starts)
         r->starts = starts;
-    const char **fields = starts ? realloc(r->fields, room * sizeof *fields) : NULL;
+    const char **fields = starts ? realloc(r->fields, room * sizeof(*fields)) : NULL;
     if (!fields)
         return false;
     r->fields = fields;

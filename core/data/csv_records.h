@@ -14,8 +14,9 @@ typedef struct qni_csv_record {
 /** Takes one record; a status other than QN_OK ends the reading. */
 typedef qn_status (*qni_csv_take)(void *data, const qni_csv_record *record);
 
-/** Gives each record of the bytes of the file `path` to take(). Lines end with LF, CR LF or CR; empty ones
- * are skipped, as is a byte order mark; spaces around fields without quotes do not count.
+/** Gives each record of the bytes of the file `path` to take(). Lines end with LF, CR LF or CR;
+ * empty ones are skipped, as is a byte order mark; spaces around fields without quotes do not
+ * count.
  *
  * Errors: what take() returned; BAD_FORMAT with file and line: a misplaced quote, one that is never
  * closed, a zero byte; OUT_OF_MEMORY. */

@@ -23,7 +23,7 @@ static void destroy_names(const char *const *names, int64_t count) {
 }
 
 static const char *const *copy_names(const char *const *names, int64_t count) {
-    char **copies = calloc((size_t)count, sizeof *copies);
+    char **copies = calloc((size_t)count, sizeof(*copies));
     for (int64_t i = 0; copies && i < count; i++) {
         copies[i] = strdup(names[i] ? names[i] : "");
         if (!copies[i]) {
@@ -87,7 +87,7 @@ static const char *find_fault(const qn_dataset_desc *desc) {
 
 /* A dataset with copies of the description's names; NULL when memory is out. */
 static qn_dataset *copy_desc(qn_context *ctx, const qn_dataset_desc *desc) {
-    qn_dataset *dataset = calloc(1, sizeof *dataset);
+    qn_dataset *dataset = calloc(1, sizeof(*dataset));
     if (!dataset) {
         return NULL;
     }
@@ -154,7 +154,7 @@ qn_status qn_dataset_get(const qn_dataset *dataset, int64_t index, void *x, void
                                (long long)desc->count);
     }
     qn_status status = desc->get(desc->data, index, x, y);
-    if (status) {
+    if (status != QN_OK) {
         return qn_context_fail(dataset->ctx, status, "%s: sample %lld: %s", desc->name,
                                (long long)index, qn_status_string(status));
     }
@@ -190,7 +190,7 @@ qn_dataset *qn_dataset_slice(qn_dataset *dataset, int64_t start, int64_t end) {
                         (long long)start, (long long)end, (long long)desc.count);
         return NULL;
     }
-    slice *part = malloc(sizeof *part);
+    slice *part = malloc(sizeof(*part));
     if (!part) {
         qn_context_fail(dataset->ctx, QN_OUT_OF_MEMORY, "%s: no memory for a slice", desc.name);
         return NULL;

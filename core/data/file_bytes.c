@@ -71,12 +71,12 @@ qn_status qni_bytes_read(qn_context *ctx, const char *path, qni_bytes *out) {
     qni_bytes bytes = {0};
     qn_status status = read_stream(ctx, path, file, &bytes);
     fclose(file);
-    if (!status && is_gzip(&bytes)) {
+    if (status == QN_OK && is_gzip(&bytes)) {
         status = qni_gunzip(ctx, path, &bytes, out);
         free(bytes.data);
         return status;
     }
-    if (status) {
+    if (status != QN_OK) {
         free(bytes.data);
         return status;
     }

@@ -10,8 +10,8 @@ typedef struct qni_bytes {
     size_t size;
 } qni_bytes;
 
-/** Room for so many bytes, to be freed or grown with free() and realloc(); NULL when memory is out. Large room asks for
- * huge pages: the system then clears it in few steps. */
+/** Room for so many bytes, to be freed or grown with free() and realloc(); NULL when memory is out.
+ * Large room asks for huge pages: the system then clears it in few steps. */
 uint8_t *qni_bytes_room(size_t bytes);
 
 /** Reads a whole file, decompressing it if it is gzip. On failure `out` is empty.

@@ -77,7 +77,7 @@ static qn_status inflate_member(inflater *z) {
     for (;;) {
         if (z->out->size == z->capacity) {
             qn_status status = grow(z);
-            if (status) {
+            if (status != QN_OK) {
                 return status;
             }
         }
@@ -115,8 +115,8 @@ static qn_status inflate_all(inflater *z) {
     }
 }
 
-/* Unpacks in one go into the room that there is; false when that does not work out: zlib then says why,
- * or does it in pieces. */
+/* Unpacks in one go into the room that there is; false when that does not work out: zlib then says
+ * why, or does it in pieces. */
 static bool inflate_at_once(inflater *z) {
 #if QUERN_LIBDEFLATE
     size_t used = 0, size = 0;
@@ -148,9 +148,9 @@ qn_status qni_gunzip(qn_context *ctx, const char *path, const qni_bytes *packed,
     *out = (qni_bytes){0};
     inflater z = {.ctx = ctx, .path = path, .packed = packed, .out = out};
     qn_status status = grow(&z);
-    if (!status && !inflate_at_once(&z))
+    if (status == QN_OK && !inflate_at_once(&z))
         status = inflate_in_pieces(&z);
-    if (status) {
+    if (status != QN_OK) {
         free(out->data);
         *out = (qni_bytes){0};
     }

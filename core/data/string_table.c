@@ -18,7 +18,7 @@ static bool make_room(qni_strings *strings, size_t size) {
     }
     if (strings->count == strings->starts_room) {
         int64_t room = 2 * strings->count + 16;
-        size_t *starts = realloc(strings->starts, (size_t)room * sizeof *starts);
+        size_t *starts = realloc(strings->starts, (size_t)room * sizeof(*starts));
         if (!starts) {
             return false;
         }
@@ -76,7 +76,7 @@ int64_t qni_string_table_find(const qni_string_table *table, const char *text, s
 /* Doubles the slots; every text finds its new one. */
 static bool grow_slots(qni_string_table *table) {
     int64_t count = table->slot_count ? 2 * table->slot_count : FIRST_SLOTS;
-    int64_t *slots = calloc((size_t)count, sizeof *slots);
+    int64_t *slots = calloc((size_t)count, sizeof(*slots));
     if (!slots) {
         return false;
     }

@@ -1,4 +1,5 @@
-/* quern.h: Quern, a small deep-learning training framework. Including this is enough for any program.
+/* quern.h: Quern, a small deep-learning training framework. Including this is enough for any
+ * program.
  *
  * It is a page of contents; the chapters teach in order, and each can be included alone:
  *   quern/context.h   one device, one stream of work, one error
@@ -17,12 +18,13 @@
  *
  * Rules that hold everywhere:
  * - Ownership. What you make (contexts, parameters, modules, optimizers, datasets, loaders) belongs
- *   to its context and goes with it; each has a `_free` for earlier, and `_free(NULL)` is fine. Other
- *   tensors belong to the current step and are gone at qn_step_end(), unless kept with qn_keep().
+ *   to its context and goes with it; each has a `_free` for earlier, and `_free(NULL)` is fine.
+ *   Other tensors belong to the current step and are gone at qn_step_end(), unless kept with
+ *   qn_keep().
  * - Errors. Calls that can fail return a status, or a pointer that is NULL; NULL in gives NULL out.
- *   The first failure stays on the context with the operation, the shapes and the reason, so a chain
- *   of calls is checked once, with qn_context_error(). The library never exits or aborts, and prints
- *   only what was asked for.
+ *   The first failure stays on the context with the operation, the shapes and the reason, so a
+ *   chain of calls is checked once, with qn_context_error(). The library never exits or aborts, and
+ *   prints only what was asked for.
  * - Threads. A context and all it owns is used by one thread at a time; contexts are independent.
  * - Options. Option structs are zero-initialised for the defaults; NULL means all defaults.
  */

@@ -86,8 +86,9 @@ static inline bool qn_view_same_shape(const qn_view *a, const qn_view *b) {
 
 /* ---- bfloat16 ---------------------------------------------------------------------------- */
 
-/** The bits of bfloat16 nearest to x, ties to even; NaN stays NaN. Denormal numbers become 0: the hardware's
- * products read them so, and what is compared anywhere must be rounded alike everywhere. */
+/** The bits of bfloat16 nearest to x, ties to even; NaN stays NaN. Denormal numbers become 0: the
+ * hardware's products read them so, and what is compared anywhere must be rounded alike everywhere.
+ */
 static inline uint16_t qn_bf16_bits(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof(bits));
@@ -190,23 +191,25 @@ typedef struct qn_backend {
     /** CPU threads that its kernels would use if not told otherwise; 0: as the CPU beside it. */
     int (*default_threads)(void *device);
     /** All four or none: what is queued between begin and end is recorded, not run, and can then be
-     * launched as one any number of times, with the same addresses. Nothing may wait, copy from or to the
-     * host, or take memory in between. */
+     * launched as one any number of times, with the same addresses. Nothing may wait, copy from or
+     * to the host, or take memory in between. */
     qn_status (*capture_begin)(void *device, char *reason);
     qn_status (*capture_end)(void *device, void **graph,
                              char *reason); /**< failed: *graph is NULL */
     qn_status (*graph_launch)(void *device, void *graph, char *reason);
     void (*graph_free)(void *device, void *graph);
-    /** Precisions of products that its kernels know, one bit (1 << QN_PRECISION_BF16, say) each; f32 always. */
+    /** Precisions of products that its kernels know, one bit (1 << QN_PRECISION_BF16, say) each;
+     * f32 always. */
     uint32_t precisions;
-    /** NULL, or: runs task(arg, index, thread) for each index below count, on up to `threads` threads, of which each
-     * has a number below `threads`. With it plans are fused: its kernels are called within tasks, with threads 1,
-     * for some rows (along axis 0) of what the whole call would compute, and must give the same bits. */
+    /** NULL, or: runs task(arg, index, thread) for each index below count, on up to `threads`
+     * threads, of which each has a number below `threads`. With it plans are fused: its kernels are
+     * called within tasks, with threads 1, for some rows (along axis 0) of what the whole call
+     * would compute, and must give the same bits. */
     void (*parallel)(void *device, int threads, int64_t count, qn_task task, void *arg);
 } qn_backend;
 
-/** The one symbol that a backend plug-in exports. The struct is constant and part of the plug-in; NULL
- * when it cannot work with this host. */
+/** The one symbol that a backend plug-in exports. The struct is constant and part of the plug-in;
+ * NULL when it cannot work with this host. */
 typedef const qn_backend *(*qn_backend_entry)(const qn_host *host);
 #define QN_BACKEND_ENTRY_NAME "qn_backend_entry_v1"
 
@@ -282,7 +285,8 @@ typedef struct qn_extent2d_attrs {
     int32_t extent[2];
 } qn_extent2d_attrs;
 
-/** batch_norm (all but axes), layer_norm (epsilon, axes: number of trailing axes), and gradients. */
+/** batch_norm (all but axes), layer_norm (epsilon, axes: number of trailing axes), and gradients.
+ */
 typedef struct qn_norm_attrs {
     double epsilon, momentum;
     int32_t training;
@@ -308,7 +312,8 @@ typedef struct qn_pad_attrs {
     double value;
 } qn_pad_attrs;
 
-/** How embeddings take indices: a row an index, or bags [n, length] as the mean or sum of their rows. */
+/** How embeddings take indices: a row an index, or bags [n, length] as the mean or sum of their
+ * rows. */
 enum { QN_EMBEDDING_ROWS, QN_EMBEDDING_MEAN, QN_EMBEDDING_SUM };
 
 /** embedding, embedding_bag, embedding_grad, embedding_grad_rows. */

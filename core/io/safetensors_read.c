@@ -52,7 +52,7 @@ static qn_status open_stream(qn_tensor_file *file, uint64_t *header_bytes) {
         return qn_context_fail(file->ctx, QN_IO_ERROR, "%s: not a regular file", file->path);
     }
     uint8_t length[QNI_LENGTH_BYTES];
-    if (fread(length, 1, sizeof length, file->stream) != sizeof length) {
+    if (fread(length, 1, sizeof(length), file->stream) != sizeof(length)) {
         return qn_context_fail(file->ctx, QN_BAD_FORMAT,
                                "%s: offset 0: file of %lld bytes has no safetensors header",
                                file->path, (long long)info.st_size);
@@ -188,10 +188,10 @@ static qn_status parse_entry(const qn_tensor_file *file, const char *name, const
         return bad_entry(file, out, "not described by an object");
     }
     qn_status status = parse_dtype(file, json_object_get(value, "dtype"), out);
-    if (!status) {
+    if (status == QN_OK) {
         status = parse_shape(file, json_object_get(value, "shape"), out);
     }
-    if (!status) {
+    if (status == QN_OK) {
         status = parse_offsets(file, json_object_get(value, "data_offsets"), out);
     }
     return status;
@@ -218,7 +218,7 @@ static qn_status check_metadata(const qn_tensor_file *file, json_t *metadata) {
 static qn_status read_entries(qn_tensor_file *file) {
     const char *key;
     json_t *value;
-    file->entries = calloc(json_object_size(file->header) + 1, sizeof *file->entries);
+    file->entries = calloc(json_object_size(file->header) + 1, sizeof(*file->entries));
     if (!file->entries) {
         return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory for the entries",
                                file->path);
@@ -231,7 +231,7 @@ static qn_status read_entries(qn_tensor_file *file) {
         } else {
             status = parse_entry(file, key, value, &file->entries[file->count++]);
         }
-        if (status) {
+        if (status != QN_OK) {
             return status;
         }
     }
@@ -249,7 +249,7 @@ static int by_place(const void *a, const void *b) {
 /* Sorts the entries by their place; they must follow each other without gap or overlap. */
 static qn_status check_places(qn_tensor_file *file) {
     if (file->count > 1) {
-        qsort(file->entries, (size_t)file->count, sizeof *file->entries, by_place);
+        qsort(file->entries, (size_t)file->count, sizeof(*file->entries), by_place);
     }
     uint64_t end = 0;
     for (int i = 0; i < file->count; i++) {
@@ -279,13 +279,13 @@ static qn_status open_file(qn_tensor_file *file, const char *path) {
         return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory", path);
     }
     qn_status status = open_stream(file, &header_bytes);
-    if (!status) {
+    if (status == QN_OK) {
         status = read_header(file, header_bytes);
     }
-    if (!status) {
+    if (status == QN_OK) {
         status = read_entries(file);
     }
-    return status ? status : check_places(file);
+    return status != QN_OK ? status : check_places(file);
 }
 
 qn_tensor_file *qn_tensor_file_open(qn_context *ctx, const char *path) {
@@ -296,7 +296,7 @@ qn_tensor_file *qn_tensor_file_open(qn_context *ctx, const char *path) {
         qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the name of the file to read is NULL");
         return NULL;
     }
-    qn_tensor_file *file = calloc(1, sizeof *file);
+    qn_tensor_file *file = calloc(1, sizeof(*file));
     if (!file) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory", path);
         return NULL;

@@ -27,7 +27,7 @@ static qn_status out_of_memory(const plan *p) {
 
 /* Puts tensors of larger elements first; among equals the caller's order stays. */
 static qn_status make_order(plan *p) {
-    p->order = calloc((size_t)p->count + 1, sizeof *p->order);
+    p->order = calloc((size_t)p->count + 1, sizeof(*p->order));
     if (!p->order) {
         return out_of_memory(p);
     }
@@ -87,7 +87,7 @@ static qn_status add_metadata(plan *p, const qn_metadata *metadata, int count) {
     }
     for (int i = 0; i < count; i++) {
         qn_status status = check_name(p, "metadata key", object, metadata[i].key);
-        if (status) {
+        if (status != QN_OK) {
             return status;
         }
         const char *value = metadata[i].value ? metadata[i].value : "";
@@ -105,7 +105,7 @@ static qn_status add_tensors(plan *p) {
     for (int i = 0; i < p->count; i++) {
         const qn_named_tensor *named = &p->tensors[p->order[i]];
         qn_status status = check_name(p, "tensor", p->header, named->name);
-        if (status) {
+        if (status != QN_OK) {
             return status;
         }
         if (json_object_set_new(p->header, named->name, describe(named->tensor, begin)) != 0) {
@@ -136,13 +136,13 @@ static qn_status write_header(const plan *p, qni_atomic_file *file) {
                                  "%s: header of %llu bytes, safetensors has at most %d", p->path,
                                  (unsigned long long)length, QNI_HEADER_MAX);
     }
-    if (!status) {
-        status = qni_atomic_write(file, &length, sizeof length);
+    if (status == QN_OK) {
+        status = qni_atomic_write(file, &length, sizeof(length));
     }
-    if (!status) {
+    if (status == QN_OK) {
         status = qni_atomic_write(file, text, bytes);
     }
-    if (!status) {
+    if (status == QN_OK) {
         status = qni_atomic_write(file, spaces, padding);
     }
     free(text);
@@ -155,11 +155,11 @@ static qn_status write_elements(const plan *p, qni_atomic_file *file) {
         return out_of_memory(p);
     }
     qn_status status = QN_OK;
-    for (int i = 0; !status && i < p->count; i++) {
+    for (int i = 0; status == QN_OK && i < p->count; i++) {
         const qn_tensor *tensor = p->tensors[p->order[i]].tensor;
         size_t bytes = tensor_bytes(tensor);
         status = qn_tensor_read(tensor, data, bytes);
-        if (!status) {
+        if (status == QN_OK) {
             status = qni_atomic_write(file, data, bytes);
         }
     }
@@ -170,14 +170,14 @@ static qn_status write_elements(const plan *p, qni_atomic_file *file) {
 static qn_status write_file(const plan *p) {
     qni_atomic_file file;
     qn_status status = qni_atomic_open(p->ctx, p->path, &file);
-    if (status) {
+    if (status != QN_OK) {
         return status;
     }
     status = write_header(p, &file);
-    if (!status) {
+    if (status == QN_OK) {
         status = write_elements(p, &file);
     }
-    if (status) {
+    if (status != QN_OK) {
         qni_atomic_abandon(&file);
         return status;
     }
@@ -187,7 +187,7 @@ static qn_status write_file(const plan *p) {
 qn_status qn_tensors_write(qn_context *ctx, const char *path, const qn_named_tensor *tensors,
                            int count, const qn_metadata *metadata, int metadata_count) {
     qn_status status = qn_context_error(ctx, NULL);
-    if (status) {
+    if (status != QN_OK) {
         return status;
     }
     if (!path) {
@@ -201,13 +201,13 @@ qn_status qn_tensors_write(qn_context *ctx, const char *path, const qn_named_ten
     plan p = {.ctx = ctx, .path = path, .tensors = tensors, .count = count};
     p.header = json_object();
     status = p.header ? make_order(&p) : out_of_memory(&p);
-    if (!status) {
+    if (status == QN_OK) {
         status = add_metadata(&p, metadata, metadata_count);
     }
-    if (!status) {
+    if (status == QN_OK) {
         status = add_tensors(&p);
     }
-    if (!status) {
+    if (status == QN_OK) {
         status = write_file(&p);
     }
     json_decref(p.header);
@@ -221,7 +221,7 @@ qn_status qn_save(const qn_module *module, const char *path) {
     }
     qn_context *ctx = qn_module_context(module);
     int count = qn_module_tensor_count(module);
-    qn_named_tensor *tensors = calloc((size_t)count + 1, sizeof *tensors);
+    qn_named_tensor *tensors = calloc((size_t)count + 1, sizeof(*tensors));
     if (!tensors) {
         return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory to write it", path);
     }

@@ -5,7 +5,7 @@
 #include "safetensors.h"
 
 static bool same_shape(qn_shape a, qn_shape b) {
-    return a.rank == b.rank && memcmp(a.dim, b.dim, (size_t)a.rank * sizeof *a.dim) == 0;
+    return a.rank == b.rank && memcmp(a.dim, b.dim, (size_t)a.rank * sizeof(*a.dim)) == 0;
 }
 
 /* A shape in words, as a value to be printed at once. */
@@ -17,10 +17,10 @@ static words shape_text(qn_shape shape) {
     words out = {"["};
     size_t used = 1;
     for (int i = 0; i < shape.rank; i++) {
-        used += (size_t)snprintf(out.s + used, sizeof out.s - used, i ? ", %lld" : "%lld",
+        used += (size_t)snprintf(out.s + used, sizeof(out.s) - used, i ? ", %lld" : "%lld",
                                  (long long)shape.dim[i]);
     }
-    snprintf(out.s + used, sizeof out.s - used, "]");
+    snprintf(out.s + used, sizeof(out.s) - used, "]");
     return out;
 }
 
@@ -62,7 +62,7 @@ qn_status qn_tensor_file_read(qn_tensor_file *file, const char *name, qn_tensor 
                                qni_tensor_file_path(file), name);
     }
     qn_status status = qni_tensor_file_fetch(file, index, data);
-    if (!status) {
+    if (status == QN_OK) {
         status = qn_tensor_write(out, data, bytes);
     }
     free(data);
@@ -97,7 +97,7 @@ static qn_status match_module(const qn_module *module, const qn_tensor_file *fil
 /* Reads all tensors of a module to host memory, one after the other. */
 static qn_status fetch_module(const qn_module *module, qn_tensor_file *file, char *data) {
     qn_status status = QN_OK;
-    for (int i = 0; !status && i < qn_module_tensor_count(module); i++) {
+    for (int i = 0; status == QN_OK && i < qn_module_tensor_count(module); i++) {
         int index = qni_tensor_file_find(file, qn_module_tensor(module, i).name);
         status = qni_tensor_file_fetch(file, index, data);
         data += qni_tensor_file_bytes(file, index);
@@ -107,7 +107,7 @@ static qn_status fetch_module(const qn_module *module, qn_tensor_file *file, cha
 
 static qn_status write_module(const qn_module *module, const char *data) {
     qn_status status = QN_OK;
-    for (int i = 0; !status && i < qn_module_tensor_count(module); i++) {
+    for (int i = 0; status == QN_OK && i < qn_module_tensor_count(module); i++) {
         qn_tensor *tensor = qn_module_tensor(module, i).tensor;
         size_t bytes = (size_t)qn_tensor_count(tensor) * qn_dtype_bytes(qn_tensor_dtype(tensor));
         status = qn_tensor_write(tensor, data, bytes);
@@ -128,13 +128,13 @@ qn_status qn_load(qn_module *module, const char *path) {
     size_t bytes;
     char *data = NULL;
     qn_status status = match_module(module, file, &bytes);
-    if (!status && !(data = malloc(bytes ? bytes : 1))) {
+    if (status == QN_OK && !(data = malloc(bytes ? bytes : 1))) {
         status = qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for %zu bytes", path, bytes);
     }
-    if (!status) {
+    if (status == QN_OK) {
         status = fetch_module(module, file, data);
     }
-    if (!status) { /* from here on nothing can be missing */
+    if (status == QN_OK) { /* from here on nothing can be missing */
         status = write_module(module, data);
     }
     free(data);

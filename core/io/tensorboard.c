@@ -1,7 +1,7 @@
 /* tensorboard.c: events files that TensorBoard reads: a version, then events, each a record.
  *
- * The messages are those of tensorboard.proto, packed by protobuf-c. Every record is flushed as it is
- * written, so that a run can be watched, and a kill leaves at most one record cut. */
+ * The messages are those of tensorboard.proto, packed by protobuf-c. Every record is flushed as it
+ * is written, so that a run can be watched, and a kill leaves at most one record cut. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -27,7 +27,8 @@ static double wall_time(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* ---- events ------------------------------------------------------------------------------------ */
+/* ---- events ------------------------------------------------------------------------------------
+ */
 
 static qn_status write_event(qn_tensorboard *log, Tensorboard__Event *event) {
     event->wall_time = wall_time();
@@ -93,7 +94,8 @@ qn_status qn_tensorboard_text(qn_tensorboard *log, const char *tag, int64_t step
     return write_value(log, tag, step, &entry);
 }
 
-/* ---- histograms -------------------------------------------------------------------------------- */
+/* ---- histograms --------------------------------------------------------------------------------
+ */
 
 /** Elements that are read from the device at a time. */
 enum { CHUNK = 1 << 14 };
@@ -110,11 +112,11 @@ static qn_status count_elements(qni_histogram *histogram, const qn_tensor *x) {
     qn_tensor *all = single ? (qn_tensor *)x : qn_cast((qn_tensor *)x, QN_F64);
     qn_tensor *flat = qn_reshape(all, QN_SHAPE(count));
     qn_status status = flat ? QN_OK : QN_INTERNAL_ERROR;
-    for (int64_t start = 0; start < count && !status; start += CHUNK) {
+    for (int64_t start = 0; start < count && status == QN_OK; start += CHUNK) {
         const int64_t end = start + CHUNK < count ? start + CHUNK : count;
         qn_tensor *part = qn_slice(flat, 0, start, end);
         status = qn_tensor_read(part, &values, (size_t)(end - start) * bytes);
-        for (int64_t i = 0; i < end - start && !status; i++)
+        for (int64_t i = 0; i < end - start && status == QN_OK; i++)
             qni_histogram_add(histogram, single ? (double)values.single[i] : values.twice[i]);
         qn_tensor_free(part);
     }
@@ -130,7 +132,7 @@ qn_status qn_tensorboard_histogram(qn_tensorboard *log, const char *tag, int64_t
     bool recording = qn_context_set_grad(log->ctx, false);
     qn_status status = count_elements(histogram, x);
     qn_context_set_grad(log->ctx, recording);
-    if (status)
+    if (status != QN_OK)
         return status;
     qni_histogram_pack(histogram);
     Tensorboard__HistogramProto message = TENSORBOARD__HISTOGRAM_PROTO__INIT;
@@ -148,7 +150,8 @@ qn_status qn_tensorboard_histogram(qn_tensorboard *log, const char *tag, int64_t
     return write_value(log, tag, step, &entry);
 }
 
-/* ---- the file ---------------------------------------------------------------------------------- */
+/* ---- the file ----------------------------------------------------------------------------------
+ */
 
 static void destroy(void *object) {
     qn_tensorboard *log = object;
@@ -161,8 +164,8 @@ static void destroy(void *object) {
 /** Opens a file of a name that is not taken yet: two runs may begin within a second. */
 static qn_status open_file(qn_tensorboard *log, const char *folder) {
     char host[64] = "";
-    gethostname(host, sizeof host - 1);
-    const size_t size = strlen(folder) + sizeof host + 64;
+    gethostname(host, sizeof(host) - 1);
+    const size_t size = strlen(folder) + sizeof(host) + 64;
     log->path = malloc(size);
     if (!log->path)
         return qn_context_fail(log->ctx, QN_OUT_OF_MEMORY, "tensorboard: no memory");
@@ -189,7 +192,7 @@ qn_tensorboard *qn_tensorboard_open(qn_context *ctx, const char *folder) {
                         strerror(errno));
         return NULL;
     }
-    qn_tensorboard *log = calloc(1, sizeof *log);
+    qn_tensorboard *log = calloc(1, sizeof(*log));
     if (!log) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "tensorboard: no memory");
         return NULL;

@@ -16,9 +16,9 @@ qn_tensor *qni_layer_uniform(qn_module *layer, const char *name, qn_shape shape,
 qn_tensor *qni_layer_constant(qn_module *layer, const char *name, qn_shape shape, double value,
                               bool trained);
 
-/** Adds what a linear or convolving layer learns, "weight" of `shape` and "bias" [shape.dim[0]], uniform
- * within 1 / sqrt(fan in), the product of the shape's other extents; no bias where `bias` is NULL.
- * Gives the layer back; frees it and gives NULL on failure, as when it is NULL itself. */
+/** Adds what a linear or convolving layer learns, "weight" of `shape` and "bias" [shape.dim[0]],
+ * uniform within 1 / sqrt(fan in), the product of the shape's other extents; no bias where `bias`
+ * is NULL. Gives the layer back; frees it and gives NULL on failure, as when it is NULL itself. */
 qn_module *qni_layer_add_weights(qn_module *layer, qn_shape shape, qn_tensor **weight,
                                  qn_tensor **bias);
 

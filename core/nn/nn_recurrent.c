@@ -40,8 +40,8 @@ static qn_recurrent run_cell(const qn_module *module, int cell, qn_tensor *x,
     return layer->cell(x, w[W_IH], w[W_HH], w[B_IH], w[B_HH], &opts);
 }
 
-/* All layers; last[i] gets what cell i gives. The states of a step lie side by side in memory, and what
- * is between two layers keeps to that order: [t, n, hidden], seen as [n, t, hidden]. */
+/* All layers; last[i] gets what cell i gives. The states of a step lie side by side in memory, and
+ * what is between two layers keeps to that order: [t, n, hidden], seen as [n, t, hidden]. */
 static qn_tensor *run_layers(const qn_module *module, qn_tensor *x, qn_tensor *lengths,
                              const qn_recurrent *start, qn_recurrent *last) {
     const recurrent *layer = qn_module_data(module);

@@ -1,5 +1,5 @@
-/* nn_rev_in.c: reversible instance normalisation (Kim et al. 2022): a series without its own level and
- * scale on the way in, and with them again on the way out. */
+/* nn_rev_in.c: reversible instance normalisation (Kim et al. 2022): a series without its own level
+ * and scale on the way in, and with them again on the way out. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,8 +38,8 @@ static qn_tensor *rows(const rev_in *layer, qn_tensor *kept) {
     return qn_slice(kept, 0, 0, layer->samples);
 }
 
-/** Copies statistics to where they are kept; that is there from the largest batch on, so that a plan can
- * repeat it. False when it failed. */
+/** Copies statistics to where they are kept; that is there from the largest batch on, so that a
+ * plan can repeat it. False when it failed. */
 static bool keep(rev_in *layer, qn_tensor *mean, qn_tensor *std) {
     if (!mean || !std)
         return false;

@@ -1,5 +1,5 @@
-/* nn_transformer.c: the encoder layer of the transformer (Vaswani et al. 2017), with its norms behind
- * the sums or in front of the parts (Xiong et al. 2020). */
+/* nn_transformer.c: the encoder layer of the transformer (Vaswani et al. 2017), with its norms
+ * behind the sums or in front of the parts (Xiong et al. 2020). */
 #include <string.h>
 
 #include "nn_layer.h"

@@ -1,8 +1,8 @@
-/* conv1d_max.c: convolution along time and the greatest of its outputs, in one operation (Kim 2014), and
- * its gradients, which visit the winning windows alone.
+/* conv1d_max.c: convolution along time and the greatest of its outputs, in one operation (Kim
+ * 2014), and its gradients, which visit the winning windows alone.
  *
- * Inside, time comes before channels: x is [n, t, c], so that a window is one run of memory when x is
- * what an embedding gave, and the gradient comes back as rows an embedding can add up. */
+ * Inside, time comes before channels: x is [n, t, c], so that a window is one run of memory when x
+ * is what an embedding gave, and the gradient comes back as rows an embedding can add up. */
 #include "internal.h"
 
 extern const qni_op qni_op_conv1d_max_grad_input, qni_op_conv1d_max_grad_weight;
@@ -111,8 +111,8 @@ qn_tensor *qn_conv1d_max(qn_tensor *x, qn_tensor *weight, qn_tensor *bias, qn_te
     return qni_apply_all(&qni_op_conv1d_max, in, 4, &attrs, out) == QN_OK ? out[0] : NULL;
 }
 
-/** The convolution at the windows that `index` [n, o] names: x [n, t, c], w [o, c, k] -> [n, o]. Both
- * gradients are linear in what this is a product of, so that it serves their derivatives. */
+/** The convolution at the windows that `index` [n, o] names: x [n, t, c], w [o, c, k] -> [n, o].
+ * Both gradients are linear in what this is a product of, so that it serves their derivatives. */
 static qn_tensor *at_windows(qn_tensor *x, qn_tensor *w, qn_tensor *index, int32_t padding) {
     if (!x || !w)
         return NULL;

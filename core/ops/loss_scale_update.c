@@ -1,5 +1,6 @@
-/* loss_scale_update.c: the factor of a scaled loss, taken out of the gradients again, and moved to where they
- * neither overflow nor vanish (Micikevicius et al. 2018). All in device memory, so that nothing waits for it. */
+/* loss_scale_update.c: the factor of a scaled loss, taken out of the gradients again, and moved to
+ * where they neither overflow nor vanish (Micikevicius et al. 2018). All in device memory, so that
+ * nothing waits for it. */
 #include "internal.h"
 
 static qn_status loss_scale_update_infer(qni_infer *call) {

@@ -12,7 +12,8 @@ static bool levels_valid(qn_context *ctx, const double *levels, int count) {
     return true;
 }
 
-/** The levels [count] in the prediction's dtype; filled in by the device, so that a plan can do it too. */
+/** The levels [count] in the prediction's dtype; filled in by the device, so that a plan can do it
+ * too. */
 static qn_tensor *levels_of(const qn_tensor *prediction, const double *levels, int count) {
     qn_tensor *all = qn_empty(prediction->ctx, prediction->view.dtype, QN_SHAPE(count));
     for (int i = 0; i < count; i++)

@@ -174,7 +174,8 @@ static qn_tensor *group_grad(const qn_optimizer *optimizer, const group *g, qn_t
                      : qn_module_flat_gradients(optimizer->module);
 }
 
-/* Clamps each element of all gradients: zeros where a row holds nothing, since its memory may never have been written. */
+/* Clamps each element of all gradients: zeros where a row holds nothing, since its memory may never
+ * have been written. */
 static qn_status clip_values(const qn_optimizer *optimizer) {
     const double clip = optimizer->spec.clip_value;
     qn_status status = QN_OK;
@@ -220,8 +221,8 @@ static qn_status count_step(void *data) {
     return QN_OK;
 }
 
-/* Makes `hyper` ready for the step, with the factor on the gradients, which only clip_norm and a scaled loss
- * move away from 1. */
+/* Makes `hyper` ready for the step, with the factor on the gradients, which only clip_norm and a
+ * scaled loss move away from 1. */
 static qn_status set_hyper(qn_optimizer *optimizer) {
     qn_status status = qn_host_call(optimizer->ctx, write_hyper, optimizer);
     const double max_norm = optimizer->spec.clip_norm;

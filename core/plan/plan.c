@@ -1,5 +1,5 @@
-/* plan.c: plans as programs see them: a step's function, and the recordings of it by the shapes of its
- * inputs. */
+/* plan.c: plans as programs see them: a step's function, and the recordings of it by the shapes of
+ * its inputs. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,7 +85,8 @@ static void clean_up(qn_context *ctx, int mark, qn_tensor *const *out, int n_out
     }
 }
 
-/** An output as the caller gets it: off the tape, and on an input's own memory where it lies in that. */
+/** An output as the caller gets it: off the tape, and on an input's own memory where it lies in
+ * that. */
 static qn_tensor *hand_over(const qni_trace *trace, qn_tensor *const *in, qn_tensor *made) {
     qni_storage *storage = made->storage;
     for (int i = 0; trace && i < trace->n_in; i++)
@@ -223,8 +224,8 @@ static uint64_t hash(qn_tensor *const *in, int n_in) {
     return sum;
 }
 
-/** Whether shapes without a recording are to have one: as long as there is room, or when they come again
- * soon, in place of those not used for longest. */
+/** Whether shapes without a recording are to have one: as long as there is room, or when they come
+ * again soon, in place of those not used for longest. */
 static bool make_room(qn_plan *plan, qn_tensor *const *in, int n_in) {
     if (plan->count < MOST_TRACES)
         return true;

@@ -1,8 +1,8 @@
 /* plan_blocks.c: the calls of a fused one, block after block.
  *
- * A block is some rows of all views that are cut. The kernels are those that the step itself ran, and compute a
- * row from the same row alone, so that the bits are the step's. What only the parts use never leaves a
- * thread's scratch. */
+ * A block is some rows of all views that are cut. The kernels are those that the step itself ran,
+ * and compute a row from the same row alone, so that the bits are the step's. What only the parts
+ * use never leaves a thread's scratch. */
 #include <string.h>
 
 #include "trace.h"

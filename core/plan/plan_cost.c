@@ -1,9 +1,9 @@
-/* plan_cost.c: what a call costs: the bytes that it moves, and its floating-point operations, and how long a plan
- * takes at least.
+/* plan_cost.c: what a call costs: the bytes that it moves, and its floating-point operations, and
+ * how long a plan takes at least.
  *
- * An addition, a multiplication and a comparison are one operation each, and so is a function (exp, tanh, a square
- * root). What the formulas of kernels/README.md need is counted, not what a kernel does beside it; elements that
- * padding or a mask leaves out count as the others. */
+ * An addition, a multiplication and a comparison are one operation each, and so is a function (exp,
+ * tanh, a square root). What the formulas of kernels/README.md need is counted, not what a kernel
+ * does beside it; elements that padding or a mask leaves out count as the others. */
 #include <math.h>
 #include <string.h>
 
@@ -55,8 +55,8 @@ static double extent(const qn_view *view, int back) {
     return view->rank > back ? (double)view->shape[view->rank - 1 - back] : 1;
 }
 
-/** Two for each multiplication that is added, in products, convolutions and what has them inside; -1 for the
- * rest. */
+/** Two for each multiplication that is added, in products, convolutions and what has them inside;
+ * -1 for the rest. */
 static double products(const char *op, const qn_view *in, const qn_view *out) {
     if (strcmp(op, "matmul") == 0)
         return 2 * count(out) * extent(&in[0], 0);
@@ -75,8 +75,8 @@ static double products(const char *op, const qn_view *in, const qn_view *out) {
     return -1;
 }
 
-/** Of recurrent layers and attention, with what is done to each gate and score, and of rows of tables that are added
- * up; -1 for the rest. */
+/** Of recurrent layers and attention, with what is done to each gate and score, and of rows of
+ * tables that are added up; -1 for the rest. */
 static double sequences(const char *op, const qn_view *in, const qn_view *out) {
     const double states = count(&out[0]);
     if (strcmp(op, "lstm") == 0) /* out: y [t, n, h] */
@@ -117,8 +117,8 @@ size_t qni_view_bytes(const qn_view *view) {
 
 /* ---- calls of a trace ---------------------------------------------------------------------- */
 
-/** Whether a call is an optimizer's step that moves the rows marked in its last input alone. Which they are is not
- * known from shapes: the mark alone is counted. */
+/** Whether a call is an optimizer's step that moves the rows marked in its last input alone. Which
+ * they are is not known from shapes: the mark alone is counted. */
 static bool moves_marked_rows(const qni_plan_node *node, const qn_view *in) {
     const char *step = strstr(node->op->name, "_step");
     return step && step[5] == '\0' && in[node->call.n_in - 1].data;
@@ -150,7 +150,8 @@ static bool uses(const qni_trace *trace, const qni_plan_node *node, qni_place pl
     return false;
 }
 
-/** Whether view i of a fused call's part costs no bytes: it lies in scratch, or a part before has it in the cache. */
+/** Whether view i of a fused call's part costs no bytes: it lies in scratch, or a part before has
+ * it in the cache. */
 static bool is_near(const qni_trace *trace, const qni_fused *fused, int part, int i) {
     bool near = fused->cut[part][i].slot >= 0;
     for (int p = 0; p < part && !near; p++)

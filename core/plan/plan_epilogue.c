@@ -1,6 +1,7 @@
-/* plan_epilogue.c: a relu becomes the epilogue of the call that makes its input, where that operation has one
- * (qni_op.relu): the tensor between them is never written. The kernel stays the one that the step itself ran, and
- * kernels do in an epilogue what relu does, so the bits are the step's. */
+/* plan_epilogue.c: a relu becomes the epilogue of the call that makes its input, where that
+ * operation has one (qni_op.relu): the tensor between them is never written. The kernel stays the
+ * one that the step itself ran, and kernels do in an epilogue what relu does, so the bits are the
+ * step's. */
 #include "trace.h"
 
 extern const qni_op qni_op_relu;
@@ -12,12 +13,14 @@ static bool same_elements(const qn_view *a, const qn_view *b) {
            qn_view_is_contiguous(a) && qn_view_is_contiguous(b);
 }
 
-/** Whether nobody can look at a block before the step's first call on it, the host's functions included. */
+/** Whether nobody can look at a block before the step's first call on it, the host's functions
+ * included. */
 static bool made_within(const qni_block *block) {
     return block->kind == QNI_BLOCK_STEP || block->kind == QNI_BLOCK_OUTPUT;
 }
 
-/** The call whose first output is all that a relu reads, and which nobody else reads; -1: there is none. */
+/** The call whose first output is all that a relu reads, and which nobody else reads; -1: there is
+ * none. */
 static int maker_of(const qni_trace *trace, int relu) {
     const int at = trace->nodes[relu].view;
     const qni_place in = trace->places[at], out = trace->places[at + 1];

@@ -1,16 +1,19 @@
 /* plan_fuse.c: calls that share data become one, which runs on blocks of rows (plan_blocks.c).
  *
- * A call takes part when a row of what it gives needs the same row alone of what it takes: elementwise
- * operations, reductions over other axes than the first, and those that say so (qni_op.rows). A call is joined with those that made its inputs, which move
- * down to it past calls that have nothing to do with them. */
+ * A call takes part when a row of what it gives needs the same row alone of what it takes:
+ * elementwise operations, reductions over other axes than the first, and those that say so
+ * (qni_op.rows). A call is joined with those that made its inputs, which move down to it past calls
+ * that have nothing to do with them. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "trace.h"
 
-/* Bytes of a block in all of its views, which are to stay in a core's cache, and most that one row may have. */
+/* Bytes of a block in all of its views, which are to stay in a core's cache, and most that one row
+ * may have. */
 enum { BLOCK_BYTES = 256 * 1024, MOST_ROW_BYTES = 512 * 1024 };
-/* So many times a block the largest view has to be: what is smaller stays in the cache from call to call. */
+/* So many times a block the largest view has to be: what is smaller stays in the cache from call to
+ * call. */
 enum { LARGE = 8 };
 /* A slot's start, and with it what is behind it. */
 enum { ALIGNMENT = 64 };
@@ -122,7 +125,8 @@ static void join_axes(qn_view *views, uint32_t which) {
         views[__builtin_ctz(left)].rank = rank;
 }
 
-/** The views of a call in the form in which they are cut; how many rows they have, 0 when they cannot be. */
+/** The views of a call in the form in which they are cut; how many rows they have, 0 when they
+ * cannot be. */
 static int64_t rows_of(const qni_trace *trace, const qni_plan_node *node, qn_view *views) {
     uint32_t cut = cut_views(trace, node);
     for (int i = 0; i < qni_node_views(node); i++) {
@@ -206,7 +210,8 @@ static bool shares_rows(const fusion *f, const qni_fused *fused) {
     return true;
 }
 
-/** Whether nobody but the parts sees what is written to a view, and all of it is in their blocks. */
+/** Whether nobody but the parts sees what is written to a view, and all of it is in their blocks.
+ */
 static bool is_internal(const fusion *f, const qni_fused *fused, int p, int i) {
     const qni_trace *trace = f->trace;
     const int block = trace->places[fused->part[p].view + i].block;

@@ -1,5 +1,5 @@
-/* plan_log.c: a plan in words, before and after fusion: each call with its shapes, the bytes that it moves and its
- * floating-point operations. */
+/* plan_log.c: a plan in words, before and after fusion: each call with its shapes, the bytes that
+ * it moves and its floating-point operations. */
 #include "trace.h"
 
 static void log_shapes(const qn_view *views, int count) {

@@ -1,13 +1,13 @@
 /* plan_memory.c: who uses a step's blocks, and places ahead of time for those that live within it.
  *
- * The largest blocks are placed first, each at the lowest offset where it does not overlap one that lives at
- * the same time. The scratch of all calls is one place behind them. */
+ * The largest blocks are placed first, each at the lowest offset where it does not overlap one that
+ * lives at the same time. The scratch of all calls is one place behind them. */
 #include <stdlib.h>
 
 #include "trace.h"
 
-/* Of memory as devices give it (cudaMalloc): kernels may choose by the alignment of what they get, and a replay is to
- * choose as the step itself did. */
+/* Of memory as devices give it (cudaMalloc): kernels may choose by the alignment of what they get,
+ * and a replay is to choose as the step itself did. */
 enum { ALIGNMENT = 256 };
 
 /* ---- uses -------------------------------------------------------------------------------- */

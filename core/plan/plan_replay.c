@@ -1,9 +1,9 @@
-/* plan_replay.c: a recorded step again: the list of its calls, or, where the device can record what is
- * queued, one launch.
+/* plan_replay.c: a recorded step again: the list of its calls, or, where the device can record what
+ * is queued, one launch.
  *
- * A graph knows fixed addresses, so its inputs are copied to places of their own; and what the host does
- * within the step comes before the launch, which is the same as long as nothing of the step has used what
- * the host writes (in_order). */
+ * A graph knows fixed addresses, so its inputs are copied to places of their own; and what the host
+ * does within the step comes before the launch, which is the same as long as nothing of the step
+ * has used what the host writes (in_order). */
 #include "trace.h"
 
 extern const qni_op qni_op_copy;

@@ -1,8 +1,8 @@
 /* plan_trace.c: writing a step down while it runs.
  *
- * Every storage handed out during the recording is a new block of the step. Any other that a call uses was
- * there before: it is pinned, so that its address stays good for as long as the trace lives, and the context
- * counts up `structure` when nobody else is left that knows it. */
+ * Every storage handed out during the recording is a new block of the step. Any other that a call
+ * uses was there before: it is pinned, so that its address stays good for as long as the trace
+ * lives, and the context counts up `structure` when nobody else is left that knows it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,7 +51,8 @@ void qni_trace_storage(qn_context *ctx, qni_storage *storage, size_t bytes) {
         trace->eager_bytes = held;
 }
 
-/** The block of a storage, which is kept if the trace has not seen it yet. -1 when memory is out. */
+/** The block of a storage, which is kept if the trace has not seen it yet. -1 when memory is out.
+ */
 static int block_of(qni_trace *trace, qni_storage *storage) {
     if (storage->trace == trace->serial)
         return storage->block;
@@ -175,7 +176,8 @@ qn_status qn_host_call(qn_context *ctx, qn_host_fn function, void *data) {
 
 /* ---- leaves ------------------------------------------------------------------------------ */
 
-/** Notes which leaves hold a gradient now; those that the step does not use are left out at its end. */
+/** Notes which leaves hold a gradient now; those that the step does not use are left out at its
+ * end. */
 static bool note_leaves(qni_trace *trace) {
     const qni_list *kept = &trace->ctx->kept;
     for (int i = 0; i < kept->count; i++) {

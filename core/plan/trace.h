@@ -1,14 +1,14 @@
 /* trace.h: what the files of plans share.
  *
- * A trace is one step as a flat list: the kernels that ran, in order, with their views and attributes.
- * plan_trace.c writes it down while the step runs eagerly (dispatch.c and the base tell it what
- * happens), plan_epilogue.c and plan_fuse.c join calls that share data, plan_memory.c gives what lives
- * within the step its places in one block, plan_replay.c runs the list again and plan_blocks.c its fused
- * calls, plan_cost.c counts what they cost and plan_log.c prints it. plan.c is the cache of traces that
- * programs see as a qn_plan.
+ * A trace is one step as a flat list: the kernels that ran, in order, with their views and
+ * attributes. plan_trace.c writes it down while the step runs eagerly (dispatch.c and the base tell
+ * it what happens), plan_epilogue.c and plan_fuse.c join calls that share data, plan_memory.c gives
+ * what lives within the step its places in one block, plan_replay.c runs the list again and
+ * plan_blocks.c its fused calls, plan_cost.c counts what they cost and plan_log.c prints it. plan.c
+ * is the cache of traces that programs see as a qn_plan.
  *
- * A view is remembered as a block and an offset into it, and a block is a storage during a part of the
- * recording: the pool hands the same memory out for one tensor after the other. */
+ * A view is remembered as a block and an offset into it, and a block is a storage during a part of
+ * the recording: the pool hands the same memory out for one tensor after the other. */
 #ifndef QUERN_TRACE_H
 #define QUERN_TRACE_H
 
@@ -55,10 +55,10 @@ typedef struct qni_plan_node {
 
 /** How a view of a fused call is cut into rows. */
 typedef struct qni_cut {
-    int64_t
-        extent; /**< of axis 0 that belongs to a row; 0: the view is not cut, every block sees all of it */
-    int64_t
-        slot; /**< -1: in memory; else where it is in a thread's scratch, which holds one block of it */
+    int64_t extent; /**< of axis 0 that belongs to a row; 0: the view is not cut, every block sees
+                       all of it */
+    int64_t slot; /**< -1: in memory; else where it is in a thread's scratch, which holds one block
+                     of it */
 } qni_cut;
 
 /** Most calls that are fused into one. */
@@ -131,7 +131,8 @@ struct qni_trace {
 
 /** A trace for inputs like these, and recording begins. NULL when memory is out. */
 qni_trace *qni_trace_begin(qn_context *ctx, qn_tensor *const *in, int n_in, int n_out);
-/** What the step's function gets in place of input i: the same memory, told apart from all other. */
+/** What the step's function gets in place of input i: the same memory, told apart from all other.
+ */
 qn_tensor *qni_trace_input(qni_trace *trace, int i, qn_tensor *x);
 /** Notes the outputs and the leaves' state, before the step's tensors go. Recording ends. */
 void qni_trace_end(qni_trace *trace, qn_tensor *const *out);
@@ -145,19 +146,21 @@ bool qni_room_for(void *items, qni_room *room, int more, size_t size);
 
 /* ---- plan_epilogue.c ----------------------------------------------------------------------- */
 
-/** Lets calls do the relu that follows them (qni_op.relu) in a trace that is not sealed yet; how many did. */
+/** Lets calls do the relu that follows them (qni_op.relu) in a trace that is not sealed yet; how
+ * many did. */
 int qni_trace_epilogues(qni_trace *trace);
 
 /* ---- plan_fuse.c --------------------------------------------------------------------------- */
 
-/** Lets calls do the relu behind them, and joins calls of a trace that is not sealed yet, where that leaves
- * less to move. False when memory is out: the trace is good for nothing but qni_trace_free() then. */
+/** Lets calls do the relu behind them, and joins calls of a trace that is not sealed yet, where
+ * that leaves less to move. False when memory is out: the trace is good for nothing but
+ * qni_trace_free() then. */
 bool qni_trace_fuse(qni_trace *trace);
 
 /* ---- plan_blocks.c ------------------------------------------------------------------------- */
 
-/** The call of a part for `count` rows from `begin` on: its views, inputs first, are put to `views`. Those in
- * scratch, and its workspace, lie at `scratch`. */
+/** The call of a part for `count` rows from `begin` on: its views, inputs first, are put to
+ * `views`. Those in scratch, and its workspace, lie at `scratch`. */
 qn_call qni_fused_call(const qni_fused *fused, int part, int64_t begin, int64_t count,
                        char *scratch, const qn_view *of_part, qn_view *views);
 /** Runs a fused call of a sealed trace. */
@@ -172,11 +175,12 @@ int qni_trace_uses(const qni_plan_node *nodes, int count, const qni_place *place
 /** Notes again which calls use each block first and last. */
 void qni_trace_note_uses(qni_trace *trace);
 
-/** Gives blocks of the step their offsets, so that those that live at one time do not overlap. Returns the
- * bytes that they take together; SIZE_MAX when memory is out. */
+/** Gives blocks of the step their offsets, so that those that live at one time do not overlap.
+ * Returns the bytes that they take together; SIZE_MAX when memory is out. */
 size_t qni_plan_place(qni_block *blocks, int count);
-/** Places the memory of a trace, in `*shared` where that is large enough (which is replaced by a larger one
- * where it is not), and sets the pointers of its calls. Records an error when memory is out. */
+/** Places the memory of a trace, in `*shared` where that is large enough (which is replaced by a
+ * larger one where it is not), and sets the pointers of its calls. Records an error when memory is
+ * out. */
 qn_status qni_trace_seal(qni_trace *trace, qni_storage **shared);
 /** Lets the views of input i look at data[i], for all inputs. */
 void qni_trace_point(qni_trace *trace, void *const *data);
@@ -187,7 +191,8 @@ void qni_trace_point(qni_trace *trace, void *const *data);
 qn_status qni_trace_replay(qni_trace *trace, qn_tensor *const *in, qn_tensor **out);
 /** Records a sealed trace on the device, where that can be: it is launched as one from then on. */
 void qni_trace_make_graph(qni_trace *trace);
-/** Gives what is still held of the last outputs memory of its own, so that a replay does not change it. */
+/** Gives what is still held of the last outputs memory of its own, so that a replay does not change
+ * it. */
 qn_status qni_trace_release_outputs(qni_trace *trace);
 
 /* ---- plan_cost.c --------------------------------------------------------------------------- */
@@ -197,8 +202,9 @@ double qni_operations(const char *op, const qn_view *in, const qn_view *out);
 /** Bytes of a view's elements, those that repeat counted once; 0 where it is absent. */
 size_t qni_view_bytes(const qn_view *view);
 
-/** What a call costs: floating-point operations as far as they are known, and bytes that it reads and writes,
- * each once: of what it changes in place twice, of tables that indices look up a row for each index. */
+/** What a call costs: floating-point operations as far as they are known, and bytes that it reads
+ * and writes, each once: of what it changes in place twice, of tables that indices look up a row
+ * for each index. */
 typedef struct qni_cost {
     double operations, bytes;
 } qni_cost;

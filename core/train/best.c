@@ -18,7 +18,7 @@ int qni_best_epoch(const qni_fit *fit) {
 
 qn_status qni_best_open(qni_fit *fit) {
     const int count = qn_module_tensor_count(fit->module);
-    fit->best = calloc((size_t)count + 1, sizeof *fit->best);
+    fit->best = calloc((size_t)count + 1, sizeof(*fit->best));
     if (!fit->best)
         return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: no memory for the best model");
     for (int i = 0; i < count; i++) {
@@ -40,14 +40,14 @@ void qni_best_close(qni_fit *fit) {
 
 qn_status qni_best_keep(qni_fit *fit) {
     qn_status status = QN_OK;
-    for (int i = 0; fit->best[i] && !status; i++)
+    for (int i = 0; fit->best[i] && status == QN_OK; i++)
         status = qn_copy(fit->best[i], qn_module_tensor(fit->module, i).tensor);
     return status;
 }
 
 qn_status qni_best_restore(qni_fit *fit) {
     qn_status status = QN_OK;
-    for (int i = 0; fit->best[i] && !status; i++)
+    for (int i = 0; fit->best[i] && status == QN_OK; i++)
         status = qn_copy(qn_module_tensor(fit->module, i).tensor, fit->best[i]);
     return status;
 }

@@ -1,8 +1,9 @@
 /* checkpoint.c: the whole state of a run in one safetensors file.
  *
- * Tensors: "model.<name>", "optimizer.<name>" and, where the best model is kept, "best.<name>". Metadata: the settings that decide the course,
- * the position, the random state, the loss so far and what is remembered of each epoch. Numbers
- * that must come back to the bit are hexadecimal floats. */
+ * Tensors: "model.<name>", "optimizer.<name>" and, where the best model is kept, "best.<name>".
+ * Metadata: the settings that decide the course, the position, the random state, the loss so far
+ * and what is remembered of each epoch. Numbers that must come back to the bit are hexadecimal
+ * floats. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,8 +44,8 @@ static qn_status named_collect(const qni_fit *fit, bool whole, named *list) {
     int own = whole ? qn_optimizer_tensor_count(fit->optimizer) : 0;
     int best = whole && fit->best ? model : 0;
     size_t count = (size_t)model + (size_t)own + (size_t)best;
-    *list = (named){.tensors = calloc(count + 1, sizeof *list->tensors),
-                    .names = calloc(count + 1, sizeof *list->names)};
+    *list = (named){.tensors = calloc(count + 1, sizeof(*list->tensors)),
+                    .names = calloc(count + 1, sizeof(*list->names))};
     if (!list->tensors || !list->names) {
         named_free(list);
         return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY,
@@ -63,7 +64,7 @@ static qn_status named_collect(const qni_fit *fit, bool whole, named *list) {
 qn_status qni_model_save(const qni_fit *fit, const char *path) {
     named list;
     qn_status status = named_collect(fit, false, &list);
-    if (status)
+    if (status != QN_OK)
         return status;
     status = qn_tensors_write(fit->ctx, path, list.tensors, list.count, fit->opts.settings,
                               fit->opts.settings_count);
@@ -78,8 +79,8 @@ static void add_settings(const qni_fit *fit, qni_pairs *out) {
     qni_pairs settings = {0};
     qni_fit_settings(fit, &settings);
     for (int i = 0; i < settings.count; i++) {
-        char key[sizeof settings.items->key + 8];
-        snprintf(key, sizeof key, "setting.%s", settings.items[i].key);
+        char key[sizeof(settings.items->key) + 8];
+        snprintf(key, sizeof(key), "setting.%s", settings.items[i].key);
         qni_pairs_add(out, key, "%s", settings.items[i].value);
     }
     out->failed |= settings.failed;
@@ -103,14 +104,14 @@ static void add_state(qni_fit *fit, qni_pairs *out) {
     for (int i = 0; i < fit->epoch_count; i++) {
         const qni_epoch *epoch = &fit->epochs[i];
         char key[32];
-        snprintf(key, sizeof key, "epoch.%d", i + 1);
+        snprintf(key, sizeof(key), "epoch.%d", i + 1);
         qni_pairs_add(out, key, "%a %a %a %a %a %a", epoch->train_loss, epoch->test_loss,
                       epoch->test_accuracy, epoch->samples_per_second, epoch->seconds, epoch->lr);
     }
 }
 
 static qn_status write_file(qni_fit *fit, const named *list, const qni_pairs *pairs) {
-    qn_metadata *metadata = calloc((size_t)pairs->count + 1, sizeof *metadata);
+    qn_metadata *metadata = calloc((size_t)pairs->count + 1, sizeof(*metadata));
     if (!metadata || pairs->failed) {
         free(metadata);
         return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: no memory for a checkpoint");
@@ -126,7 +127,7 @@ static qn_status write_file(qni_fit *fit, const named *list, const qni_pairs *pa
 qn_status qni_checkpoint_save(qni_fit *fit) {
     named list;
     qn_status status = named_collect(fit, true, &list);
-    if (status)
+    if (status != QN_OK)
         return status;
     qni_pairs pairs = {0};
     qni_pairs_add(&pairs, FORMAT_KEY, "%s", FORMAT_VERSION);
@@ -193,8 +194,8 @@ static void check_settings(reader *r) {
     if (settings.failed && !r->status)
         r->status = qn_context_fail(r->fit->ctx, QN_OUT_OF_MEMORY, "resume: no memory");
     for (int i = 0; i < settings.count && !r->status; i++) {
-        char key[sizeof settings.items->key + 8];
-        snprintf(key, sizeof key, "setting.%s", settings.items[i].key);
+        char key[sizeof(settings.items->key) + 8];
+        snprintf(key, sizeof(key), "setting.%s", settings.items[i].key);
         const char *was = read_text(r, key);
         if (was && strcmp(was, settings.items[i].value) != 0)
             r->status = qn_context_fail(
@@ -216,7 +217,7 @@ static void read_epochs(reader *r) {
     fit->epoch_count = ended;
     for (int i = 0; i < fit->epoch_count && !r->status; i++) {
         char key[32];
-        snprintf(key, sizeof key, "epoch.%d", i + 1);
+        snprintf(key, sizeof(key), "epoch.%d", i + 1);
         double v[6] = {0};
         read_numbers(r, key, v, 6);
         fit->epochs[i] = (qni_epoch){.train_loss = v[0],
@@ -248,7 +249,7 @@ static void read_state(reader *r) {
     qn_scheduler_set(fit->scheduler,
                      (qn_scheduler_state){schedule[0], schedule[1], (int)schedule[2]});
     qn_context_set_random(fit->ctx, random);
-    r->status = qn_tensor_write(fit->loss_sum, &loss_sum, sizeof loss_sum);
+    r->status = qn_tensor_write(fit->loss_sum, &loss_sum, sizeof(loss_sum));
     if (!r->status)
         r->status = qn_loader_seek(fit->loader, (qn_loader_position){fit->epoch_count, fit->batch});
 }

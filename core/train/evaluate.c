@@ -22,7 +22,7 @@ static qn_status visit_all(qn_module *module, qn_loader *loader, qni_visit visit
         qn_tensor *prediction = qn_forward(module, batch.x);
         qn_status status = prediction ? visit(prediction, &batch, data) : QN_INTERNAL_ERROR;
         qn_step_end(ctx);
-        if (status)
+        if (status != QN_OK)
             return qn_context_fail(ctx, status, "evaluation: the module gave no output");
     }
     return qn_context_error(ctx, NULL);

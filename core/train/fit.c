@@ -29,7 +29,7 @@ static qn_status check(const qn_module *module, const qn_dataset *train, const q
     if (!ctx)
         return QN_INVALID_ARGUMENT;
     qn_status status = qn_context_error(ctx, NULL);
-    if (status)
+    if (status != QN_OK)
         return status;
     if (!module || !train || qn_dataset_context(train) != ctx ||
         (opts->validation && qn_dataset_context(opts->validation) != ctx) ||
@@ -57,12 +57,12 @@ static qn_status prepare(qni_fit *fit) {
     fit->batches = qn_loader_batches(fit->loader);
     fit->scheduler = qn_scheduler_new(fit->optimizer, opts->schedule, fit->batches, opts->epochs);
     fit->loss_sum = qn_keep(qn_zeros(fit->ctx, QN_F64, QN_SCALAR));
-    fit->epochs = calloc((size_t)opts->epochs, sizeof *fit->epochs);
+    fit->epochs = calloc((size_t)opts->epochs, sizeof(*fit->epochs));
     if (!fit->epochs)
         return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: no memory for %d epochs",
                                opts->epochs);
     qn_status status = qn_context_error(fit->ctx, NULL);
-    return !status && opts->restore_best ? qni_best_open(fit) : status;
+    return status == QN_OK && opts->restore_best ? qni_best_open(fit) : status;
 }
 
 /** The first reason why the options cannot be followed, or QN_OK. */
@@ -85,7 +85,7 @@ static qn_status check_options(const qni_fit *fit) {
 /** Finds out before the training that a file of its end could not take its place after it. */
 static qn_status check_outputs(const qni_fit *fit) {
     const char *const paths[] = {fit->opts.save, fit->opts.save_best, fit->opts.report};
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
         struct stat there;
         if (paths[i] && stat(paths[i], &there) == 0 && !S_ISREG(there.st_mode))
             return qn_context_fail(fit->ctx, QN_IO_ERROR,
@@ -96,19 +96,20 @@ static qn_status check_outputs(const qni_fit *fit) {
 
 static qn_status begin(qni_fit *fit) {
     qn_status status = check_options(fit);
-    if (!status)
+    if (status == QN_OK)
         status = check_outputs(fit);
-    if (!status)
+    if (status == QN_OK)
         status = prepare(fit);
-    if (!status && fit->opts.resume)
+    if (status == QN_OK && fit->opts.resume)
         status = qni_checkpoint_load(fit);
     fit->first_epoch = fit->epoch_count;
     fit->started = fit->epoch_started = qni_now();
-    if (!status && fit->opts.checkpoint) /* also shows now, not later, that it can be written */
+    if (status == QN_OK &&
+        fit->opts.checkpoint) /* also shows now, not later, that it can be written */
         status = qni_checkpoint_save(fit);
-    if (!status)
+    if (status == QN_OK)
         status = qni_log_begin(fit);
-    if (!status)
+    if (status == QN_OK)
         status = qni_board_begin(fit);
     qni_progress_begin(fit);
     return status;
@@ -144,7 +145,8 @@ static qn_status read_loss(qni_fit *fit, double *mean) {
         (long long)fit->batches, qn_optimizer_lr(fit->optimizer));
 }
 
-/** Forward, backward, schedule and optimizer for a batch: in[0] its samples, in[1] their targets. */
+/** Forward, backward, schedule and optimizer for a batch: in[0] its samples, in[1] their targets.
+ */
 static qn_status train_step(void *data, qn_tensor *const *in, qn_tensor **out) {
     (void)out;
     qni_fit *fit = data;
@@ -152,18 +154,19 @@ static qn_status train_step(void *data, qn_tensor *const *in, qn_tensor **out) {
     if (!loss)
         return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT, "fit: the loss gave no tensor");
     qn_status status = qn_backward_once(qn_optimizer_scale_loss(fit->optimizer, loss));
-    if (!status && fit->board && fit->batch == fit->batches - 1)
+    if (status == QN_OK && fit->board && fit->batch == fit->batches - 1)
         status = qni_board_gradients(fit);
-    if (!status) {
+    if (status == QN_OK) {
         qn_scheduler_step(fit->scheduler);
         status = qn_optimizer_step(fit->optimizer);
     }
-    if (!status)
+    if (status == QN_OK)
         status = qni_accumulate(fit->loss_sum, loss, (double)qn_tensor_dim(in[0], 0));
     return status;
 }
 
-/** Steps whose gradients the board looks at, and all where that was asked for, run without the plan. */
+/** Steps whose gradients the board looks at, and all where that was asked for, run without the
+ * plan. */
 static qn_status train_batch(qni_fit *fit, const qn_batch *batch) {
     const bool eager = fit->opts.eager || (fit->board && fit->batch == fit->batches - 1);
     qn_tensor *in[] = {batch->x, batch->y};
@@ -190,9 +193,9 @@ static qn_status between_batches(qni_fit *fit) {
         return QN_OK;
     double loss;
     qn_status status = read_loss(fit, &loss);
-    if (!status && draw)
+    if (status == QN_OK && draw)
         qni_progress_draw(fit, loss);
-    if (!status && save)
+    if (status == QN_OK && save)
         status = qni_checkpoint_save(fit);
     return status;
 }
@@ -202,13 +205,13 @@ static qn_status train_batches(qni_fit *fit) {
     qn_batch batch;
     qn_status status = QN_OK;
     qn_module_train(fit->module, true);
-    while (!status && !fit->interrupted && qn_loader_next(fit->loader, &batch)) {
+    while (status == QN_OK && !fit->interrupted && qn_loader_next(fit->loader, &batch)) {
         status = train_batch(fit, &batch);
         qn_step_end(fit->ctx);
-        if (!status && fit->batch < fit->batches)
+        if (status == QN_OK && fit->batch < fit->batches)
             status = between_batches(fit);
     }
-    return status ? status : qn_context_error(fit->ctx, NULL);
+    return status != QN_OK ? status : qn_context_error(fit->ctx, NULL);
 }
 
 /* ---- an epoch ------------------------------------------------------------------------------ */
@@ -228,13 +231,13 @@ static qn_status tell_epoch(qni_fit *fit) {
     bool best = qni_best_epoch(fit) == fit->epoch_count - 1;
     if (best && fit->opts.save_best)
         status = qni_model_save(fit, fit->opts.save_best);
-    if (!status && best && fit->best)
+    if (status == QN_OK && best && fit->best)
         status = qni_best_keep(fit);
-    if (!status)
+    if (status == QN_OK)
         status = qni_log_epoch(fit, fit->epoch_count);
-    if (!status)
+    if (status == QN_OK)
         status = qni_board_epoch(fit);
-    if (!status && fit->opts.checkpoint)
+    if (status == QN_OK && fit->opts.checkpoint)
         status = qni_checkpoint_save(fit);
     qni_progress_epoch(fit);
     return status;
@@ -243,7 +246,7 @@ static qn_status tell_epoch(qni_fit *fit) {
 static qn_status end_epoch(qni_fit *fit) {
     qni_epoch record = {.lr = qn_optimizer_lr(fit->optimizer)};
     qn_status status = read_loss(fit, &record.train_loss);
-    if (status)
+    if (status != QN_OK)
         return status;
     double trained = qni_now() - fit->epoch_started;
     record.samples_per_second = (double)(fit->samples - fit->samples_earlier) / trained;
@@ -260,9 +263,9 @@ static qn_status end_epoch(qni_fit *fit) {
     fit->epoch_earlier = 0;
     fit->epoch_started = qni_now();
     status = qn_fill(fit->loss_sum, 0);
-    if (!status)
+    if (status == QN_OK)
         status = qn_context_error(fit->ctx, NULL);
-    return status ? status : tell_epoch(fit);
+    return status != QN_OK ? status : tell_epoch(fit);
 }
 
 /* ---- the run ------------------------------------------------------------------------------- */
@@ -270,9 +273,10 @@ static qn_status end_epoch(qni_fit *fit) {
 static qn_status train(qni_fit *fit) {
     fit->plan = qn_plan_new(fit->ctx, train_step, fit);
     qn_status status = qn_context_error(fit->ctx, NULL);
-    while (!status && !fit->interrupted && fit->epoch_count < fit->opts.epochs && !stalled(fit)) {
+    while (status == QN_OK && !fit->interrupted && fit->epoch_count < fit->opts.epochs &&
+           !stalled(fit)) {
         status = train_batches(fit);
-        if (!status && !fit->interrupted)
+        if (status == QN_OK && !fit->interrupted)
             status = end_epoch(fit);
         if (fit->epoch_count < fit->opts.epochs)
             fit->interrupted = wants_stop(fit);
@@ -338,22 +342,22 @@ static qn_fit_result summary(const qni_fit *fit) {
 static qn_status finish(qni_fit *fit, qn_fit_result *result) {
     const qn_fit_opts *opts = &fit->opts;
     qn_status status = fit->best ? qni_best_restore(fit) : QN_OK;
-    if (!status && opts->save)
+    if (status == QN_OK && opts->save)
         status = qni_model_save(fit, opts->save);
-    if (!status && opts->test) {
+    if (status == QN_OK && opts->test) {
         result->test = qn_evaluate(fit->module, opts->test, opts->loss, opts->eval_batch_size);
         status = qn_context_error(fit->ctx, NULL);
     }
     if (opts->result)
         *opts->result = *result;
-    if (!status)
+    if (status == QN_OK)
         status = qni_report_open(fit);
-    if (!status && opts->finish) {
+    if (status == QN_OK && opts->finish) {
         status = opts->finish(fit->report, opts->finish_data);
-        if (!status && opts->save) /* it may have set buffers */
+        if (status == QN_OK && opts->save) /* it may have set buffers */
             status = qni_model_save(fit, opts->save);
     }
-    if (status)
+    if (status != QN_OK)
         return qn_context_fail(fit->ctx, status, "fit: the end failed: %s",
                                qn_status_string(status));
     return opts->report ? qni_report_write(fit, result) : QN_OK;
@@ -364,16 +368,16 @@ static qn_status end(qni_fit *fit, qn_status status) {
     qn_fit_result result = summary(fit);
     if (fit->opts.result)
         *fit->opts.result = result;
-    if (!status && fit->interrupted) {
+    if (status == QN_OK && fit->interrupted) {
         qni_progress_interrupted(fit);
         if (fit->opts.save)
             status = qni_model_save(fit, fit->opts.save);
-    } else if (!status) {
+    } else if (status == QN_OK) {
         status = finish(fit, &result);
     }
-    if (!status)
+    if (status == QN_OK)
         status = qni_log_end(fit, &result);
-    return status ? status : fit->interrupted ? QN_INTERRUPTED : QN_OK;
+    return status != QN_OK ? status : fit->interrupted ? QN_INTERRUPTED : QN_OK;
 }
 
 qn_status qn_fit(qn_module *module, qn_dataset *train_set, const qn_fit_opts *opts) {
@@ -381,14 +385,14 @@ qn_status qn_fit(qn_module *module, qn_dataset *train_set, const qn_fit_opts *op
     if (opts)
         fit.opts = *opts;
     qn_status status = check(module, train_set, &fit.opts);
-    if (status)
+    if (status != QN_OK)
         return status;
     fit.ctx = qn_module_context(module);
     fill_defaults(fit.ctx, &fit.opts);
     if (fit.opts.handle_interrupt)
         qni_interrupt_catch();
     status = begin(&fit);
-    if (!status)
+    if (status == QN_OK)
         status = train(&fit);
     status = end(&fit, status);
     if (fit.opts.handle_interrupt)

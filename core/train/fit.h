@@ -1,8 +1,8 @@
 /* fit.h: what the files of core/train share.
  *
  * The way of a run: fit.c drives the loop, evaluate.c passes over a dataset, checkpoint.c saves and
- * continues, best.c keeps the best model, progress.c and fit_log.c tell how it goes, report*.c write
- * the page at the end. */
+ * continues, best.c keeps the best model, progress.c and fit_log.c tell how it goes, report*.c
+ * write the page at the end. */
 #ifndef QUERN_FIT_H
 #define QUERN_FIT_H
 
@@ -95,8 +95,8 @@ bool qni_has_classes(const qn_dataset *dataset);
 
 /* ---- best.c -------------------------------------------------------------------------------- */
 
-/** Position of the best of the epochs so far: the first with the highest accuracy where that is known,
- * else with the lowest loss. */
+/** Position of the best of the epochs so far: the first with the highest accuracy where that is
+ * known, else with the lowest loss. */
 int qni_best_epoch(const qni_fit *fit);
 /** Takes memory for copies of the module's tensors, and keeps the model as it is. */
 qn_status qni_best_open(qni_fit *fit);

@@ -57,11 +57,11 @@ qn_status qni_board_begin(qni_fit *fit) {
 qn_status qni_board_gradients(qni_fit *fit) {
     qn_status status = QN_OK;
     const int count = fit->board ? qn_module_tensor_count(fit->module) : 0;
-    for (int i = 0; i < count && !status; i++) {
+    for (int i = 0; i < count && status == QN_OK; i++) {
         const qn_named_tensor named = qn_module_tensor(fit->module, i);
         const qn_tensor *gradient = named.trained ? qn_grad(named.tensor) : NULL;
         char tag[160];
-        snprintf(tag, sizeof tag, "gradients/%s", named.name);
+        snprintf(tag, sizeof(tag), "gradients/%s", named.name);
         if (gradient)
             status = qn_tensorboard_histogram(fit->board, tag, fit->epoch_count + 1, gradient);
     }
@@ -70,10 +70,10 @@ qn_status qni_board_gradients(qni_fit *fit) {
 
 static qn_status write_parameters(const qni_fit *fit) {
     qn_status status = QN_OK;
-    for (int i = 0; i < qn_module_tensor_count(fit->module) && !status; i++) {
+    for (int i = 0; i < qn_module_tensor_count(fit->module) && status == QN_OK; i++) {
         const qn_named_tensor named = qn_module_tensor(fit->module, i);
         char tag[160];
-        snprintf(tag, sizeof tag, "parameters/%s", named.name);
+        snprintf(tag, sizeof(tag), "parameters/%s", named.name);
         if (named.trained)
             status = qn_tensorboard_histogram(fit->board, tag, fit->epoch_count, named.tensor);
     }
@@ -86,8 +86,8 @@ qn_status qni_board_epoch(qni_fit *fit) {
     const qni_epoch *epoch = &fit->epochs[fit->epoch_count - 1];
     const char *name = qni_validation_name(fit);
     char loss[32], accuracy[32];
-    snprintf(loss, sizeof loss, "loss/%s", name);
-    snprintf(accuracy, sizeof accuracy, "accuracy/%s", name);
+    snprintf(loss, sizeof(loss), "loss/%s", name);
+    snprintf(accuracy, sizeof(accuracy), "accuracy/%s", name);
     const struct {
         const char *tag;
         double value;
@@ -97,9 +97,9 @@ qn_status qni_board_epoch(qni_fit *fit) {
                   {"learning rate", epoch->lr},
                   {"samples per second", epoch->samples_per_second}};
     qn_status status = QN_OK;
-    for (size_t i = 0; i < sizeof curves / sizeof *curves && !status; i++)
+    for (size_t i = 0; i < sizeof(curves) / sizeof(*curves) && status == QN_OK; i++)
         if (isfinite(curves[i].value))
             status =
                 qn_tensorboard_scalar(fit->board, curves[i].tag, fit->epoch_count, curves[i].value);
-    return status ? status : write_parameters(fit);
+    return status != QN_OK ? status : write_parameters(fit);
 }

@@ -65,7 +65,7 @@ qn_status qni_log_begin(qni_fit *fit) {
         return qn_context_fail(fit->ctx, QN_IO_ERROR, "log: cannot write '%s': %s", fit->opts.log,
                                strerror(errno));
     qn_status status = log_start(fit);
-    for (int epoch = 1; epoch <= fit->epoch_count && !status; epoch++)
+    for (int epoch = 1; epoch <= fit->epoch_count && status == QN_OK; epoch++)
         status = qni_log_epoch(fit, epoch);
     return status;
 }

@@ -29,12 +29,12 @@ static void read_distribution(char out[LINE_SIZE]) {
     if (!file)
         return;
     char line[LINE_SIZE];
-    while (fgets(line, sizeof line, file))
-        if (strncmp(line, key, sizeof key - 1) == 0) {
+    while (fgets(line, sizeof(line), file))
+        if (strncmp(line, key, sizeof(key) - 1) == 0) {
             line[strcspn(line, "\n")] = '\0';
             char *quote = strrchr(line, '"');
             *quote = '\0'; /* the key has one, so there is one */
-            snprintf(out, LINE_SIZE, "%s", line + sizeof key - 1);
+            snprintf(out, LINE_SIZE, "%s", line + sizeof(key) - 1);
         }
     fclose(file);
 }

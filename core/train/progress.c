@@ -21,7 +21,7 @@
 /** Whether the user's locale shows UTF-8, as the C library would find out. */
 static bool speaks_utf8(void) {
     static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
         const char *value = getenv(names[i]);
         if (value && *value)
             return strstr(value, "UTF-8") || strstr(value, "utf8");
@@ -79,10 +79,10 @@ void qni_progress_draw(qni_fit *fit, double loss) {
     double fraction = (double)fit->batch / (double)fit->batches;
     char head[48], tail[128], left[24];
     int head_length =
-        snprintf(head, sizeof head, "epoch %d/%d ", fit->epoch_count + 1, fit->opts.epochs);
-    int tail_length =
-        snprintf(tail, sizeof tail, " %3.0f %%  loss %.4f  %.0f samples/s  %s left", 100 * fraction,
-                 loss, samples_per_second(fit), qni_clock_text(time_left(fit), left));
+        snprintf(head, sizeof(head), "epoch %d/%d ", fit->epoch_count + 1, fit->opts.epochs);
+    int tail_length = snprintf(tail, sizeof(tail), " %3.0f %%  loss %.4f  %.0f samples/s  %s left",
+                               100 * fraction, loss, samples_per_second(fit),
+                               qni_clock_text(time_left(fit), left));
     int room = terminal_width() - 1 - head_length - tail_length;
     int width = room < BAR_WIDTH ? room : BAR_WIDTH;
     fputs(ERASE, stderr);

@@ -46,16 +46,16 @@ static void write_tile(FILE *out, const char *value, const char *label) {
     fprintf(out, "<div class=\"tile\"><b>%s</b><span>%s</span></div>\n", value, label);
 }
 
-/** One tile for each number of the program, under its key with spaces; an accuracy that is shown already is
- * left out. */
+/** One tile for each number of the program, under its key with spaces; an accuracy that is shown
+ * already is left out. */
 static void write_own_tiles(FILE *out, const qn_report *own, bool has_accuracy) {
     for (int i = 0; i < own->number_count; i++) {
         bool shown = has_accuracy && strcmp(own->numbers[i].key, "test_accuracy") == 0;
         if (shown || !isfinite(own->numbers[i].value))
             continue;
-        char value[32], label[sizeof own->numbers[i].key];
-        snprintf(value, sizeof value, "%.5g", own->numbers[i].value);
-        snprintf(label, sizeof label, "%s", own->numbers[i].key);
+        char value[32], label[sizeof(own->numbers[i].key)];
+        snprintf(value, sizeof(value), "%.5g", own->numbers[i].value);
+        snprintf(label, sizeof(label), "%s", own->numbers[i].key);
         for (char *c = label; *c; c++)
             *c = *c == '_' ? ' ' : *c;
         write_tile(out, value, label);
@@ -66,20 +66,20 @@ static void write_tiles(FILE *out, const qni_fit *fit, const qn_fit_result *resu
     char text[32];
     fputs("<section class=\"tiles\">\n", out);
     if (isfinite(result->test.accuracy)) {
-        snprintf(text, sizeof text, "%.2f&#8239;%%", 100 * result->test.accuracy);
+        snprintf(text, sizeof(text), "%.2f&#8239;%%", 100 * result->test.accuracy);
         write_tile(out, text, "test accuracy");
     }
     if (isfinite(result->test.loss)) {
-        snprintf(text, sizeof text, "%.4f", result->test.loss);
+        snprintf(text, sizeof(text), "%.4f", result->test.loss);
         write_tile(out, text, "test loss");
     }
     write_own_tiles(out, fit->report, isfinite(result->test.accuracy));
-    snprintf(text, sizeof text, "%.4f", result->train_loss);
+    snprintf(text, sizeof(text), "%.4f", result->train_loss);
     write_tile(out, text, "train loss, last epoch");
     write_tile(out, qni_clock_text(result->seconds, text), "training time");
-    snprintf(text, sizeof text, "%.0f", result->samples_per_second);
+    snprintf(text, sizeof(text), "%.0f", result->samples_per_second);
     write_tile(out, text, "samples per second");
-    snprintf(text, sizeof text, "%lld", (long long)qn_module_parameter_count(fit->module));
+    snprintf(text, sizeof(text), "%lld", (long long)qn_module_parameter_count(fit->module));
     write_tile(out, text, "parameters");
     fputs("</section>\n", out);
 }
@@ -89,7 +89,7 @@ static void write_heading(FILE *out, const qni_fit *fit, const qn_fit_result *re
     time_t now = time(NULL);
     struct tm parts;
     if (localtime_r(&now, &parts))
-        strftime(when, sizeof when, "%Y-%m-%d %H:%M", &parts);
+        strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &parts);
     fputs("<h1>", out);
     qni_html_text(out, fit->opts.title ? fit->opts.title : "Training run");
     fprintf(out, "</h1>\n<p class=\"sub\">%d epoch%s of %lld samples; %s, Quern %s</p>\n",
@@ -204,13 +204,13 @@ static qn_status write_page(FILE *out, qni_fit *fit, const qn_fit_result *result
     qni_report_head(out, fit->opts.title ? fit->opts.title : "Training run");
     write_heading(out, fit, result);
     write_tiles(out, fit, result);
-    if (!status)
+    if (status == QN_OK)
         status = qni_report_curves(out, fit);
-    if (!status && found->confusion) {
+    if (status == QN_OK && found->confusion) {
         qni_report_confusion(out, qn_dataset_info(inspected(fit)), found);
         status = qni_report_mistakes(out, inspected(fit), found);
     }
-    if (!status)
+    if (status == QN_OK)
         status = qni_report_sections(out, fit->report);
     write_epochs(out, fit);
     fputs("<div class=\"columns\">\n", out);
@@ -234,10 +234,10 @@ static qn_status write_file(qni_fit *fit, const qn_fit_result *result, const qni
         failed = ferror(out) != 0;
         failed |= fclose(out) != 0;
     }
-    if (!status && (failed || rename(aside, fit->opts.report)))
+    if (status == QN_OK && (failed || rename(aside, fit->opts.report)))
         status = qn_context_fail(fit->ctx, QN_IO_ERROR, "report: cannot write '%s': %s",
                                  fit->opts.report, strerror(errno));
-    if (status)
+    if (status != QN_OK)
         remove(aside);
     return status;
 }
@@ -246,11 +246,11 @@ qn_status qni_report_write(qni_fit *fit, const qn_fit_result *result) {
     static const char suffix[] = ".part";
     qni_inspection found = {0};
     qn_status status = inspected(fit) ? qni_inspect(fit, inspected(fit), &found) : QN_OK;
-    size_t size = strlen(fit->opts.report) + sizeof suffix;
+    size_t size = strlen(fit->opts.report) + sizeof(suffix);
     char *aside = malloc(size);
-    if (!status && !aside)
+    if (status == QN_OK && !aside)
         status = qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: no memory for a file name");
-    if (!status) {
+    if (status == QN_OK) {
         snprintf(aside, size, "%s%s", fit->opts.report, suffix);
         status = write_file(fit, result, &found, aside);
     }

@@ -26,8 +26,8 @@ typedef struct qni_inspection {
     int worst_count;
 } qni_inspection;
 
-/** Fills the inspection of a dataset; leaves it empty where targets are not one class a sample. Free
- * confusion. */
+/** Fills the inspection of a dataset; leaves it empty where targets are not one class a sample.
+ * Free confusion. */
 qn_status qni_inspect(qni_fit *fit, qn_dataset *dataset, qni_inspection *out);
 
 typedef struct qni_number {

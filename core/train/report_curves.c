@@ -15,7 +15,7 @@ static void write_losses(FILE *out, const qni_fit *fit, const double *train, con
 static void write_accuracy(FILE *out, const qni_fit *fit, const double *accuracy) {
     const char *name = qni_validation_name(fit);
     char title[40];
-    snprintf(title, sizeof title, "%c%s accuracy, %%", name[0] - 'a' + 'A', name + 1);
+    snprintf(title, sizeof(title), "%c%s accuracy, %%", name[0] - 'a' + 'A', name + 1);
     qni_chart_write(out, &(qn_chart){.title = title,
                                      .count = fit->epoch_count,
                                      .axis = "epoch",
@@ -24,7 +24,7 @@ static void write_accuracy(FILE *out, const qni_fit *fit, const double *accuracy
 
 qn_status qni_report_curves(FILE *out, const qni_fit *fit) {
     const size_t count = (size_t)fit->epoch_count;
-    double *values = calloc(3 * count + 1, sizeof *values);
+    double *values = calloc(3 * count + 1, sizeof(*values));
     if (!values)
         return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: no memory for its charts");
     double *train = values, *test = values + count, *accuracy = values + 2 * count;

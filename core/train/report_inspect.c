@@ -23,7 +23,7 @@ static void add_mistake(qni_inspection *out, qni_mistake mistake) {
     if (out->worst_count < QNI_WORST)
         out->worst_count++;
     size_t moved = (size_t)(out->worst_count - 1 - place);
-    memmove(&out->worst[place + 1], &out->worst[place], moved * sizeof *out->worst);
+    memmove(&out->worst[place + 1], &out->worst[place], moved * sizeof(*out->worst));
     out->worst[place] = mistake;
 }
 
@@ -51,9 +51,9 @@ static qn_status make_room(inspection *pass, const qn_tensor *prediction) {
                                (long long)pass->least);
     size_t classes = (size_t)shape.dim[1], batch = (size_t)pass->batch_size;
     pass->out->classes = shape.dim[1];
-    pass->out->confusion = calloc(classes * classes, sizeof *pass->out->confusion);
-    pass->probabilities = calloc(batch * classes, sizeof *pass->probabilities);
-    pass->targets = calloc(batch, sizeof *pass->targets);
+    pass->out->confusion = calloc(classes * classes, sizeof(*pass->out->confusion));
+    pass->probabilities = calloc(batch * classes, sizeof(*pass->probabilities));
+    pass->targets = calloc(batch, sizeof(*pass->targets));
     if (pass->out->confusion && pass->probabilities && pass->targets)
         return QN_OK;
     return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "report: no memory for %zu classes", classes);
@@ -64,16 +64,16 @@ static qn_status inspect_batch(qn_tensor *prediction, const qn_batch *batch, voi
     qn_status status = QN_OK;
     if (!pass->out->confusion)
         status = make_room(pass, prediction);
-    if (status)
+    if (status != QN_OK)
         return status;
     const int64_t classes = pass->out->classes;
     const size_t count = (size_t)batch->size;
     qn_tensor *probabilities = qn_softmax(qn_cast(prediction, QN_F32), 1);
     status =
         qn_tensor_read(probabilities, pass->probabilities, count * (size_t)classes * sizeof(float));
-    if (!status)
+    if (status == QN_OK)
         status = qn_tensor_read(batch->y, pass->targets, count * sizeof(int64_t));
-    for (int64_t i = 0; i < batch->size && !status; i++)
+    for (int64_t i = 0; i < batch->size && status == QN_OK; i++)
         inspect_sample(pass->out, pass->probabilities + i * classes, pass->targets[i],
                        batch->indices[i]);
     return status;

@@ -1,5 +1,5 @@
-/* report_mistakes.c: the samples that were classified worst: in words where the dataset has words for
- * them, or as images, PNG in data URIs. */
+/* report_mistakes.c: the samples that were classified worst: in words where the dataset has words
+ * for them, or as images, PNG in data URIs. */
 #include <math.h>
 #include <png.h>
 #include <stdlib.h>
@@ -86,7 +86,7 @@ static qn_status write_gallery(FILE *out, const qn_dataset *dataset, const pictu
     for (int i = 0; i < found->worst_count; i++) {
         int64_t target;
         qn_status status = qn_dataset_get(dataset, found->worst[i].index, x, &target);
-        if (status)
+        if (status != QN_OK)
             return status;
         to_bytes(p, x, bytes);
         fputs("<figure>", out);
@@ -103,7 +103,7 @@ static qn_status write_gallery(FILE *out, const qn_dataset *dataset, const pictu
 static qn_status write_images(FILE *out, const qn_dataset *dataset, const picture *p,
                               const qni_inspection *found) {
     size_t count = (size_t)(p->channels * p->height * p->width);
-    float *x = malloc(count * sizeof *x);
+    float *x = malloc(count * sizeof(*x));
     unsigned char *bytes = malloc(count);
     qn_status status;
     fputs("<div class=\"gallery\">\n", out);
@@ -125,7 +125,7 @@ static void write_words(FILE *out, const qn_dataset_desc *info, const qni_inspec
     for (int i = 0; i < found->worst_count; i++) {
         const qni_mistake *mistake = &found->worst[i];
         char text[WORDS_SIZE] = "";
-        info->describe(info->data, mistake->index, text, sizeof text);
+        info->describe(info->data, mistake->index, text, sizeof(text));
         fprintf(out, "<tr><td>%lld</td><td>", (long long)mistake->index);
         qni_html_class(out, info, mistake->target);
         fputs("</td><td class=\"wrong\">", out);

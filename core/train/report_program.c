@@ -1,12 +1,12 @@
-/* report_program.c: what a program adds to the end of its run: numbers for log and page, and sections
- * of the page, which are written to memory until the page is. */
+/* report_program.c: what a program adds to the end of its run: numbers for log and page, and
+ * sections of the page, which are written to memory until the page is. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "report.h"
 
 qn_status qni_report_open(qni_fit *fit) {
-    qn_report *report = fit->report = calloc(1, sizeof *report);
+    qn_report *report = fit->report = calloc(1, sizeof(*report));
     if (report)
         report->out = open_memstream(&report->page, &report->size);
     if (!report || !report->out)
@@ -31,13 +31,13 @@ qn_status qn_report_number(qn_report *report, const char *key, double value) {
     if (!report || !key)
         return QN_INVALID_ARGUMENT;
     size_t room = (size_t)report->number_count + 1;
-    qni_number *numbers = realloc(report->numbers, room * sizeof *numbers);
+    qni_number *numbers = realloc(report->numbers, room * sizeof(*numbers));
     if (!numbers)
         return qn_context_fail(report->ctx, QN_OUT_OF_MEMORY, "report: no memory for '%s'", key);
     report->numbers = numbers;
     qni_number *number = &numbers[report->number_count++];
     number->value = value;
-    snprintf(number->key, sizeof number->key, "%s", key);
+    snprintf(number->key, sizeof(number->key), "%s", key);
     return QN_OK;
 }
 

@@ -8,7 +8,7 @@
 void qni_pairs_add(qni_pairs *pairs, const char *key, const char *format, ...) {
     if (pairs->count == pairs->capacity) {
         int capacity = pairs->capacity ? 2 * pairs->capacity : 32;
-        qni_pair *items = realloc(pairs->items, (size_t)capacity * sizeof *items);
+        qni_pair *items = realloc(pairs->items, (size_t)capacity * sizeof(*items));
         if (!items) {
             pairs->failed = true;
             return;
@@ -17,16 +17,16 @@ void qni_pairs_add(qni_pairs *pairs, const char *key, const char *format, ...) {
         pairs->capacity = capacity;
     }
     qni_pair *pair = &pairs->items[pairs->count++];
-    snprintf(pair->key, sizeof pair->key, "%s", key);
+    snprintf(pair->key, sizeof(pair->key), "%s", key);
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(pair->value, sizeof pair->value, format, arguments);
+    vsnprintf(pair->value, sizeof(pair->value), format, arguments);
     va_end(arguments);
 }
 
 void qni_pairs_add_number(qni_pairs *pairs, const char *key, double value) {
     char text[40];
-    snprintf(text, sizeof text, "%.15g", value);
+    snprintf(text, sizeof(text), "%.15g", value);
     bool exact = strtod(text, NULL) == value;
     qni_pairs_add(pairs, key, "%.*g", exact ? 15 : 17, value);
 }

@@ -123,7 +123,7 @@ static bool set_choice(const char *option, const char *const *names, const char 
             return true;
         }
         size_t length = strlen(all);
-        snprintf(all + length, sizeof all - length, "%s%s", length ? ", " : "", *names);
+        snprintf(all + length, sizeof(all) - length, "%s%s", length ? ", " : "", *names);
     }
     example_error("--%s takes one of %s, not '%s'", option, all, text);
     return false;
@@ -222,7 +222,7 @@ static bool set_command(parse *p, const char *text) {
         int command;
     } commands[] = {
         {"train", EXAMPLE_TRAIN}, {"evaluate", EXAMPLE_EVALUATE}, {"predict", EXAMPLE_PREDICT}};
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+    for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++)
         if (strcmp(commands[i].name, text) == 0)
             p->options->command = commands[i].command;
     if (!p->options->command)
@@ -260,7 +260,7 @@ static error_t on_key(int key, char *value, struct argp_state *state) {
 
 /** Fills argp's list from ours: one entry a key, and the empty one at the end. */
 static void list_options(const example_program *program, struct argp_option out[KEYS + 1]) {
-    memset(out, 0, (KEYS + 1) * sizeof *out);
+    memset(out, 0, (KEYS + 1) * sizeof(*out));
     for (int key = KEY_DATA; key < KEY_END; key++) {
         const example_option *option = option_of(program, key);
         if (option->name)
@@ -291,7 +291,7 @@ static int check_command(const parse *p) {
 
 int example_parse(const example_program *program, int argc, char **argv, example_options *out) {
     char arguments[128];
-    snprintf(arguments, sizeof arguments, "train\nevaluate\npredict %s", program->inputs);
+    snprintf(arguments, sizeof(arguments), "train\nevaluate\npredict %s", program->inputs);
     struct argp_option options[KEYS + 1];
     list_options(program, options);
     const struct argp argp = {

@@ -94,7 +94,7 @@ int example_main(const example_program *program, int argc, char **argv) {
     hold_standard_streams();
     example_options options = {
         .seed = 1, .device = "auto", .model = program->models[0], .argc = argc, .argv = argv};
-    options.inputs = calloc((size_t)argc + 1, sizeof *options.inputs);
+    options.inputs = calloc((size_t)argc + 1, sizeof(*options.inputs));
     if (!options.inputs) {
         example_error("out of memory");
         return EXAMPLE_FAILED;

@@ -84,21 +84,21 @@ int example_error(const char *format, ...) QN_PRINTF(1, 2);
 /** Prints a context's error, if it has one, and returns the exit code for it. */
 int example_status(const qn_context *ctx);
 
-/** Opens a context on the device, with the threads, the seed and the precision that the options name. Returns the
- * exit code; the context is to be freed either way. */
+/** Opens a context on the device, with the threads, the seed and the precision that the options
+ * name. Returns the exit code; the context is to be freed either way. */
 int example_open(const example_options *options, qn_context **ctx);
 
-/** A file or folder that an option names: `path` if it is there, else $QUERN_DATA_DIR/path if that is,
- * else `path` again, to fail by its name. Written to `out`, which is returned. */
+/** A file or folder that an option names: `path` if it is there, else $QUERN_DATA_DIR/path if that
+ * is, else `path` again, to fail by its name. Written to `out`, which is returned. */
 const char *example_data_path(const char *path, char *out, size_t size);
 
-/** The folder of the data: --data, else $QUERN_DATA_DIR/NAME if it is there, else examples/NAME/data
- * here or in the source tree. Written to `out`, which is returned. */
+/** The folder of the data: --data, else $QUERN_DATA_DIR/NAME if it is there, else
+ * examples/NAME/data here or in the source tree. Written to `out`, which is returned. */
 const char *example_data_folder(const example_options *options, char *out, size_t size);
 
-/** Trains with qn_fit(): the options' files, progress and Ctrl-C are added to `opts`. Where opts has no
- * validation set, each epoch is evaluated on `test`. Prints the result and where things are. Returns
- * the exit code. */
+/** Trains with qn_fit(): the options' files, progress and Ctrl-C are added to `opts`. Where opts
+ * has no validation set, each epoch is evaluated on `test`. Prints the result and where things are.
+ * Returns the exit code. */
 int example_fit(const example_options *options, qn_module *module, qn_dataset *train,
                 qn_dataset *test, qn_fit_opts opts);
 /** Prints the command that continues a run: the one it was started with, and --resume. */

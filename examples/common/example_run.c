@@ -24,7 +24,7 @@ static int check_output(const char *path) {
     char copy[PATH_SIZE];
     if (!path)
         return EXAMPLE_OK;
-    if (snprintf(copy, sizeof copy, "%s", path) >= PATH_SIZE)
+    if (snprintf(copy, sizeof(copy), "%s", path) >= PATH_SIZE)
         return example_error("file name too long: '%s'", path);
     const char *folder = dirname(copy);
     if (access(folder, W_OK) != 0)
@@ -35,7 +35,7 @@ static int check_output(const char *path) {
 /** Files that would be written over each other. */
 static int check_distinct(const qn_fit_opts *opts) {
     const char *const paths[] = {opts->save, opts->checkpoint, opts->log, opts->report};
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
         for (size_t j = 0; j < i; j++)
             if (paths[i] && paths[j] && strcmp(paths[i], paths[j]) == 0)
                 return example_error("'%s' cannot be two of model, checkpoint, log and report",

@@ -44,7 +44,7 @@ static int64_t sort_known(float *values, int64_t count) {
     for (int64_t i = 0; i < count; i++)
         if (!isnan(values[i]))
             values[known++] = values[i];
-    qsort(values, (size_t)known, sizeof *values, by_size);
+    qsort(values, (size_t)known, sizeof(*values), by_size);
     return known;
 }
 
@@ -73,7 +73,7 @@ int forecast_calibrate(forecast_model *model, const forecast_set *set) {
     qn_dataset_free(windows);
     errors e = {.model = model,
                 .windows = count / stride + (model->kind == QN_WINDOWS_SINGLE ? model->items : 1)};
-    e.values = malloc((size_t)(e.windows * size) * sizeof *e.values);
+    e.values = malloc((size_t)(e.windows * size) * sizeof(*e.values));
     if (!e.values) {
         example_error("no memory for the errors of %lld windows", (long long)e.windows);
         return EXAMPLE_FAILED;
@@ -87,7 +87,7 @@ int forecast_calibrate(forecast_model *model, const forecast_set *set) {
         set_offsets(model, &e, h);
     free(e.values);
     qn_tensor_write(model->offset_buffer, model->offsets,
-                    (size_t)(size * model->level_count) * sizeof *model->offsets);
+                    (size_t)(size * model->level_count) * sizeof(*model->offsets));
     return code;
 }
 
@@ -128,12 +128,12 @@ static bool keep(const backtest *b, const forecast_result *result, double score)
     const int levels = b->model->level_count;
     const int64_t count = out->kept_count, horizon = b->model->sizes.horizon;
     if ((count & (count - 1)) == 0) { /* room is the next power of two */
-        forecast_kept *kept = realloc(out->kept, (size_t)(count ? 2 * count : 1) * sizeof *kept);
+        forecast_kept *kept = realloc(out->kept, (size_t)(count ? 2 * count : 1) * sizeof(*kept));
         if (!kept)
             return false;
         out->kept = kept;
     }
-    float *values = malloc((size_t)(horizon * (1 + levels)) * sizeof *values);
+    float *values = malloc((size_t)(horizon * (1 + levels)) * sizeof(*values));
     if (!values)
         return false;
     for (int64_t h = 0; h < horizon; h++) {
@@ -162,7 +162,7 @@ static void take_backtest(void *data, const forecast_result *result) {
     qn_forecast_score_add(&b->naive, horizon, result->actual, b->naive_mean, b->naive_quantiles,
                           error);
     qn_forecast_score own = {.count = m->level_count};
-    memcpy(own.levels, m->levels, sizeof own.levels);
+    memcpy(own.levels, m->levels, sizeof(own.levels));
     qn_forecast_score_add(&own, horizon, result->actual, result->mean, result->quantiles, error);
     double score = 0;
     for (int i = 0; i < own.count; i++)
@@ -177,10 +177,10 @@ static int run_backtest(const example_options *options, const forecast_model *mo
     const double samples = options->number[FORECAST_SAMPLES];
     backtest b = {.model = model, .set = set, .out = out};
     b.score.count = b.naive.count = model->level_count;
-    memcpy(b.score.levels, model->levels, sizeof model->levels);
-    memcpy(b.naive.levels, model->levels, sizeof model->levels);
-    b.naive_mean = malloc((size_t)horizon * sizeof *b.naive_mean);
-    b.naive_quantiles = malloc((size_t)(horizon * model->level_count) * sizeof *b.naive_quantiles);
+    memcpy(b.score.levels, model->levels, sizeof(model->levels));
+    memcpy(b.naive.levels, model->levels, sizeof(model->levels));
+    b.naive_mean = malloc((size_t)horizon * sizeof(*b.naive_mean));
+    b.naive_quantiles = malloc((size_t)(horizon * model->level_count) * sizeof(*b.naive_quantiles));
     const forecast_request request = {.start = set->validation_end,
                                       .end = set->end,
                                       .stride = horizon,

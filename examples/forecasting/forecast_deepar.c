@@ -1,5 +1,5 @@
-/* forecast_deepar.c: DeepAR (Salinas et al. 2020): an LSTM over all items that says of each step, from the
- * one before, what normal distribution its value has. */
+/* forecast_deepar.c: DeepAR (Salinas et al. 2020): an LSTM over all items that says of each step,
+ * from the one before, what normal distribution its value has. */
 #include "forecast_deepar.h"
 
 #include <math.h>
@@ -16,7 +16,8 @@ typedef struct parts {
     int64_t used; /* columns of a window */
 } parts;
 
-/** The inputs of the LSTM: the item's embedding, the logarithm of the scale made smaller, the rest. */
+/** The inputs of the LSTM: the item's embedding, the logarithm of the scale made smaller, the rest.
+ */
 static qn_tensor *inputs_of(const parts *p, qn_tensor *x) {
     qn_tensor *item = qn_squeeze(qn_slice(x, 2, QN_WINDOW_ITEM, QN_WINDOW_ITEM + 1), 2);
     qn_tensor *scale = qn_slice(x, 2, QN_WINDOW_LOG_SCALE, QN_WINDOW_LOG_SCALE + 1);
@@ -45,7 +46,7 @@ static qn_tensor *deepar_forward(qn_module *self, qn_tensor *x) {
 }
 
 qn_module *deepar(qn_context *ctx, const forecast_sizes *sizes) {
-    parts *p = calloc(1, sizeof *p);
+    parts *p = calloc(1, sizeof(*p));
     qn_module *net = p ? qn_module_new(ctx, "deepar", deepar_forward, p, free) : NULL;
     if (!p)
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "deepar: no memory for its parts");
@@ -66,7 +67,8 @@ qn_tensor *deepar_loss(qn_tensor *prediction, qn_tensor *target) {
     qn_tensor *mean = qn_slice(prediction, 2, 0, 1), *deviation = qn_slice(prediction, 2, 1, 2);
     qn_tensor *observed = qn_equal(target, target); /* NaN is not equal to itself */
     qn_tensor *one = qn_ones(qn_tensor_context(target), QN_F32, qn_tensor_shape(target));
-    /* What was not observed has error 0 and deviation 1: it adds half the logarithm of 2 pi alone. */
+    /* What was not observed has error 0 and deviation 1: it adds half the logarithm of 2 pi alone.
+     */
     const double nothing = 0.5 * log(2 * acos(-1.0));
     qn_tensor *all = qn_gaussian_nll(qn_where(observed, mean, qn_detach(mean)),
                                      qn_where(observed, deviation, one),
@@ -109,7 +111,8 @@ static qn_status run_past(drawing *d) {
     return qn_context_error(qn_module_context(d->module), NULL);
 }
 
-/** Writes the inputs of forecast step `h` of every path: the window's, with what was drawn put in. */
+/** Writes the inputs of forecast step `h` of every path: the window's, with what was drawn put in.
+ */
 static void fill_rows(const drawing *d, int64_t h, const float *out) {
     const forecast_sizes *s = d->sizes;
     const int64_t steps = s->look_back + s->horizon;
@@ -117,7 +120,7 @@ static void fill_rows(const drawing *d, int64_t h, const float *out) {
         const float *from = d->x + ((i / d->paths) * steps + s->look_back + h) * s->inputs;
         const float *path = out + i * s->horizon;
         float *row = d->rows + i * s->inputs;
-        memcpy(row, from, (size_t)s->inputs * sizeof *row);
+        memcpy(row, from, (size_t)s->inputs * sizeof(*row));
         if (h > 0)
             row[QN_WINDOW_LAST] = path[h - 1];
         if (h >= d->season)
@@ -137,11 +140,11 @@ static qn_status take_step(drawing *d, int64_t h, float *out) {
     if (!d->mean)
         value = qn_add(value, qn_mul(qn_slice(r.y, 2, 1, 2),
                                      qn_normal(ctx, QN_F32, QN_SHAPE(rows, 1, 1), 0, 1)));
-    qn_status status = qn_tensor_read(value, d->drawn, (size_t)rows * sizeof *d->drawn);
+    qn_status status = qn_tensor_read(value, d->drawn, (size_t)rows * sizeof(*d->drawn));
     qn_copy(d->state.h, r.h);
     qn_copy(d->state.c, r.c);
     qn_step_end(ctx);
-    for (int64_t i = 0; i < rows && !status; i++)
+    for (int64_t i = 0; i < rows && status == QN_OK; i++)
         out[i * s->horizon + h] = d->drawn[i];
     return status;
 }
@@ -156,17 +159,17 @@ qn_status deepar_paths(qn_module *module, const forecast_sizes *sizes, const flo
                  .season = season,
                  .mean = paths == 0};
     const int64_t rows = n * d.paths, steps = sizes->look_back + sizes->horizon;
-    d.rows = malloc((size_t)(rows * sizes->inputs) * sizeof *d.rows);
-    d.drawn = malloc((size_t)rows * sizeof *d.drawn);
+    d.rows = malloc((size_t)(rows * sizes->inputs) * sizeof(*d.rows));
+    d.drawn = malloc((size_t)rows * sizeof(*d.drawn));
     qn_status status = QN_OK;
     if (!d.rows || !d.drawn)
         status = qn_context_fail(qn_module_context(module), QN_OUT_OF_MEMORY,
                                  "deepar: no memory for %lld paths", (long long)rows);
-    if (!status)
+    if (status == QN_OK)
         status = run_past(&d);
-    for (int64_t h = 0; h < sizes->horizon && !status; h++)
+    for (int64_t h = 0; h < sizes->horizon && status == QN_OK; h++)
         status = take_step(&d, h, out);
-    for (int64_t i = 0; i < rows * sizes->horizon && !status; i++) {
+    for (int64_t i = 0; i < rows * sizes->horizon && status == QN_OK; i++) {
         const float *window = x + (i / sizes->horizon / d.paths) * steps * sizes->inputs;
         out[i] *= expf(window[QN_WINDOW_LOG_SCALE]);
     }

@@ -21,9 +21,10 @@ const char *const forecast_models[] = {"nlinear",  "dlinear", "lstm", "tcn",
 static const char *const layouts[] = {[QN_WINDOWS_JOINT] = "joint",
                                       [QN_WINDOWS_SINGLE] = "single",
                                       [QN_WINDOWS_RECURSIVE] = "recursive"};
-enum { LAYOUTS = sizeof layouts / sizeof *layouts };
+enum { LAYOUTS = sizeof(layouts) / sizeof(*layouts) };
 
-/* The rate halves each epoch (LTSF-Linear's "type1"), or falls by a tenth from the fourth on ("type3"). */
+/* The rate halves each epoch (LTSF-Linear's "type1"), or falls by a tenth from the fourth on
+ * ("type3"). */
 #define HALVED                                                                                     \
     { .kind = QN_SCHEDULE_STEP, .period = 1, .factor = 0.5 }
 #define TENTHS                                                                                     \
@@ -53,8 +54,8 @@ forecast_recipe forecast_recipe_of(const example_options *options, const char *m
 
 /* ---- sizes --------------------------------------------------------------------------------- */
 
-/** Horizon and look-back where the options name none: a day ahead of hours from a week, two weeks of days
- * from eight, a year of months from two; always so that the training part has windows. */
+/** Horizon and look-back where the options name none: a day ahead of hours from a week, two weeks
+ * of days from eight, a year of months from two; always so that the training part has windows. */
 static void default_sizes(const example_options *options, const forecast_set *set,
                           forecast_sizes *out) {
     const int64_t season = set->facts.season, train = set->train_end;
@@ -94,16 +95,17 @@ static int read_levels(const char *text, forecast_model *out) {
 
 /* ---- making -------------------------------------------------------------------------------- */
 
-/** Makes the network with its buffers, whose values come later; `names` is the size of the items' names. */
+/** Makes the network with its buffers, whose values come later; `names` is the size of the items'
+ * names. */
 static int make(qn_context *ctx, size_t names, forecast_model *m) {
     forecast_sizes *s = &m->sizes;
     const bool point = m->kind != QN_WINDOWS_RECURSIVE;
     s->channels = m->kind == QN_WINDOWS_JOINT ? m->items : 1;
     s->items = m->items;
     const size_t offsets = (size_t)(s->horizon * s->channels * m->level_count);
-    m->mean = calloc((size_t)m->items, sizeof *m->mean);
-    m->std = calloc((size_t)m->items, sizeof *m->std);
-    m->offsets = calloc(offsets, sizeof *m->offsets);
+    m->mean = calloc((size_t)m->items, sizeof(*m->mean));
+    m->std = calloc((size_t)m->items, sizeof(*m->std));
+    m->offsets = calloc(offsets, sizeof(*m->offsets));
     if (!m->mean || !m->std || !m->offsets) {
         example_error("no memory for %lld items", (long long)m->items);
         return EXAMPLE_FAILED;
@@ -138,7 +140,7 @@ static void load(const char *path, forecast_model *m) {
     qn_tensor_read(qn_module_find(m->net, STD), m->std, bytes);
     if (m->offset_buffer)
         qn_tensor_read(m->offset_buffer, m->offsets,
-                       (size_t)qn_tensor_count(m->offset_buffer) * sizeof *m->offsets);
+                       (size_t)qn_tensor_count(m->offset_buffer) * sizeof(*m->offsets));
 }
 
 /** Writes scaler and names into the new model's buffers. */
@@ -170,7 +172,7 @@ int forecast_model_new(const example_options *options, const forecast_set *set,
     const bool years = (double)set->train_end >= 2 * set->facts.year;
     out->sizes.used =
         out->sizes.inputs > QN_WINDOW_INPUTS && !years ? out->sizes.inputs - 2 : out->sizes.inputs;
-    snprintf(out->frequency, sizeof out->frequency, "%s", set->facts.frequency);
+    snprintf(out->frequency, sizeof(out->frequency), "%s", set->facts.frequency);
     char *names = join_names(set->series, &size);
     if (!names) {
         example_error("no memory for the names of %lld items", (long long)out->items);
@@ -194,13 +196,13 @@ void forecast_model_free(forecast_model *model) {
 }
 
 void forecast_model_settings(const forecast_model *model, forecast_settings *out) {
-    snprintf(out->look_back, sizeof out->look_back, "%lld", (long long)model->sizes.look_back);
-    snprintf(out->horizon, sizeof out->horizon, "%lld", (long long)model->sizes.horizon);
-    snprintf(out->items, sizeof out->items, "%lld", (long long)model->items);
+    snprintf(out->look_back, sizeof(out->look_back), "%lld", (long long)model->sizes.look_back);
+    snprintf(out->horizon, sizeof(out->horizon), "%lld", (long long)model->sizes.horizon);
+    snprintf(out->items, sizeof(out->items), "%lld", (long long)model->items);
     out->levels[0] = '\0';
     for (int i = 0; i < model->level_count; i++) {
         const size_t length = strlen(out->levels);
-        snprintf(out->levels + length, sizeof out->levels - length, "%s%.10g", i ? "," : "",
+        snprintf(out->levels + length, sizeof(out->levels) - length, "%s%.10g", i ? "," : "",
                  model->levels[i]);
     }
     const qn_metadata list[FORECAST_SETTINGS] = {
@@ -208,7 +210,7 @@ void forecast_model_settings(const forecast_model *model, forecast_settings *out
         {"horizon", out->horizon},        {"items", out->items},
         {"layout", layouts[model->kind]}, {"quantiles", out->levels},
         {"frequency", model->frequency}};
-    memcpy(out->list, list, sizeof list);
+    memcpy(out->list, list, sizeof(list));
 }
 
 /* ---- saved models -------------------------------------------------------------------------- */
@@ -247,7 +249,7 @@ static bool read_settings(const qn_tensor_file *file, forecast_model *m) {
     while (kind < LAYOUTS && layout && strcmp(layouts[kind], layout) != 0)
         kind++;
     m->kind = (qn_windows_kind)kind;
-    snprintf(m->frequency, sizeof m->frequency, "%s", frequency ? frequency : "");
+    snprintf(m->frequency, sizeof(m->frequency), "%s", frequency ? frequency : "");
     return m->name && layout && kind < LAYOUTS && frequency && levels && *levels && m->items &&
            m->sizes.look_back && m->sizes.horizon && read_levels(levels, m) == EXAMPLE_OK &&
            (kind == QN_WINDOWS_RECURSIVE) == (strcmp(m->name, "deepar") == 0);

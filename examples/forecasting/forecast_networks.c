@@ -1,5 +1,5 @@
-/* forecast_networks.c: the networks that forecast all steps at once, for the example and the benchmark
- * alike. */
+/* forecast_networks.c: the networks that forecast all steps at once, for the example and the
+ * benchmark alike. */
 #include "forecast_networks.h"
 
 #include <stdlib.h>
@@ -31,7 +31,7 @@ typedef struct parts {
 /** A network without parts. */
 static qn_module *network_new(qn_context *ctx, const char *kind, qn_forward_fn forward,
                               const forecast_sizes *sizes) {
-    parts *empty = calloc(1, sizeof *empty);
+    parts *empty = calloc(1, sizeof(*empty));
     if (!empty) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for its parts", kind);
         return NULL;
@@ -141,14 +141,14 @@ static qn_tensor *tcn_forward(qn_module *self, qn_tensor *x) {
 static qn_module *add_conv(qn_module *net, const char *part, int block, int64_t in, int kernel,
                            int dilation) {
     char name[24];
-    snprintf(name, sizeof name, "block%d_%s", block + 1, part);
+    snprintf(name, sizeof(name), "block%d_%s", block + 1, part);
     const qn_conv1d_opts opts = {.dilation = dilation};
     return qn_module_add_child(net, name,
                                qn_nn_conv1d(qn_module_context(net), in, TCN_WIDTH, kernel, &opts));
 }
 
-/** Bai, Kolter and Koltun 2018: residual blocks of two dilated causal convolutions, as many as it takes to
- * see the whole look-back. (Without their weight normalisation.) */
+/** Bai, Kolter and Koltun 2018: residual blocks of two dilated causal convolutions, as many as it
+ * takes to see the whole look-back. (Without their weight normalisation.) */
 static qn_module *tcn(qn_context *ctx, const forecast_sizes *sizes) {
     qn_module *net = network_new(ctx, "tcn", tcn_forward, sizes);
     if (!net)
@@ -192,8 +192,8 @@ static qn_tensor *patchtst_forward(qn_module *self, qn_tensor *x) {
     return qn_nn_rev_in_restore(p->norm, qn_transpose(u, 1, 2));
 }
 
-/** Nie et al. 2023: each channel on its own as patches, through a transformer encoder with batch norms,
- * between reversible instance normalisation (Kim et al. 2022). */
+/** Nie et al. 2023: each channel on its own as patches, through a transformer encoder with batch
+ * norms, between reversible instance normalisation (Kim et al. 2022). */
 static qn_module *patchtst(qn_context *ctx, const forecast_sizes *sizes) {
     if (sizes->look_back < PATCH) {
         qn_context_fail(ctx, QN_INVALID_ARGUMENT, "patchtst: a look-back of %lld is too short: %d",
@@ -215,7 +215,7 @@ static qn_module *patchtst(qn_context *ctx, const forecast_sizes *sizes) {
     p->dropout = qn_module_add_child(net, "dropout", qn_nn_dropout(ctx, 0.3));
     for (int i = 0; i < LAYERS; i++) {
         char name[16];
-        snprintf(name, sizeof name, "layer%d", i + 1);
+        snprintf(name, sizeof(name), "layer%d", i + 1);
         p->blocks[i] = qn_module_add_child(
             net, name, qn_nn_transformer_encoder_layer(ctx, WIDTH, HEADS, &opts));
     }
@@ -231,7 +231,7 @@ qn_module *forecast_network(qn_context *ctx, const char *model, const forecast_s
         qn_module *(*make)(qn_context *ctx, const forecast_sizes *sizes);
     } networks[] = {{"dlinear", dlinear}, {"nlinear", nlinear},   {"lstm", lstm},
                     {"tcn", tcn},         {"patchtst", patchtst}, {"deepar", deepar}};
-    for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)
+    for (size_t i = 0; i < sizeof(networks) / sizeof(*networks); i++)
         if (strcmp(networks[i].name, model) == 0)
             return networks[i].make(ctx, sizes);
     qn_context_fail(ctx, QN_INVALID_ARGUMENT, "no network '%s'", model);

@@ -15,7 +15,8 @@ typedef struct forecast_sizes {
 
 /** The network "dlinear", "nlinear", "lstm", "tcn" or "patchtst": x f32 [n, look_back, channels] to
  * [n, horizon, channels]; or "deepar": x f32 [n, steps, inputs] as QN_WINDOWS_RECURSIVE gives it to
- * [n, steps, 2], mean and deviation of each step's value. NULL or not whole with the error on the context.
+ * [n, steps, 2], mean and deviation of each step's value. NULL or not whole with the error on the
+ * context.
  */
 qn_module *forecast_network(qn_context *ctx, const char *model, const forecast_sizes *sizes);
 

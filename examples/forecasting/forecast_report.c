@@ -98,12 +98,12 @@ typedef struct chart_values {
 static bool chart_reserve(chart_values *v, int count) {
     const size_t n = (size_t)count;
     v->count = count;
-    v->actual = malloc(n * sizeof *v->actual);
-    v->forecast = malloc(n * sizeof *v->forecast);
-    v->low = malloc(n * sizeof *v->low);
-    v->high = malloc(n * sizeof *v->high);
-    v->points = malloc(n * sizeof *v->points);
-    v->times = malloc(n * sizeof *v->times);
+    v->actual = malloc(n * sizeof(*v->actual));
+    v->forecast = malloc(n * sizeof(*v->forecast));
+    v->low = malloc(n * sizeof(*v->low));
+    v->high = malloc(n * sizeof(*v->high));
+    v->points = malloc(n * sizeof(*v->points));
+    v->times = malloc(n * sizeof(*v->times));
     return v->actual && v->forecast && v->low && v->high && v->points && v->times;
 }
 
@@ -142,11 +142,11 @@ static void add_chart(const forecast_model *model, const forecast_set *set,
         past = kept->step - qn_series_start(set->series, kept->item);
     if (chart_reserve(&v, (int)(past + model->sizes.horizon))) {
         chart_fill(model, set, kept, &v);
-        snprintf(title, sizeof title, "%s: %.150s from %s", which,
+        snprintf(title, sizeof(title), "%s: %.150s from %s", which,
                  qn_series_name(set->series, kept->item),
                  qn_series_time(set->series, kept->step, time));
-        snprintf(median, sizeof median, "P%.10g", 100 * model->levels[model->level_count / 2]);
-        snprintf(band, sizeof band, "P%.10g to P%.10g", 100 * model->levels[0],
+        snprintf(median, sizeof(median), "P%.10g", 100 * model->levels[model->level_count / 2]);
+        snprintf(band, sizeof(band), "P%.10g to P%.10g", 100 * model->levels[0],
                  100 * model->levels[model->level_count - 1]);
         const qn_chart chart = {.title = title,
                                 .count = v.count,
@@ -168,9 +168,9 @@ static void add_table(const forecast_measures *measures, const forecast_model *m
         const double own = measure_of(&measures->model, model->level_count, row);
         const double naive = measure_of(&measures->naive, model->level_count, row);
         char name[48], values[3][32];
-        snprintf(values[0], sizeof values[0], "%.4f", own);
-        snprintf(values[1], sizeof values[1], "%.4f", naive);
-        snprintf(values[2], sizeof values[2], "%+.1f", 100 * (own / naive - 1));
+        snprintf(values[0], sizeof(values[0]), "%.4f", own);
+        snprintf(values[1], sizeof(values[1]), "%.4f", naive);
+        snprintf(values[2], sizeof(values[2]), "%+.1f", 100 * (own / naive - 1));
         const char *const cells[] = {name_of(model, row, name), values[0], values[1], values[2]};
         qn_report_row(report, 4, cells);
     }
@@ -190,7 +190,7 @@ void forecast_measures_report(const forecast_measures *measures, const forecast_
     add_table(measures, model, report);
     if (measures->kept_count == 0)
         return;
-    qsort(measures->kept, (size_t)measures->kept_count, sizeof *measures->kept, by_score);
+    qsort(measures->kept, (size_t)measures->kept_count, sizeof(*measures->kept), by_score);
     qn_report_section(report, "Forecasts");
     add_chart(model, set, &measures->kept[0], "best", report);
     add_chart(model, set, &measures->kept[measures->kept_count / 2], "median", report);

@@ -1,4 +1,5 @@
-/* forecast_set.c: time series from a file, and what of them is for training, validation and test. */
+/* forecast_set.c: time series from a file, and what of them is for training, validation and test.
+ */
 #include <string.h>
 #include <unistd.h>
 
@@ -22,14 +23,14 @@ static int64_t month_of(const qn_series_facts *facts) {
         const char *frequency;
         int64_t steps;
     } known[] = {{"H", 30 * 24}, {"30min", 30 * 48}, {"15min", 30 * 96}, {"D", 30}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
         if (strcmp(known[i].frequency, facts->frequency) == 0)
             return known[i].steps;
     return 0;
 }
 
-/** The parts: 12, 4 and 4 months for ETT sets, as the field has it (Zhou et al. 2021); else 70, 10 and
- * 20 %. */
+/** The parts: 12, 4 and 4 months for ETT sets, as the field has it (Zhou et al. 2021); else 70, 10
+ * and 20 %. */
 static int split(const example_options *options, forecast_set *set) {
     const int rule = position(forecast_splits, options->own[FORECAST_SPLIT]);
     const int64_t month = month_of(&set->facts), steps = set->facts.steps;
@@ -63,20 +64,20 @@ static void tell(const example_options *options, const forecast_set *set) {
     fputc('\n', stderr);
 }
 
-/** The file that the options name, also from the folder "forecast" of $QUERN_DATA_DIR; without a name the
- * weather. */
+/** The file that the options name, also from the folder "forecast" of $QUERN_DATA_DIR; without a
+ * name the weather. */
 static void find_file(const example_options *options, const char *path, forecast_set *out) {
-    char other[4096], found[sizeof out->path];
+    char other[4096], found[sizeof(out->path)];
     if (!path) {
-        example_data_folder(options, other, sizeof other);
-        snprintf(out->path, sizeof out->path, "%s/seattle-weather.csv", other);
+        example_data_folder(options, other, sizeof(other));
+        snprintf(out->path, sizeof(out->path), "%s/seattle-weather.csv", other);
         return;
     }
-    example_data_path(path, out->path, sizeof out->path);
-    snprintf(other, sizeof other, "forecast/%s", path);
-    example_data_path(other, found, sizeof found);
+    example_data_path(path, out->path, sizeof(out->path));
+    snprintf(other, sizeof(other), "forecast/%s", path);
+    example_data_path(other, found, sizeof(found));
     if (access(out->path, R_OK) != 0 && access(found, R_OK) == 0)
-        snprintf(out->path, sizeof out->path, "%s", found);
+        snprintf(out->path, sizeof(out->path), "%s", found);
 }
 
 int forecast_set_open(const example_options *options, qn_context *ctx, const char *path,

@@ -41,8 +41,8 @@ static bool goes_negative(const run *r, int64_t item) {
     return false;
 }
 
-/** Gives one result away: what is in r->mean and r->quantiles, with what came. What never was negative has
- * no negative quantiles. */
+/** Gives one result away: what is in r->mean and r->quantiles, with what came. What never was
+ * negative has no negative quantiles. */
 static void give(const run *r, int64_t item, int64_t step) {
     const double least = r->negative[item] ? -INFINITY : 0;
     for (int64_t i = 0; i < r->model->sizes.horizon * r->model->level_count; i++)
@@ -88,7 +88,7 @@ static void run_point(run *r) {
     int64_t index = 0;
     while (qn_loader_next(loader, &batch)) {
         qn_tensor *y = qn_forward(m->net, batch.x);
-        const size_t bytes = (size_t)batch.size * size * sizeof *r->values;
+        const size_t bytes = (size_t)batch.size * size * sizeof(*r->values);
         if (qn_tensor_read(y, r->values, bytes) != QN_OK)
             break;
         qn_step_end(ctx);
@@ -101,8 +101,8 @@ static void run_point(run *r) {
 
 /* ---- step after step ----------------------------------------------------------------------- */
 
-/** The result of one window of "deepar", from its paths [paths][horizon]; `sorted` has room for a value of
- * each. */
+/** The result of one window of "deepar", from its paths [paths][horizon]; `sorted` has room for a
+ * value of each. */
 static void give_paths(const run *r, const float *values, qn_window at, float *sorted) {
     const forecast_model *m = r->model;
     const int64_t paths = r->request->samples ? r->request->samples : 1;
@@ -112,7 +112,7 @@ static void give_paths(const run *r, const float *values, qn_window at, float *s
             sorted[i] = values[i * m->sizes.horizon + h];
             sum += (double)sorted[i];
         }
-        qsort(sorted, (size_t)paths, sizeof *sorted, by_size);
+        qsort(sorted, (size_t)paths, sizeof(*sorted), by_size);
         r->mean[h] = sum / (double)paths;
         for (int i = 0; i < m->level_count; i++)
             r->quantiles[h * m->level_count + i] = forecast_quantile(sorted, paths, m->levels[i]);
@@ -125,8 +125,9 @@ static void run_recursive(run *r) {
     const qn_dataset_desc *info = qn_dataset_info(r->windows);
     const int64_t paths = r->request->samples ? r->request->samples : 1;
     const int64_t steps = m->sizes.look_back + m->sizes.horizon, width = m->sizes.inputs;
-    float *x = malloc((size_t)(r->batch * steps * width) * sizeof *x);
-    float *y = malloc((size_t)steps * sizeof *y), *sorted = malloc((size_t)paths * sizeof *sorted);
+    float *x = malloc((size_t)(r->batch * steps * width) * sizeof(*x));
+    float *y = malloc((size_t)steps * sizeof(*y)),
+          *sorted = malloc((size_t)paths * sizeof(*sorted));
     if (!x || !y || !sorted)
         qn_context_fail(qn_dataset_context(r->windows), QN_OUT_OF_MEMORY,
                         "no memory for %lld windows", (long long)r->batch);
@@ -187,11 +188,11 @@ static bool reserve(run *r) {
         r->batch = 512;
     const size_t horizon = (size_t)m->sizes.horizon;
     r->values =
-        malloc((size_t)(r->batch * paths * m->sizes.channels) * horizon * sizeof *r->values);
-    r->actual = malloc(horizon * sizeof *r->actual);
-    r->mean = malloc(horizon * sizeof *r->mean);
-    r->quantiles = malloc(horizon * (size_t)m->level_count * sizeof *r->quantiles);
-    r->negative = malloc((size_t)m->items * sizeof *r->negative);
+        malloc((size_t)(r->batch * paths * m->sizes.channels) * horizon * sizeof(*r->values));
+    r->actual = malloc(horizon * sizeof(*r->actual));
+    r->mean = malloc(horizon * sizeof(*r->mean));
+    r->quantiles = malloc(horizon * (size_t)m->level_count * sizeof(*r->quantiles));
+    r->negative = malloc((size_t)m->items * sizeof(*r->negative));
     for (int64_t i = 0; r->negative && i < m->items; i++)
         r->negative[i] = goes_negative(r, i);
     return r->values && r->actual && r->mean && r->quantiles && r->negative;

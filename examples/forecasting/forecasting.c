@@ -1,4 +1,5 @@
-/* forecasting.c: trains networks that forecast time series, tells how good they are, and uses them. */
+/* forecasting.c: trains networks that forecast time series, tells how good they are, and uses them.
+ */
 #include "forecasting.h"
 
 /** Windows of "deepar" in an epoch: neighbours are nearly the same. */
@@ -49,7 +50,7 @@ static int fit(const example_options *options, const forecast_set *set, forecast
     char title[320];
     forecast_settings settings;
     finish f = {.options = options, .model = model, .set = set};
-    snprintf(title, sizeof title, "%.200s, %s, %lld steps ahead", set->name, model->name,
+    snprintf(title, sizeof(title), "%.200s, %s, %lld steps ahead", set->name, model->name,
              (long long)model->sizes.horizon);
     forecast_model_settings(model, &settings);
     qn_dataset *train = forecast_dataset(model, set, 0, set->train_end, most);

@@ -37,8 +37,8 @@ typedef struct forecast_set {
     int64_t train_end, validation_end, end;
 } forecast_set;
 
-/** Reads the file that the options name, `path` where they name none. Says on stderr what was left out or
- * filled in, unless they ask for quiet. Returns the exit code. */
+/** Reads the file that the options name, `path` where they name none. Says on stderr what was left
+ * out or filled in, unless they ask for quiet. Returns the exit code. */
 int forecast_set_open(const example_options *options, qn_context *ctx, const char *path,
                       forecast_set *out);
 
@@ -64,7 +64,8 @@ typedef struct forecast_model {
     char frequency[24];
     double levels[QN_MAX_QUANTILES]; /**< of the quantiles, rising */
     int level_count;
-    /** Point models: what to add to a standardised forecast for each quantile, [horizon][channels][levels].
+    /** Point models: what to add to a standardised forecast for each quantile,
+     * [horizon][channels][levels].
      */
     float *offsets;
     qn_tensor *offset_buffer; /**< the same, as it travels with the network */
@@ -77,8 +78,8 @@ int forecast_model_new(const example_options *options, const forecast_set *set,
                        forecast_model *out);
 /** A model from a file that `forecasting train` saved. Returns the exit code. */
 int forecast_model_load(qn_context *ctx, const char *path, forecast_model *out);
-/** Makes a loaded model ready for a set, which must have the same items at the same frequency. Returns the
- * exit code. */
+/** Makes a loaded model ready for a set, which must have the same items at the same frequency.
+ * Returns the exit code. */
 int forecast_model_check(forecast_model *model, const forecast_set *set);
 void forecast_model_free(forecast_model *model);
 
@@ -111,17 +112,19 @@ typedef struct forecast_result {
     const double *quantiles; /**< [horizon][levels] */
 } forecast_result;
 
-/** Forecasts windows in order of time (of item first, where windows are of single items), and gives each
- * item's result to take(). Returns the exit code. */
+/** Forecasts windows in order of time (of item first, where windows are of single items), and gives
+ * each item's result to take(). Returns the exit code. */
 int forecast_windows(const forecast_model *model, const forecast_set *set,
                      const forecast_request *request,
                      void (*take)(void *data, const forecast_result *result), void *data);
 
-/** The datasets of a part of the set as the model takes them, cut to at most `most` windows (0: all). */
+/** The datasets of a part of the set as the model takes them, cut to at most `most` windows (0:
+ * all). */
 qn_dataset *forecast_dataset(const forecast_model *model, const forecast_set *set, int64_t start,
                              int64_t end, int64_t most);
 
-/** Element of rank level * (count - 1) of sorted values, between two where that is no whole number. */
+/** Element of rank level * (count - 1) of sorted values, between two where that is no whole number.
+ */
 double forecast_quantile(const float *sorted, int64_t count, double level);
 
 /* ---- forecast_backtest.c: measures --------------------------------------------------------- */

@@ -27,10 +27,10 @@ static int fit(const example_options *options, qn_module *net, qn_dataset *train
                const mnist_shape *shape) {
     const mnist_recipe *recipe = mnist_recipe_of(options->model);
     char height[24], width[24], classes[24], title[64];
-    snprintf(height, sizeof height, "%lld", (long long)shape->height);
-    snprintf(width, sizeof width, "%lld", (long long)shape->width);
-    snprintf(classes, sizeof classes, "%lld", (long long)shape->classes);
-    snprintf(title, sizeof title, "MNIST, %s", options->model);
+    snprintf(height, sizeof(height), "%lld", (long long)shape->height);
+    snprintf(width, sizeof(width), "%lld", (long long)shape->width);
+    snprintf(classes, sizeof(classes), "%lld", (long long)shape->classes);
+    snprintf(title, sizeof(title), "MNIST, %s", options->model);
     const qn_metadata settings[] = {
         {"model", options->model}, {"classes", classes}, {"height", height}, {"width", width}};
     double lr = options->lr > 0 ? options->lr : recipe->lr;
@@ -41,7 +41,7 @@ static int fit(const example_options *options, qn_module *net, qn_dataset *train
                             options->batch_size ? options->batch_size : recipe->batch_size,
                         .title = title,
                         .settings = settings,
-                        .settings_count = sizeof settings / sizeof *settings};
+                        .settings_count = sizeof(settings) / sizeof(*settings)};
     if (!options->own[0])
         opts.augment = recipe->augment;
     return example_fit(options, net, train, test, opts);
@@ -49,7 +49,7 @@ static int fit(const example_options *options, qn_module *net, qn_dataset *train
 
 static int train_model(const example_options *options, qn_context *ctx) {
     char folder[FOLDER_SIZE];
-    example_data_folder(options, folder, sizeof folder);
+    example_data_folder(options, folder, sizeof(folder));
     qn_dataset *train = qn_mnist_open(ctx, folder, QN_TRAIN);
     qn_dataset *test = qn_mnist_open(ctx, folder, QN_TEST);
     int code = example_status(ctx);
@@ -78,7 +78,7 @@ static int evaluate_model(const example_options *options, qn_context *ctx) {
     if (code != EXAMPLE_OK)
         return code;
     qn_dataset *test =
-        qn_mnist_open(ctx, example_data_folder(options, folder, sizeof folder), QN_TEST);
+        qn_mnist_open(ctx, example_data_folder(options, folder, sizeof(folder)), QN_TEST);
     code = example_status(ctx);
     if (code != EXAMPLE_OK)
         return code;

@@ -87,7 +87,7 @@ static int predict_idx(const predictor *p, const char *path) {
     const int64_t width = array.shape.dim[rank > 0 ? rank - 1 : 0];
     for (int64_t i = 0; i < count && code == EXAMPLE_OK; i++) {
         char name[4200];
-        snprintf(name, sizeof name, rank == 3 ? "%s[%lld]" : "%s", path, (long long)i);
+        snprintf(name, sizeof(name), rank == 3 ? "%s[%lld]" : "%s", path, (long long)i);
         const unsigned char *bytes = (const unsigned char *)array.data + i * height * width;
         qn_tensor *image = qn_from_data(p->ctx, QN_U8, QN_SHAPE(height, width), bytes);
         code = predict_image(p, qn_affine(qn_cast(image, QN_F32), 1.0 / 255, 0), name);
@@ -105,7 +105,7 @@ static bool is_idx(const char *path, int *code) {
         *code = example_error("cannot read '%s': %s", path, strerror(errno));
         return false;
     }
-    size_t got = fread(head, 1, sizeof head, file);
+    size_t got = fread(head, 1, sizeof(head), file);
     fclose(file);
     return got == 2 && ((head[0] == 0 && head[1] == 0) || (head[0] == 0x1f && head[1] == 0x8b));
 }

@@ -15,7 +15,7 @@ typedef struct finish {
 /** A table with a row a class: the report has one of its own where a text has one class. */
 static void report_classes(qn_report *report, const finish *f) {
     static const char *const head[] = {"class", "texts", "precision %", "recall %", "F1 %"};
-    enum { CELLS = sizeof head / sizeof *head };
+    enum { CELLS = sizeof(head) / sizeof(*head) };
     qn_report_section(report, "Classes");
     qn_report_table(report, CELLS, head);
     for (int64_t i = 0; i < f->metrics.classes; i++) {
@@ -23,9 +23,9 @@ static void report_classes(qn_report *report, const finish *f) {
         char texts[24], number[3][16];
         double scores[3];
         text_scores(counts, scores);
-        snprintf(texts, sizeof texts, "%lld", (long long)(counts->hits + counts->misses));
+        snprintf(texts, sizeof(texts), "%lld", (long long)(counts->hits + counts->misses));
         for (int j = 0; j < 3; j++)
-            snprintf(number[j], sizeof number[j], "%.2f", 100 * scores[j]);
+            snprintf(number[j], sizeof(number[j]), "%.2f", 100 * scores[j]);
         const char *const cells[] = {f->model->class_names[i], texts, number[0], number[1],
                                      number[2]};
         qn_report_row(report, CELLS, cells);
@@ -55,7 +55,7 @@ static int fit(const example_options *options, qn_context *ctx, const text_set *
     text_settings settings;
     char title[320];
     text_model_settings(model, recipe, set->name, &settings);
-    snprintf(title, sizeof title, "%s, %s", set->name, recipe->model);
+    snprintf(title, sizeof(title), "%s, %s", set->name, recipe->model);
     qn_dataset *train = qn_text_dataset(set->train, model->vocabulary, model->max_length);
     finish f = {.model = model,
                 .test = set->test,

@@ -57,15 +57,15 @@ typedef struct text_model {
 /** The recipe of the model that the options name, with their changes. */
 text_recipe text_recipe_of(const example_options *options);
 
-/** A new network for texts like those of `train`. Returns the exit code; the model is to be freed either
- * way. */
+/** A new network for texts like those of `train`. Returns the exit code; the model is to be freed
+ * either way. */
 int text_model_new(const example_options *options, const text_recipe *recipe, qn_corpus *train,
                    qn_context *ctx, text_model *out);
 /** The model in a file that `text_classification train` saved. Returns the exit code, as above. */
 int text_model_load(qn_context *ctx, const char *path, text_model *out);
 void text_model_free(text_model *model);
-/** Fills in the classes of a corpus alone; `*size` gets the bytes that their names take. Returns the exit
- * code. */
+/** Fills in the classes of a corpus alone; `*size` gets the bytes that their names take. Returns
+ * the exit code. */
 int text_model_classes(const qn_corpus *corpus, text_model *out, size_t *size);
 /** How qn_fit() is to train it: optimizer, schedule, loss, epochs and batch size. */
 qn_fit_opts text_fit_opts(const text_model *model, const text_recipe *recipe);
@@ -116,8 +116,8 @@ typedef struct text_metrics {
     int64_t *confusion;     /**< [class][predicted], where a text has one class */
 } text_metrics;
 
-/** Measures for all classes together, as fractions of 1. "Macro" is the mean over classes, "micro" counts
- * decisions. Classes that neither occur nor are predicted do not count; 0 / 0 is 0. */
+/** Measures for all classes together, as fractions of 1. "Macro" is the mean over classes, "micro"
+ * counts decisions. Classes that neither occur nor are predicted do not count; 0 / 0 is 0. */
 typedef struct text_summary {
     double accuracy, loss;
     double macro_precision, macro_recall, macro_f1;
@@ -128,8 +128,8 @@ typedef struct text_summary {
 /** Empty measures. Returns the exit code; to be freed either way. */
 int text_metrics_new(const text_model *model, text_metrics *out);
 void text_metrics_free(text_metrics *metrics);
-/** Runs the model over a dataset made of `corpus` and adds what came out. Class names are matched, so
- * that the corpus may have its own order. Returns the exit code. */
+/** Runs the model over a dataset made of `corpus` and adds what came out. Class names are matched,
+ * so that the corpus may have its own order. Returns the exit code. */
 int text_metrics_add(text_metrics *metrics, const text_model *model, const qn_corpus *corpus,
                      qn_dataset *dataset, int64_t batch_size);
 /** Adds what came out on other texts. */

@@ -1,7 +1,8 @@
 /* text_folds.c: cross-validation: each part of the texts is held out once.
  *
- * The checkpoint is a safetensors file with what the folds that ended came to; the fold under way has one
- * of its own beside it, "NAME.3". Between the two nothing is lost, wherever a run is cut. */
+ * The checkpoint is a safetensors file with what the folds that ended came to; the fold under way
+ * has one of its own beside it, "NAME.3". Between the two nothing is lost, wherever a run is cut.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ typedef struct validation {
 /* ---- the checkpoint ------------------------------------------------------------------------- */
 
 static void add_condition(validation *v, int *count, const char *key, double value) {
-    snprintf(v->values[*count], sizeof v->values[0], "%.15g", value);
+    snprintf(v->values[*count], sizeof(v->values[0]), "%.15g", value);
     v->conditions[*count] = (qn_metadata){key, v->values[*count]};
     ++*count;
 }
@@ -91,7 +92,7 @@ static state make_state(const validation *v) {
 
 static int save_state(const validation *v) {
     const state s = make_state(v);
-    qn_tensors_write(v->ctx, v->checkpoint, s.list, sizeof s.list / sizeof *s.list, v->conditions,
+    qn_tensors_write(v->ctx, v->checkpoint, s.list, sizeof(s.list) / sizeof(*s.list), v->conditions,
                      CONDITIONS);
     qn_step_end(v->ctx);
     return example_status(v->ctx);
@@ -122,10 +123,10 @@ static int load_state(validation *v, const char *path) {
     for (int i = 0; code == EXAMPLE_OK && i <= TOTALS; i++)
         qn_tensor_file_read(file, s.list[i].name, s.list[i].tensor);
     qn_tensor_file_free(file);
-    qn_tensor_read(s.list[RECORDS].tensor, v->records, (size_t)v->folds * sizeof *v->records);
-    qn_tensor_read(s.list[COUNTS].tensor, m->counts, classes * sizeof *m->counts);
+    qn_tensor_read(s.list[RECORDS].tensor, v->records, (size_t)v->folds * sizeof(*v->records));
+    qn_tensor_read(s.list[COUNTS].tensor, m->counts, classes * sizeof(*m->counts));
     qn_tensor_read(s.list[CONFUSION].tensor, m->confusion, classes * classes * sizeof(int64_t));
-    qn_tensor_read(s.list[TOTALS].tensor, s.totals, sizeof s.totals);
+    qn_tensor_read(s.list[TOTALS].tensor, s.totals, sizeof(s.totals));
     qn_step_end(v->ctx);
     if (code == EXAMPLE_OK)
         code = example_status(v->ctx);
@@ -171,12 +172,12 @@ static int compare(const void *a, const void *b) {
 
 /** Median of the folds' training speeds. */
 static double median_speed(const validation *v) {
-    double *speeds = malloc((size_t)v->folds * sizeof *speeds);
+    double *speeds = malloc((size_t)v->folds * sizeof(*speeds));
     if (!speeds)
         return NAN;
     for (int i = 0; i < v->folds; i++)
         speeds[i] = v->records[i].speed;
-    qsort(speeds, (size_t)v->folds, sizeof *speeds, compare);
+    qsort(speeds, (size_t)v->folds, sizeof(*speeds), compare);
     const double median = (speeds[(v->folds - 1) / 2] + speeds[v->folds / 2]) / 2;
     free(speeds);
     return median;
@@ -230,7 +231,7 @@ static uint64_t fold_seed(const validation *v, int fold) {
 static int fit_fold(const validation *v, int fold, const text_model *model, qn_corpus *train,
                     qn_corpus *held_out, text_metrics *measured) {
     char path[PATH_SIZE];
-    snprintf(path, sizeof path, "%.4000s.%d", v->checkpoint, fold + 1);
+    snprintf(path, sizeof(path), "%.4000s.%d", v->checkpoint, fold + 1);
     qn_dataset *x = qn_text_dataset(train, model->vocabulary, model->max_length);
     qn_dataset *test = qn_text_dataset(held_out, model->vocabulary, model->max_length);
     qn_fit_result result = {.epochs = 0};
@@ -271,7 +272,7 @@ static int end_fold(validation *v, int fold, const text_metrics *measured) {
     const int code = save_state(v);
     if (code != EXAMPLE_OK)
         return code;
-    snprintf(path, sizeof path, "%.4000s.%d", v->checkpoint, fold + 1);
+    snprintf(path, sizeof(path), "%.4000s.%d", v->checkpoint, fold + 1);
     remove(path);
     log_fold(v, fold);
     if (!v->options->quiet)
@@ -357,7 +358,7 @@ int text_folds(const example_options *options, qn_context *ctx, const text_set *
     v.checkpoint = options->checkpoint ? options->checkpoint
                    : options->resume   ? options->resume
                                        : "text_classification.checkpoint";
-    v.records = calloc((size_t)v.folds, sizeof *v.records);
+    v.records = calloc((size_t)v.folds, sizeof(*v.records));
     int code = v.records ? text_model_classes(set->all, &v.classes, &size) : EXAMPLE_FAILED;
     if (code == EXAMPLE_OK)
         code = text_metrics_new(&v.classes, &v.metrics);

@@ -14,8 +14,8 @@
 int text_metrics_new(const text_model *model, text_metrics *out) {
     const size_t classes = (size_t)model->classes;
     *out = (text_metrics){.several = model->several, .classes = model->classes};
-    out->counts = calloc(classes, sizeof *out->counts);
-    out->confusion = calloc(classes * classes, sizeof *out->confusion);
+    out->counts = calloc(classes, sizeof(*out->counts));
+    out->confusion = calloc(classes * classes, sizeof(*out->confusion));
     if (out->counts && out->confusion)
         return EXAMPLE_OK;
     example_error("no memory for the measures of %zu classes", classes);
@@ -76,11 +76,11 @@ static int64_t class_of(const text_model *model, const char *name) {
     return -1;
 }
 
-/** The model's numbers of a corpus' classes, to be freed; NULL with the message printed and the exit code
- * in `*code`. */
+/** The model's numbers of a corpus' classes, to be freed; NULL with the message printed and the
+ * exit code in `*code`. */
 static int64_t *match_classes(const text_model *model, const qn_corpus *corpus, int *code) {
     const int64_t count = qn_corpus_classes(corpus);
-    int64_t *match = malloc((size_t)count * sizeof *match);
+    int64_t *match = malloc((size_t)count * sizeof(*match));
     if (!match) {
         example_error("no memory for %lld classes", (long long)count);
         *code = EXAMPLE_FAILED;
@@ -284,8 +284,8 @@ static void json_classes(const text_metrics *m, const text_model *model) {
     putchar(']');
 }
 
-/** One row of the matrix; of a text with several classes, the class's own [[right no, alarm], [miss,
- * hit]]. */
+/** One row of the matrix; of a text with several classes, the class's own [[right no, alarm],
+ * [miss, hit]]. */
 static void json_row(const text_metrics *m, int64_t row) {
     const text_counts *c = &m->counts[row];
     if (m->several) {

@@ -66,8 +66,8 @@ qn_fit_opts text_fit_opts(const text_model *model, const text_recipe *recipe) {
 
 void text_model_settings(const text_model *model, const text_recipe *recipe, const char *data,
                          text_settings *out) {
-    snprintf(out->width, sizeof out->width, "%lld", (long long)recipe->width);
-    snprintf(out->max_length, sizeof out->max_length, "%lld", (long long)recipe->max_length);
+    snprintf(out->width, sizeof(out->width), "%lld", (long long)recipe->width);
+    snprintf(out->max_length, sizeof(out->max_length), "%lld", (long long)recipe->max_length);
     out->list[0] = (qn_metadata){"model", recipe->model};
     out->list[1] = (qn_metadata){"width", out->width};
     out->list[2] = (qn_metadata){"max_length", out->max_length};
@@ -81,7 +81,7 @@ void text_model_settings(const text_model *model, const text_recipe *recipe, con
 /** Points class_names at the `count` names that lie one behind the other in `names`. */
 static bool index_names(text_model *model, int64_t count) {
     const char *next = model->names;
-    model->class_names = malloc((size_t)count * sizeof *model->class_names);
+    model->class_names = malloc((size_t)count * sizeof(*model->class_names));
     for (int64_t i = 0; model->class_names && i < count; i++, next += strlen(next) + 1)
         model->class_names[i] = next;
     model->classes = count;
@@ -124,7 +124,7 @@ static void read_vectors(const example_options *options, const text_model *model
     char place[4096];
     int64_t found;
     if (qn_vectors_read(qn_module_find(model->net, "embedding.weight"), model->vocabulary,
-                        example_data_path(path, place, sizeof place), &found) == QN_OK &&
+                        example_data_path(path, place, sizeof(place)), &found) == QN_OK &&
         !options->quiet)
         fprintf(stderr, "vectors of %lld of %lld words from %s\n", (long long)found,
                 (long long)qn_vocabulary_words(model->vocabulary), path);
@@ -138,7 +138,7 @@ int text_model_new(const example_options *options, const text_recipe *recipe, qn
         return code;
     out->max_length = recipe->max_length;
     if (options->own[TEXT_DELIMITER])
-        snprintf(out->delimiter, sizeof out->delimiter, "%s", options->own[TEXT_DELIMITER]);
+        snprintf(out->delimiter, sizeof(out->delimiter), "%s", options->own[TEXT_DELIMITER]);
     const qn_vocabulary_opts opts = {
         .tokenizer = {.keep_case = options->own[TEXT_KEEP_CASE],
                       .ngrams = recipe->ngrams,
@@ -191,7 +191,8 @@ static qn_tensor *read_bytes(qn_context *ctx, qn_tensor_file *file, const char *
     return qn_tensor_file_read(file, name, bytes) == QN_OK ? bytes : NULL;
 }
 
-/** Takes the class names out of their tensor. False when they are not what text_model_new() makes. */
+/** Takes the class names out of their tensor. False when they are not what text_model_new() makes.
+ */
 static bool unpack_classes(qn_tensor *bytes, text_model *model) {
     const size_t size = (size_t)qn_tensor_count(bytes);
     int64_t count = 0;
@@ -217,7 +218,7 @@ static bool rebuild(qn_context *ctx, qn_tensor_file *file, text_model *out) {
         !unpack_classes(names, out))
         return false;
     out->several = strcmp(labels, "several") == 0;
-    snprintf(out->delimiter, sizeof out->delimiter, "%s", delimiter ? delimiter : "");
+    snprintf(out->delimiter, sizeof(out->delimiter), "%s", delimiter ? delimiter : "");
     out->vocabulary = qn_vocabulary_unpack(vocabulary);
     if (out->vocabulary)
         make_network(ctx, name, width, 0, vocabulary, names, out);

@@ -6,8 +6,8 @@
 
 #define PADDING QN_TOKEN_PADDING
 
-/* "cnn": windows of 3, 4 and 5 tokens, with so many features each, and the norm that the weights of a
- * class are held to (Kim 2014). */
+/* "cnn": windows of 3, 4 and 5 tokens, with so many features each, and the norm that the weights of
+ * a class are held to (Kim 2014). */
 enum { SHORTEST_WINDOW = 3, WINDOWS = 3, FEATURES = 100 };
 #define MAX_NORM 3
 
@@ -25,7 +25,7 @@ typedef struct parts {
 
 /** A network without parts. */
 static qn_module *network_new(qn_context *ctx, const char *kind, qn_forward_fn forward) {
-    parts *empty = calloc(1, sizeof *empty);
+    parts *empty = calloc(1, sizeof(*empty));
     if (!empty) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for its parts", kind);
         return NULL;
@@ -33,8 +33,9 @@ static qn_module *network_new(qn_context *ctx, const char *kind, qn_forward_fn f
     return qn_module_tidy(qn_module_new(ctx, kind, forward, empty, free));
 }
 
-/** Adds the embedding, with rows uniform within +-amount. Zero is the row of the padding, and of unknown
- * words: where every word of the training texts is known it stays as it starts, and says nothing. */
+/** Adds the embedding, with rows uniform within +-amount. Zero is the row of the padding, and of
+ * unknown words: where every word of the training texts is known it stays as it starts, and says
+ * nothing. */
 static qn_module *add_embedding(qn_module *net, qn_module *embedding, double amount) {
     qn_tensor *weight = qn_module_find(qn_module_add_child(net, "embedding", embedding), "weight");
     qn_init_uniform(weight, -amount, amount);
@@ -70,7 +71,7 @@ static qn_module *cnn(qn_context *ctx, const text_sizes *sizes) {
     p->words = qn_module_add_child(net, "words", qn_nn_dropout(ctx, sizes->word_dropout));
     for (int i = 0; i < WINDOWS; i++) {
         char name[16];
-        snprintf(name, sizeof name, "window%d", SHORTEST_WINDOW + i);
+        snprintf(name, sizeof(name), "window%d", SHORTEST_WINDOW + i);
         p->layers[i] = qn_module_add_child(
             net, name, qn_nn_conv1d(ctx, sizes->width, FEATURES, SHORTEST_WINDOW + i, NULL));
     }
@@ -88,8 +89,8 @@ static qn_tensor *fasttext_forward(qn_module *self, qn_tensor *x) {
     return qn_forward(p->output, qn_forward(p->embedding, x));
 }
 
-/** Joulin et al. 2017: the mean of the embeddings of words and n-grams. Of its many rows a step uses
- * few, so gradient and update are sparse. */
+/** Joulin et al. 2017: the mean of the embeddings of words and n-grams. Of its many rows a step
+ * uses few, so gradient and update are sparse. */
 static qn_module *fasttext(qn_context *ctx, const text_sizes *sizes) {
     qn_module *net = network_new(ctx, "fasttext", fasttext_forward);
     if (!net)
@@ -145,7 +146,8 @@ static qn_tensor *transformer_forward(qn_module *self, qn_tensor *x) {
     return qn_forward(p->output, qn_forward(p->dropout, qn_sequence_mean(y, lengths)));
 }
 
-/** A small encoder (Vaswani et al. 2017) with trained positions; the mean of its outputs over the text.
+/** A small encoder (Vaswani et al. 2017) with trained positions; the mean of its outputs over the
+ * text.
  */
 static qn_module *transformer(qn_context *ctx, const text_sizes *sizes) {
     qn_module *net = network_new(ctx, "transformer", transformer_forward);
@@ -160,7 +162,7 @@ static qn_module *transformer(qn_context *ctx, const text_sizes *sizes) {
         net, "positions", qn_nn_positional_encoding(ctx, sizes->max_length, sizes->width, true));
     for (int i = 0; i < LAYERS; i++) {
         char name[16];
-        snprintf(name, sizeof name, "layer%d", i + 1);
+        snprintf(name, sizeof(name), "layer%d", i + 1);
         p->layers[i] = qn_module_add_child(
             net, name, qn_nn_transformer_encoder_layer(ctx, sizes->width, HEADS, &opts));
     }

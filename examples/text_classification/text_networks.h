@@ -13,9 +13,9 @@ typedef struct text_sizes {
     double word_dropout; /**< "cnn": of the embedded words */
 } text_sizes;
 
-/** The network "cnn", "fasttext", "lstm" or "transformer": token numbers i64 [n, length], 0 behind each
- * text's end, to f32 [n, classes]. What it gives for a text does not depend on how far it is padded.
- * NULL or not whole with the error on the context. */
+/** The network "cnn", "fasttext", "lstm" or "transformer": token numbers i64 [n, length], 0 behind
+ * each text's end, to f32 [n, classes]. What it gives for a text does not depend on how far it is
+ * padded. NULL or not whole with the error on the context. */
 qn_module *text_network(qn_context *ctx, const char *model, const text_sizes *sizes);
 
 #endif

@@ -39,7 +39,7 @@ static void print_line(const predictor *p, long long line, const float *probabil
     for (int i = 0; i < classes; i++)
         p->order[i] = i;
     sort_key = probability;
-    qsort(p->order, (size_t)classes, sizeof *p->order, by_probability);
+    qsort(p->order, (size_t)classes, sizeof(*p->order), by_probability);
     fputs("{\"File\": ", stdout);
     example_json_text(stdout, p->name);
     printf(", \"Line\": \"%lld\", \"%s\": [", line, p->model.several ? "Labels" : "Classes");
@@ -58,14 +58,14 @@ static qn_tensor *batch_tensor(const predictor *p) {
     int64_t longest = 1;
     for (int i = 0; i < p->waiting; i++)
         longest = p->lengths[i] > longest ? p->lengths[i] : longest;
-    int64_t *x = calloc((size_t)p->waiting * (size_t)longest, sizeof *x);
+    int64_t *x = calloc((size_t)p->waiting * (size_t)longest, sizeof(*x));
     if (!x) {
         qn_context_fail(p->ctx, QN_OUT_OF_MEMORY, "no memory for lines of %lld tokens",
                         (long long)longest);
         return NULL;
     }
     for (int i = 0; i < p->waiting; i++)
-        memcpy(x + i * longest, p->ids[i], (size_t)p->lengths[i] * sizeof *x);
+        memcpy(x + i * longest, p->ids[i], (size_t)p->lengths[i] * sizeof(*x));
     qn_tensor *tensor = qn_from_data(p->ctx, QN_I64, QN_SHAPE(p->waiting, longest), x);
     free(x);
     return tensor;
@@ -96,7 +96,7 @@ static int add_line(predictor *p, const char *text) {
     const int64_t limit = p->model.max_length ? p->model.max_length : MOST_TOKENS;
     int64_t count = qn_vocabulary_encode(p->model.vocabulary, text, NULL, 0);
     count = count < limit ? count : limit;
-    int64_t *ids = count > 0 ? malloc((size_t)count * sizeof *ids) : NULL;
+    int64_t *ids = count > 0 ? malloc((size_t)count * sizeof(*ids)) : NULL;
     if (!ids || qn_vocabulary_encode(p->model.vocabulary, text, ids, count) < 0) {
         free(ids);
         qn_context_fail(p->ctx, QN_OUT_OF_MEMORY, "%s: no memory for line %lld", p->name,
@@ -149,8 +149,8 @@ static int predict_file(predictor *p, const char *path) {
 static int predict_files(const example_options *options, predictor *p) {
     const size_t classes = (size_t)p->model.classes;
     int code = EXAMPLE_OK;
-    p->order = malloc(classes * sizeof *p->order);
-    p->probability = malloc(BATCH * classes * sizeof *p->probability);
+    p->order = malloc(classes * sizeof(*p->order));
+    p->probability = malloc(BATCH * classes * sizeof(*p->probability));
     if (!p->order || !p->probability) {
         example_error("no memory for %zu classes", classes);
         return EXAMPLE_FAILED;

@@ -24,14 +24,14 @@ typedef struct set_files {
 /** What a file is to a set. */
 typedef enum set_part { NO_PART, TRAIN_PART, TEST_PART, PAIR_PART } set_part;
 
-/** Splits a file's name at its part: "spam.train.csv.gz" is the train part of "spam", "reviews.pos" one of
- * the pair "reviews", and "test.csv" the test part of "". */
+/** Splits a file's name at its part: "spam.train.csv.gz" is the train part of "spam", "reviews.pos"
+ * one of the pair "reviews", and "test.csv" the test part of "". */
 static set_part split_name(const char *name, char set[NAME_MAX + 1]) {
     static const struct {
         const char *word;
         set_part part;
     } words[] = {{"train", TRAIN_PART}, {"test", TEST_PART}, {"pos", PAIR_PART}};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+    for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
         const size_t length = strlen(words[i].word);
         for (const char *at = name; (at = strstr(at, words[i].word)); at++) {
             const bool begins = at == name || strchr(".-_", at[-1]);
@@ -74,7 +74,7 @@ static int choose_files(const char *folder, const char *wanted, struct dirent **
         int code = take_file(folder, entries[i]->d_name, part, out);
         if (code != EXAMPLE_OK)
             return code;
-        snprintf(first, sizeof first, "%s", set);
+        snprintf(first, sizeof(first), "%s", set);
         found = true;
     }
     if (found)
@@ -103,7 +103,7 @@ static int scan_folder(const char *folder, const char *wanted, set_files *out) {
 static int find_set(const char *path, set_files *out) {
     struct stat info;
     char folder[PATH_SIZE];
-    snprintf(folder, sizeof folder, "%s", path);
+    snprintf(folder, sizeof(folder), "%s", path);
     for (size_t end = strlen(folder); end > 1 && folder[end - 1] == '/'; end--)
         folder[end - 1] = '\0';
     if (stat(folder, &info) == 0 && S_ISDIR(info.st_mode))
@@ -119,20 +119,20 @@ static int find_set(const char *path, set_files *out) {
     return scan_folder(slash == folder ? "/" : folder, slash + 1, out);
 }
 
-/** The path that --data names, which may be a set's stem and so no file: as it stands if its folder is
- * there, else in $QUERN_DATA_DIR; without --data the place where the program's own data lies. */
+/** The path that --data names, which may be a set's stem and so no file: as it stands if its folder
+ * is there, else in $QUERN_DATA_DIR; without --data the place where the program's own data lies. */
 static void data_path(const example_options *options, char out[PATH_SIZE]) {
     char folder[PATH_SIZE], found[PATH_SIZE];
     struct stat info;
     example_data_folder(options, out, PATH_SIZE);
     if (!options->data || stat(out, &info) == 0)
         return;
-    snprintf(folder, sizeof folder, "%s", options->data);
+    snprintf(folder, sizeof(folder), "%s", options->data);
     char *slash = strrchr(folder, '/');
     if (!slash || slash == folder)
         return;
     *slash = '\0';
-    example_data_path(folder, found, sizeof found);
+    example_data_path(folder, found, sizeof(found));
     snprintf(out, PATH_SIZE, "%.*s/%s", PATH_SIZE / 2, found, slash + 1);
 }
 
@@ -190,7 +190,7 @@ int text_set_open(const example_options *options, qn_context *ctx, text_set *out
     qn_corpus_opts opts = corpus_opts(options, NULL);
     out->all = out->train = qn_corpus_open(ctx, files.train, &opts);
     const char *slash = strrchr(files.train, '/');
-    snprintf(out->name, sizeof out->name, "%s", slash ? slash + 1 : files.train);
+    snprintf(out->name, sizeof(out->name), "%s", slash ? slash + 1 : files.train);
     if (!out->all)
         return example_status(ctx);
     if (options->own[TEXT_FOLDS])

@@ -1,9 +1,10 @@
 /* amx_conv.h: convolutions whose windows are tiles where they lie.
  *
- * The images are rounded once, with zeros around (amx_planes). Windows at neighbouring positions of a row then lie side
- * by side, and a tap is a shift: no window is gathered. Positions run through whole rows of the padded image, those
- * behind an output's last column included, which are computed and dropped. With a stride of s, every s-th row and column
- * lie together, in s x s phases of the image, and a tap is a shift in one of them. */
+ * The images are rounded once, with zeros around (amx_planes). Windows at neighbouring positions of
+ * a row then lie side by side, and a tap is a shift: no window is gathered. Positions run through
+ * whole rows of the padded image, those behind an output's last column included, which are computed
+ * and dropped. With a stride of s, every s-th row and column lie together, in s x s phases of the
+ * image, and a tap is a shift in one of them. */
 #ifndef QN_AMX_CONV_H
 #define QN_AMX_CONV_H
 

@@ -1,6 +1,7 @@
 /* amx_correlation.c: convolutions, and their gradients by the input (see amx_conv.h).
  *
- *     rows: output channels    columns: positions    sums: taps, then channels, by pairs of planes */
+ *     rows: output channels    columns: positions    sums: taps, then channels, by pairs of planes
+ */
 #include "amx_conv.h"
 #include "amx_field.h"
 

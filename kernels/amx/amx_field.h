@@ -62,8 +62,8 @@ static inline int64_t amx_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / 
 
 static inline int64_t amx_round_up(int64_t a, int64_t unit) { return amx_ceil_div(a, unit) * unit; }
 
-/** n numbers of bfloat16 rounded up to whole cache lines, an odd number of them: rows that far apart do not all fall
- * into the same sets of L1. */
+/** n numbers of bfloat16 rounded up to whole cache lines, an odd number of them: rows that far
+ * apart do not all fall into the same sets of L1. */
 static inline int64_t amx_odd_lines(int64_t n) {
     enum { LINE = AMX_ALIGNMENT / sizeof(uint16_t) };
     return (amx_ceil_div(n, LINE) | 1) * LINE;

@@ -1,7 +1,7 @@
 /* amx_lanes.h: sixteen numbers at a time, on one vector of AVX-512 or on two of AVX2.
  *
- * Every processor with AMX has AVX-512. The other form is for tests, which execute AMX's instructions where there is
- * neither (tests/amx). */
+ * Every processor with AMX has AVX-512. The other form is for tests, which execute AMX's
+ * instructions where there is neither (tests/amx). */
 #ifndef QN_AMX_LANES_H
 #define QN_AMX_LANES_H
 
@@ -199,7 +199,8 @@ LANES_INLINE void lanes_turn_block(const uint16_t *from, int64_t from_pitch, uin
     }
 }
 
-/** Exchanges rows and columns of 16 by 16 words, pairs of bfloat16; rows are `pitch` numbers of those apart. */
+/** Exchanges rows and columns of 16 by 16 words, pairs of bfloat16; rows are `pitch` numbers of
+ * those apart. */
 LANES_INLINE void lanes_turn(const uint16_t *from, int64_t from_pitch, uint16_t *to,
                              int64_t to_pitch) {
     enum { HALF = 8, WORD = 2 };

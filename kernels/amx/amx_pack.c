@@ -1,7 +1,7 @@
 /* amx_pack.c: operands rounded into tiles (see amx_pack.h).
  *
- * Sixteen elements are read at a time, along the index that runs through memory. A tile is thus read along its rows or
- * across them, and turned where the product wants it the other way. */
+ * Sixteen elements are read at a time, along the index that runs through memory. A tile is thus
+ * read along its rows or across them, and turned where the product wants it the other way. */
 #include "amx_pack.h"
 #include "amx_lanes.h"
 

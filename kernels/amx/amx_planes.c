@@ -1,4 +1,5 @@
-/* amx_planes.c: images as rows of bfloat16 numbers among zeros, and sums as images (see amx_pack.h). */
+/* amx_planes.c: images as rows of bfloat16 numbers among zeros, and sums as images (see
+ * amx_pack.h). */
 #include "amx_lanes.h"
 #include "amx_pack.h"
 
@@ -43,7 +44,8 @@ static void paired_planes(const amx_image *image, const amx_planes *layout, uint
         }
 }
 
-/* ---- sums -------------------------------------------------------------------------------------- */
+/* ---- sums --------------------------------------------------------------------------------------
+ */
 
 /* Neighbouring lanes that go to neighbouring elements of a row. */
 typedef struct run {

@@ -1,5 +1,5 @@
-/* amx_tile.c: the AMX instructions. Compiled for AMX and nothing else that is new, so that every instruction
- * here is one that tests can execute where the processor cannot (tests/amx/). */
+/* amx_tile.c: the AMX instructions. Compiled for AMX and nothing else that is new, so that every
+ * instruction here is one that tests can execute where the processor cannot (tests/amx/). */
 #include "amx_tile.h"
 
 #include <immintrin.h>
@@ -12,8 +12,9 @@ typedef struct tile_config {
     uint8_t rows[16];
 } tile_config;
 
-/* Tiles 0 to 3: C, row by row; 4 and 5: A; 6 and 7: B. All are full: edges are zeros in the packed tiles.
- * Constant memory, not a variable: gcc takes the instruction for one that reads the first 8 bytes alone. */
+/* Tiles 0 to 3: C, row by row; 4 and 5: A; 6 and 7: B. All are full: edges are zeros in the packed
+ * tiles. Constant memory, not a variable: gcc takes the instruction for one that reads the first 8
+ * bytes alone. */
 static const tile_config config = {
     .palette = 1,
     .row_bytes = {ROW_BYTES, ROW_BYTES, ROW_BYTES, ROW_BYTES, ROW_BYTES, ROW_BYTES, ROW_BYTES,

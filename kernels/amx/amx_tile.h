@@ -1,5 +1,5 @@
-/* amx_tile.h: products of packed tiles: 16 rows of 32 bfloat16 numbers of A, and of B 16 rows, each the pairs
- * of numbers (2 p, 2 p + 1) along k of 16 columns. */
+/* amx_tile.h: products of packed tiles: 16 rows of 32 bfloat16 numbers of A, and of B 16 rows, each
+ * the pairs of numbers (2 p, 2 p + 1) along k of 16 columns. */
 #ifndef QN_AMX_TILE_H
 #define QN_AMX_TILE_H
 
@@ -19,7 +19,8 @@ enum {
 void qnk_amx_begin(void);
 void qnk_amx_end(void);
 
-/** One panel of tiles, or two: tiles along k, `step` elements from one to the next or where `offset` says. */
+/** One panel of tiles, or two: tiles along k, `step` elements from one to the next or where
+ * `offset` says. */
 typedef struct amx_panels {
     const uint16_t *first, *second;
     int count;
@@ -36,7 +37,8 @@ typedef struct amx_sums {
     size_t pitch;
 } amx_sums;
 
-/** c = start + A B over `blocks` tiles along k, sums in f32; where there is one panel only its half is touched. */
+/** c = start + A B over `blocks` tiles along k, sums in f32; where there is one panel only its half
+ * is touched. */
 void qnk_amx_multiply(amx_panels a, amx_panels b, int64_t blocks, amx_sums sums);
 
 #endif

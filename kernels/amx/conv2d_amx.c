@@ -1,5 +1,6 @@
-/* conv2d_amx.c: conv2d and its gradients in bf16 on tiles, where there are many channels (see amx_conv.h). The others are
- * left to vectors: their tiles would be mostly zeros. So is the gradient by the input with a stride. */
+/* conv2d_amx.c: conv2d and its gradients in bf16 on tiles, where there are many channels (see
+ * amx_conv.h). The others are left to vectors: their tiles would be mostly zeros. So is the
+ * gradient by the input with a stride. */
 #include "amx_conv.h"
 
 /* One group of the first image. */

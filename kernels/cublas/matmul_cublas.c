@@ -1,7 +1,8 @@
 /* matmul_cublas.c: matrix products by cuBLASLt, with bias and ReLU in its epilogue.
  *
- * cuBLASLt counts matrices by columns. A row-major y = a b is, by columns, y' = b' a' on the same memory, so b is its
- * first operand and a its second, and a bias along y's columns runs along y's first axis, as its epilogue wants. */
+ * cuBLASLt counts matrices by columns. A row-major y = a b is, by columns, y' = b' a' on the same
+ * memory, so b is its first operand and a its second, and a bias along y's columns runs along y's
+ * first axis, as its epilogue wants. */
 #include <cublasLt.h>
 #include <stdio.h>
 
@@ -61,8 +62,8 @@ static bool batch_stride_of(const qn_view *view, int64_t *stride) {
     return true;
 }
 
-/** A row-major view [.., rows, columns] by columns: transposed where its rows lie densely the other way round.
- * False when neither axis is dense. */
+/** A row-major view [.., rows, columns] by columns: transposed where its rows lie densely the other
+ * way round. False when neither axis is dense. */
 static bool matrix_of(const qn_view *view, matrix *out) {
     int row = view->rank - 2, column = view->rank - 1;
     int64_t rows = view->shape[row], columns = view->shape[column];

@@ -1,5 +1,5 @@
-/* adam_step_cuda.cu: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; with t the step's number
- * p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon). */
+/* adam_step_cuda.cu: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; with t the step's
+ * number p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon). */
 #include "cuda_step.h"
 
 namespace {

@@ -1,5 +1,5 @@
-/* adaptive_avg_pool2d_cuda.cu: means over windows that divide the plane evenly: output i covers floor(i h / oh) up
- * to ceil((i + 1) h / oh). */
+/* adaptive_avg_pool2d_cuda.cu: means over windows that divide the plane evenly: output i covers
+ * floor(i h / oh) up to ceil((i + 1) h / oh). */
 #include "cuda_planes.h"
 
 namespace {

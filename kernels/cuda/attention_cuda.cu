@@ -1,6 +1,7 @@
-/* attention_cuda.cu: for each query, softmax(scale q k^T) over the keys that it may look at, dropout on these weights,
- * times v. The matrix of scores is never stored: a block takes a query, walks the keys once for the sum (Milakov and
- * Gimelshein 2018) and once for the weights. The gradient computes the weights again from lse = log(sum(e^score)):
+/* attention_cuda.cu: for each query, softmax(scale q k^T) over the keys that it may look at,
+ * dropout on these weights, times v. The matrix of scores is never stored: a block takes a query,
+ * walks the keys once for the sum (Milakov and Gimelshein 2018) and once for the weights. The
+ * gradient computes the weights again from lse = log(sum(e^score)):
  *
  *     p = e^(score - lse), w = p or 0 / (1 - dropout), dw = g v, delta = g y
  *     dv = w^T g, ds = p (w/p dw - delta), dq = scale ds k, dk = scale ds^T q
@@ -24,7 +25,8 @@ __device__ inline void split(int64_t e, int64_t heads, int64_t places, int64_t *
     *n = e / places / heads;
 }
 
-/** The greatest score of a query and the sum of e^(score - greatest); for one that may look nowhere 0 and 0. */
+/** The greatest score of a query and the sum of e^(score - greatest); for one that may look nowhere
+ * 0 and 0. */
 template <class T>
 __device__ inline void sum_scores(const attention_data<T> &a, int64_t n, int64_t h, int64_t i,
                                   T *greatest, T *total) {
@@ -44,7 +46,8 @@ __device__ inline void sum_scores(const attention_data<T> &a, int64_t n, int64_t
     *total = (T)block_reduce(sum.value(), reduce_plus{});
 }
 
-/** y and lse of every query. The keys' weights lie in shared memory, BLOCK at a time; then threads are channels. */
+/** y and lse of every query. The keys' weights lie in shared memory, BLOCK at a time; then threads
+ * are channels. */
 template <class T>
 __global__ void attend(attention_data<T> a, heads_view<T> y, T *lse, uint64_t *saved) {
     __shared__ T weight[BLOCK];
@@ -113,7 +116,8 @@ __device__ inline T product(const T *a, int64_t a_step, const T *b, int64_t b_st
     return sum;
 }
 
-/** p, what dropout leaves of it, and scale ds, of query i and key j; zeros where it may not look. */
+/** p, what dropout leaves of it, and scale ds, of query i and key j; zeros where it may not look.
+ */
 template <class T>
 __device__ inline void weigh(const attention_data<T> &a, const grad_data<T> &b, int64_t n,
                              int64_t h, int64_t i, int64_t j, T *kept_p, T *ds) {

@@ -1,5 +1,5 @@
-/* avg_pool2d_cuda.cu: the sum of each window by its size, padding counted or not; the gradient hands every element
- * of a window its share. */
+/* avg_pool2d_cuda.cu: the sum of each window by its size, padding counted or not; the gradient
+ * hands every element of a window its share. */
 #include "cuda_planes.h"
 
 namespace {

@@ -1,5 +1,5 @@
-/* batch_norm_cuda.cu: y = (x - mean) rstd weight + bias for each channel, with the batch's statistics while
- * training, else the running ones; rstd = 1 / sqrt(var + epsilon). */
+/* batch_norm_cuda.cu: y = (x - mean) rstd weight + bias for each channel, with the batch's
+ * statistics while training, else the running ones; rstd = 1 / sqrt(var + epsilon). */
 #include "cuda_moments.h"
 #include "cuda_norm.h"
 
@@ -136,8 +136,8 @@ qn_status run(const qn_call *call) {
     return call->in->dtype == QN_F64 ? batch_norm<double>(call) : batch_norm<float>(call);
 }
 
-/* With xhat = (x - mean) rstd: dx = weight rstd (g - mean(g) - xhat mean(g xhat)); without the means where the
- * statistics were constants. */
+/* With xhat = (x - mean) rstd: dx = weight rstd (g - mean(g) - xhat mean(g xhat)); without the
+ * means where the statistics were constants. */
 template <class T> struct grad_of_element {
     cuda_walk walk; /**< of g and x; dx lies densely */
     int64_t channels, plane;

@@ -1,5 +1,5 @@
-/* bfloat16_cuda.cu: dense numbers as bfloat16 and back, bit for bit as qn_bf16_bits() and qn_bf16_value() do it. No
- * operation: cuDNN's convolutions read and write the copies. */
+/* bfloat16_cuda.cu: dense numbers as bfloat16 and back, bit for bit as qn_bf16_bits() and
+ * qn_bf16_value() do it. No operation: cuDNN's convolutions read and write the copies. */
 #include "cuda_bfloat16.h"
 #include "cuda_map.h"
 

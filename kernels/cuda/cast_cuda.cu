@@ -1,4 +1,5 @@
-/* cast_cuda.cu: the same values in another dtype; what does not fit an integer saturates, NaN becomes 0. */
+/* cast_cuda.cu: the same values in another dtype; what does not fit an integer saturates, NaN
+ * becomes 0. */
 #include "cuda_map.h"
 
 namespace {

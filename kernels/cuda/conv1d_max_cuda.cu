@@ -2,8 +2,8 @@
  *
  * y[n, o] = bias[o] + the greatest, over windows i, of
  *           sum over j, c of x[n, i - padding + j, c] w[o, c, j]
- * and index[n, o] is the first i that gives it; a NaN counts as greatest. A warp takes an output: its lanes the
- * windows. The gradients visit the winning windows alone. */
+ * and index[n, o] is the first i that gives it; a NaN counts as greatest. A warp takes an output:
+ * its lanes the windows. The gradients visit the winning windows alone. */
 #include "cuda_reduce.h"
 #include "cuda_walk.h"
 

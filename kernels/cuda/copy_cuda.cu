@@ -1,5 +1,5 @@
-/* copy_cuda.cu: the same elements, bit for bit, in another layout. Where reading along one axis and writing along
- * another would each touch memory in long steps, tiles go through shared memory. */
+/* copy_cuda.cu: the same elements, bit for bit, in another layout. Where reading along one axis and
+ * writing along another would each touch memory in long steps, tiles go through shared memory. */
 #include "cuda_copy.h"
 #include "cuda_map.h"
 

@@ -1,5 +1,5 @@
-/* cross_entropy_cuda.cu: mean over rows of lse - sum(q x), where lse = log(sum(e^x)) and q is the smoothed
- * target: (1 - s) one-hot + s / classes. Gradient: g scale (e^(x - lse) - q). */
+/* cross_entropy_cuda.cu: mean over rows of lse - sum(q x), where lse = log(sum(e^x)) and q is the
+ * smoothed target: (1 - s) one-hot + s / classes. Gradient: g scale (e^(x - lse) - q). */
 #include "cuda_softmax.h"
 
 namespace {

@@ -1,4 +1,5 @@
-/* cuda_attention.h: what attention and its gradient share: who looks where, scores, and dropout's numbers. */
+/* cuda_attention.h: what attention and its gradient share: who looks where, scores, and dropout's
+ * numbers. */
 #ifndef QN_CUDA_ATTENTION_H
 #define QN_CUDA_ATTENTION_H
 

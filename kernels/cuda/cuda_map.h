@@ -1,5 +1,5 @@
-/* cuda_map.h: elementwise operations. An operation is a functor; here are the walks: four elements at a time where
- * all operands lie densely, any strides otherwise.
+/* cuda_map.h: elementwise operations. An operation is a functor; here are the walks: four elements
+ * at a time where all operands lie densely, any strides otherwise.
  *
  * The output may be one of the inputs: each element is read and written by one thread. */
 #ifndef QN_CUDA_MAP_H
@@ -74,7 +74,8 @@ template <class Out, class... In, class F> inline qn_status map_launch(const qn_
     return map_run<F, Out, In...>(call, f, std::index_sequence_for<In...>());
 }
 
-/* The common forms: operands and output of one floating-point type T, a functor F<T> made of numbers. */
+/* The common forms: operands and output of one floating-point type T, a functor F<T> made of
+ * numbers. */
 
 template <template <class> class F, class... Numbers>
 inline qn_status map_unary(const qn_call *call, Numbers... numbers) {

@@ -1,4 +1,5 @@
-/* cuda_math.h: functions of float and double under one name each, so that a kernel is written once for both. */
+/* cuda_math.h: functions of float and double under one name each, so that a kernel is written once
+ * for both. */
 #ifndef QN_CUDA_MATH_H
 #define QN_CUDA_MATH_H
 

@@ -66,7 +66,8 @@ template <class T> struct norm_sums_second {
     }
 };
 
-/** The lines of g, x, mean and rstd along `axes`; mean and rstd lie along the axes of x from `first` on. */
+/** The lines of g, x, mean and rstd along `axes`; mean and rstd lie along the axes of x from
+ * `first` on. */
 inline cuda_rows norm_lines(const qn_call *call, uint32_t axes, int first) {
     const qn_view *g = &call->in[0], *x = &call->in[1];
     const qn_view mean = lines_spread(&call->in[3], x, first);

@@ -1,5 +1,5 @@
-/* cuda_philox.h: random numbers on the device: the stream that kernels/README.md describes, so that a GPU draws what
- * the CPU draws. */
+/* cuda_philox.h: random numbers on the device: the stream that kernels/README.md describes, so that
+ * a GPU draws what the CPU draws. */
 #ifndef QN_CUDA_PHILOX_H
 #define QN_CUDA_PHILOX_H
 
@@ -13,7 +13,8 @@ struct philox_words {
     uint32_t word[PHILOX_WORDS];
 };
 
-/** Block `counter` of the stream `key`: Philox4x32-10 (Salmon et al. 2011), as core/include/quern/random.h has it. */
+/** Block `counter` of the stream `key`: Philox4x32-10 (Salmon et al. 2011), as
+ * core/include/quern/random.h has it. */
 __device__ inline philox_words philox(uint64_t key, uint64_t counter) {
     uint32_t x0 = (uint32_t)counter, x1 = (uint32_t)(counter >> 32), x2 = 0, x3 = 0;
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
@@ -35,7 +36,8 @@ __device__ inline float philox_uniform(uint32_t word) { return (float)(word >> 8
 /** Blocks that n elements take. */
 inline int64_t philox_blocks(int64_t n) { return (n + PHILOX_WORDS - 1) / PHILOX_WORDS; }
 
-/** Lets the stream go on behind what a call drew. A launch of its own: the call's threads read the state. */
+/** Lets the stream go on behind what a call drew. A launch of its own: the call's threads read the
+ * state. */
 static __global__ void philox_advance(uint64_t *state, uint64_t blocks) {
     if (threadIdx.x == 0)
         state[1] += blocks;

@@ -11,7 +11,8 @@ struct plane_span {
     int64_t first, end;
 };
 
-/** Windows of a pooling with kernel, stride and padding. `extent`: of the plane, `count`: of windows. */
+/** Windows of a pooling with kernel, stride and padding. `extent`: of the plane, `count`: of
+ * windows. */
 struct pool_windows {
     qn_pool2d_attrs attrs;
     int64_t extent[2], count[2];

@@ -1,5 +1,6 @@
-/* cuda_plans.h: plans of a library (descriptors, the algorithm of its choice) by the bytes of a key, each made at the
- * first call of its shape. Open addressing; a full table is dropped and begun anew. */
+/* cuda_plans.h: plans of a library (descriptors, the algorithm of its choice) by the bytes of a
+ * key, each made at the first call of its shape. Open addressing; a full table is dropped and begun
+ * anew. */
 #ifndef QN_CUDA_PLANS_H
 #define QN_CUDA_PLANS_H
 
@@ -10,7 +11,8 @@
 
 enum { PLAN_SLOTS = 512, MOST_PLANS = 384 };
 
-/** What plans of one library are. The first field of a plan is its key, a struct without padding bytes. */
+/** What plans of one library are. The first field of a plan is its key, a struct without padding
+ * bytes. */
 typedef struct plan_kind {
     size_t key_bytes, plan_bytes;
     void (*make)(cuda_queue *queue,
@@ -44,8 +46,8 @@ static inline size_t cuda_plan_slot(const void *key,
     return (size_t)(hash % PLAN_SLOTS);
 }
 
-/** The plan of a key, made at its first use; NULL when memory is out. `table` is the queue's cublas_plans or
- * cudnn_plans. */
+/** The plan of a key, made at its first use; NULL when memory is out. `table` is the queue's
+ * cublas_plans or cudnn_plans. */
 static inline void *cuda_plan_of(const plan_kind *kind, cuda_queue *queue, void **table,
                                  const void *key) {
     plan_table *plans = (plan_table *)*table;

@@ -1,5 +1,5 @@
-/* cuda_queue.h: what qn_call.queue is on a CUDA device, for the kernels of cuda/, cublas/ and cudnn/ and for
- * backends/cuda, which makes it. C and C++. */
+/* cuda_queue.h: what qn_call.queue is on a CUDA device, for the kernels of cuda/, cublas/ and
+ * cudnn/ and for backends/cuda, which makes it. C and C++. */
 #ifndef QN_CUDA_QUEUE_H
 #define QN_CUDA_QUEUE_H
 
@@ -19,8 +19,9 @@ typedef enum cuda_fault_kind {
     CUDA_FAULT_LENGTH  /**< "length of sample %position is %value, expected 0 .. %last" */
 } cuda_fault_kind;
 
-/** The first fault in data that a kernel met since the last synchronisation. It lies in device memory, all
- * zero when there is none; the next synchronising call reads it, says it and clears it. */
+/** The first fault in data that a kernel met since the last synchronisation. It lies in device
+ * memory, all zero when there is none; the next synchronising call reads it, says it and clears it.
+ */
 typedef struct cuda_fault {
     int32_t kind;
     int32_t unused;

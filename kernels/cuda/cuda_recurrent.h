@@ -1,5 +1,5 @@
-/* cuda_recurrent.h: sequences by time, [t, n, hidden], as lstm and gru see them. A step is a launch or two: the next one
- * needs all of its states. */
+/* cuda_recurrent.h: sequences by time, [t, n, hidden], as lstm and gru see them. A step is a launch
+ * or two: the next one needs all of its states. */
 #ifndef QN_CUDA_RECURRENT_H
 #define QN_CUDA_RECURRENT_H
 
@@ -38,7 +38,8 @@ struct recurrent_shape {
     cuda_fault *fault;
     uint64_t op;
 
-    /** The step that is taken as number `count`, and the one before it; -1 where that is the start. */
+    /** The step that is taken as number `count`, and the one before it; -1 where that is the start.
+     */
     __host__ __device__ int64_t step_of(int64_t count) const {
         return reverse ? steps - 1 - count : count;
     }
@@ -83,8 +84,8 @@ __device__ inline T state_before(const recurrent_shape &s, const sequence<T> &st
     return before < 0 ? start.load(0, sample, j) : states.load(before, sample, j);
 }
 
-/** For one sample and unit j, by a warp: the products of rows j, hidden + j, ... of the weights with the state before
- * the step. Every lane gets all. */
+/** For one sample and unit j, by a warp: the products of rows j, hidden + j, ... of the weights
+ * with the state before the step. Every lane gets all. */
 template <int gates, class T>
 __device__ inline void recurrent_products(const recurrent_shape &s, const T *w,
                                           const sequence<T> &states, const sequence<T> &start,
@@ -100,8 +101,8 @@ __device__ inline void recurrent_products(const recurrent_shape &s, const T *w,
         sums[q] = warp_reduce(sums[q], reduce_plus{});
 }
 
-/** The gradient that a step's state gets through the weights: dh[i, p] (+)= sum over rows r of w[r, p] d[i, r]. Past a
- * sample's length dh stays as it is. */
+/** The gradient that a step's state gets through the weights: dh[i, p] (+)= sum over rows r of w[r,
+ * p] d[i, r]. Past a sample's length dh stays as it is. */
 template <class T>
 __global__ void recurrent_back(recurrent_shape s, int64_t step, int64_t rows, bool add, const T *w,
                                sequence<T> d, sequence<T> dh) {

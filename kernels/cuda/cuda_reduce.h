@@ -1,5 +1,5 @@
-/* cuda_reduce.h: sums and other reductions of a team of threads (one thread, a warp or a block), in one order by
- * shape and without atomics: the same bits in every run.
+/* cuda_reduce.h: sums and other reductions of a team of threads (one thread, a warp or a block), in
+ * one order by shape and without atomics: the same bits in every run.
  *
  * All threads of a team call a reduction together, and all of them get the result. */
 #ifndef QN_CUDA_REDUCE_H
@@ -11,8 +11,8 @@ enum { TEAM_THREAD = 1, TEAM_WARP = GPU_WARP, TEAM_BLOCK = 256 };
 
 /* ---- what is reduced ---------------------------------------------------------------------- */
 
-/** A running sum. Of floats: 16 at a time in float, the rest in double, which costs little and is accurate for
- * any number of terms. */
+/** A running sum. Of floats: 16 at a time in float, the rest in double, which costs little and is
+ * accurate for any number of terms. */
 template <class T> struct gpu_sum {
     double total = 0;
     T part = 0;
@@ -95,8 +95,8 @@ template <int team, class T> __device__ inline T team_sum(T value) {
 
 /* ---- teams at work ------------------------------------------------------------------------- */
 
-/** Blocks that a multiprocessor is to hold: up to 80 registers a thread. Left to itself ptxas takes 48 for doubles, and
- * spills. */
+/** Blocks that a multiprocessor is to hold: up to 80 registers a thread. Left to itself ptxas takes
+ * 48 for doubles, and spills. */
 enum { TEAM_BLOCKS = 3 };
 
 /** f.run<team>(item, lane) by every thread of the team that an item falls to. */

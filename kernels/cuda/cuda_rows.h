@@ -1,8 +1,8 @@
-/* cuda_rows.h: operations on lines along any axes (cuda_lines.h: along one). A line is what lies along some axes of a
- * view at one position of the others: what a reduction makes one number of.
+/* cuda_rows.h: operations on lines along any axes (cuda_lines.h: along one). A line is what lies
+ * along some axes of a view at one position of the others: what a reduction makes one number of.
  *
- * Long lines are cut in segments when there are too few of them to fill a GPU; what comes of the segments is
- * combined by a second kernel. */
+ * Long lines are cut in segments when there are too few of them to fill a GPU; what comes of the
+ * segments is combined by a second kernel. */
 #ifndef QN_CUDA_ROWS_H
 #define QN_CUDA_ROWS_H
 
@@ -37,8 +37,8 @@ inline cuda_rows cuda_rows_of(int views, const qn_view *const *view, uint32_t ax
     return lines;
 }
 
-/** A view of fewer axes, or one that is absent, as one of x's rank that stands still along all axes of x but those
- * from `first` on. */
+/** A view of fewer axes, or one that is absent, as one of x's rank that stands still along all axes
+ * of x but those from `first` on. */
 inline qn_view lines_spread(const qn_view *view, const qn_view *x, int first) {
     qn_view spread = *x;
     spread.data = view->data;
@@ -62,8 +62,8 @@ __device__ inline void lines_at(const cuda_walk &walk, int64_t i, int64_t *at) {
 
 /* ---- who works on a line --------------------------------------------------------------------- */
 
-/** The size of the team for a line: a thread where neighbouring lines are neighbours in view 0, or for the
- * shortest; a warp for short ones, a block for long ones. */
+/** The size of the team for a line: a thread where neighbouring lines are neighbours in view 0, or
+ * for the shortest; a warp for short ones, a block for long ones. */
 inline int lines_team(const cuda_rows &lines) {
     const cuda_walk &outer = lines.outer, &inner = lines.inner;
     bool across = outer.rank > 0 && outer.stride[0][outer.rank - 1] == 1 &&
@@ -95,8 +95,9 @@ inline lines_cut lines_cut_of(const cuda_rows &lines) {
 
 /* ---- reductions ------------------------------------------------------------------------------ */
 
-/* A reduction R<T> has: types value (of a shuffle) and accumulator with add(T) and value(); functions
- * map(x, line), start(), nothing() (what changes no value), r(a, b), and store(line, value) for the result. */
+/* A reduction R<T> has: types value (of a shuffle) and accumulator with add(T) and value();
+ * functions map(x, line), start(), nothing() (what changes no value), r(a, b), and store(line,
+ * value) for the result. */
 
 template <class T, class R> struct lines_reduce_first {
     cuda_rows lines;

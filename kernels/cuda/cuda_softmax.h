@@ -1,5 +1,5 @@
-/* cuda_softmax.h: what softmax, log_softmax and cross_entropy share: log(sum(e^x)) of a line without overflow,
- * and a driver for the operations on lines along one axis. */
+/* cuda_softmax.h: what softmax, log_softmax and cross_entropy share: log(sum(e^x)) of a line
+ * without overflow, and a driver for the operations on lines along one axis. */
 #ifndef QN_CUDA_SOFTMAX_H
 #define QN_CUDA_SOFTMAX_H
 
@@ -11,7 +11,8 @@ struct greater_number {
     template <class T> __device__ T operator()(T a, T b) const { return b > a ? b : a; }
 };
 
-/** The greatest element of a line, and the sum of e^(x - greatest). NaN is left out of the one and in the other. */
+/** The greatest element of a line, and the sum of e^(x - greatest). NaN is left out of the one and
+ * in the other. */
 template <class T> struct line_exponentials { T greatest, sum; };
 
 /** Of elements x[start + i stride], i < count, by a team. */

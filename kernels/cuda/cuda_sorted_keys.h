@@ -1,4 +1,5 @@
-/* cuda_sorted_keys.h: different keys sorted on the device: runs by counting, then merged two by two. */
+/* cuda_sorted_keys.h: different keys sorted on the device: runs by counting, then merged two by
+ * two. */
 #ifndef QN_CUDA_SORTED_KEYS_H
 #define QN_CUDA_SORTED_KEYS_H
 
@@ -42,8 +43,8 @@ struct merge_runs {
     }
 };
 
-/** Sorts `count` keys, no two alike, in ascending order. Both arrays hold `count`; the result is left in the one
- * that *sorted points to. */
+/** Sorts `count` keys, no two alike, in ascending order. Both arrays hold `count`; the result is
+ * left in the one that *sorted points to. */
 inline qn_status sort_keys(const qn_call *call, int64_t *keys, int64_t *other, int64_t count,
                            int64_t **sorted) {
     qn_status status = each_launch(call, count, sort_runs{keys, other, count});

@@ -1,4 +1,5 @@
-/* cuda_step.h: optimizer steps in one pass over parameters, gradients and states, whatever their strides. */
+/* cuda_step.h: optimizer steps in one pass over parameters, gradients and states, whatever their
+ * strides. */
 #ifndef QN_CUDA_STEP_H
 #define QN_CUDA_STEP_H
 
@@ -17,8 +18,8 @@ template <class T> struct step_data {
     int64_t seen_step, width; /**< elements of a row, where only rows that are seen count */
 };
 
-/** Weight decay, then F::update(attrs, lr, number, grad, p, state) for every element. An absent state is 0 before and
- * forgotten after. Computed in double: the cost is that of the memory. */
+/** Weight decay, then F::update(attrs, lr, number, grad, p, state) for every element. An absent
+ * state is 0 before and forgotten after. Computed in double: the cost is that of the memory. */
 template <class T, class F>
 __global__ void step_elements(cuda_walk walk, step_data<T> d, qn_optim_attrs attrs) {
     if (d.hyper[QN_HYPER_SKIP] != 0.0f)

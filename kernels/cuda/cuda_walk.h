@@ -14,8 +14,8 @@ struct cuda_walk {
     int64_t stride[WALK_VIEWS][QN_MAX_DIMS];
 };
 
-/** A walk through views of the first one's shape. Axes of extent 1 are left out, and those joined that all views
- * step through alike: most walks end up with one or two. */
+/** A walk through views of the first one's shape. Axes of extent 1 are left out, and those joined
+ * that all views step through alike: most walks end up with one or two. */
 inline cuda_walk cuda_walk_of(int views, const qn_view *const *view) {
     cuda_walk walk = {};
     walk.count = qn_view_count(view[0]);
@@ -49,8 +49,8 @@ inline bool cuda_walk_is_dense(const cuda_walk &walk, int view) {
     return walk.rank == 0 || (walk.rank == 1 && walk.stride[view][0] == 1);
 }
 
-/** Offsets in `views` views of element `i`. Divisions of 32 bits where they do: those of 64 cost several times as
- * much. */
+/** Offsets in `views` views of element `i`. Divisions of 32 bits where they do: those of 64 cost
+ * several times as much. */
 template <int views>
 __device__ inline void cuda_walk_at(const cuda_walk &walk, int64_t i, int64_t *at) {
     for (int v = 0; v < views; v++)

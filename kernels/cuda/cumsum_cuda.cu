@@ -1,5 +1,6 @@
-/* cumsum_cuda.cu: y[i] = x[0] + ... + x[i] along an axis, or x[i] + ... + x[last] in reverse. A warp takes a line: it
- * sums 32 elements at a time (Hillis and Steele 1986) and carries their total on. */
+/* cumsum_cuda.cu: y[i] = x[0] + ... + x[i] along an axis, or x[i] + ... + x[last] in reverse. A
+ * warp takes a line: it sums 32 elements at a time (Hillis and Steele 1986) and carries their total
+ * on. */
 #include "cuda_lines.h"
 
 namespace {

@@ -1,5 +1,5 @@
-/* dropout_cuda.cu: y = x / (1 - p) where the element's random number u >= p, else 0. The gradient draws the same
- * numbers again from the state that the call started with: no mask is stored. */
+/* dropout_cuda.cu: y = x / (1 - p) where the element's random number u >= p, else 0. The gradient
+ * draws the same numbers again from the state that the call started with: no mask is stored. */
 #include "cuda_philox.h"
 
 namespace {

@@ -1,7 +1,9 @@
-/* embedding_grad_cuda.cu: zeros, then each row of g is added to the row of the table that it was looked up from, in
- * the order of indices. embedding_grad_rows: the same onto a gradient of which the rows seen hold something.
+/* embedding_grad_cuda.cu: zeros, then each row of g is added to the row of the table that it was
+ * looked up from, in the order of indices. embedding_grad_rows: the same onto a gradient of which
+ * the rows seen hold something.
  *
- * Keys row * positions + position are sorted, so that what goes to one row lies together and in order. */
+ * Keys row * positions + position are sorted, so that what goes to one row lies together and in
+ * order. */
 #include "cuda_rows.h"
 #include "cuda_sorted_keys.h"
 
@@ -141,8 +143,8 @@ qn_status bag_scales(const qn_call *call, double **scale) {
     return each_launch(call, index->shape[0], work);
 }
 
-/** Adds g onto a gradient. `seen` NULL: no row holds anything yet, so that sums begin as those of a gradient by rows
- * do: with the first position. */
+/** Adds g onto a gradient. `seen` NULL: no row holds anything yet, so that sums begin as those of a
+ * gradient by rows do: with the first position. */
 template <class T>
 qn_status add_rows(const qn_call *call, const qn_view *grad, const qn_view *seen) {
     const qn_view *g = &call->in[0], *index = &call->in[1];

@@ -1,5 +1,6 @@
-/* fold_cuda.cu: y[.., i, ..] = the sum of x[.., window, .., j] over all windows and places j in them with
- * window * step + j = i. A thread takes an element of y and visits the windows that hold it, in their order. */
+/* fold_cuda.cu: y[.., i, ..] = the sum of x[.., window, .., j] over all windows and places j in
+ * them with window * step + j = i. A thread takes an element of y and visits the windows that hold
+ * it, in their order. */
 #include "cuda_walk.h"
 
 namespace {

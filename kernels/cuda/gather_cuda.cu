@@ -1,4 +1,5 @@
-/* gather_cuda.cu: along one axis each output element takes x at its index; elsewhere positions agree. */
+/* gather_cuda.cu: along one axis each output element takes x at its index; elsewhere positions
+ * agree. */
 #include "cuda_rows.h"
 
 namespace {

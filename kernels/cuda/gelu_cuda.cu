@@ -1,4 +1,5 @@
-/* gelu_cuda.cu: y = x Phi(x) with the normal distribution's Phi, or its form with tanh; and the gradient. */
+/* gelu_cuda.cu: y = x Phi(x) with the normal distribution's Phi, or its form with tanh; and the
+ * gradient. */
 #include "cuda_map.h"
 
 namespace {

@@ -1,5 +1,5 @@
-/* gpu.h: the one header of ours that a .cu file begins with. It makes the same source compile with nvcc and,
- * for the simulated GPU (tests/cudasim/), with a plain C++ compiler. */
+/* gpu.h: the one header of ours that a .cu file begins with. It makes the same source compile with
+ * nvcc and, for the simulated GPU (tests/cudasim/), with a plain C++ compiler. */
 #ifndef QN_GPU_H
 #define QN_GPU_H
 
@@ -34,15 +34,16 @@ inline qn_status gpu_launch(const qn_call *call, void (*kernel)(Parameters...), 
                     cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
 }
 
-/** Blocks for `count` items, `per_block` each, at most enough to fill the device several times over: kernels
- * walk on in strides of the grid. */
+/** Blocks for `count` items, `per_block` each, at most enough to fill the device several times
+ * over: kernels walk on in strides of the grid. */
 inline dim3 gpu_blocks(const qn_call *call, int64_t count, int per_block) {
     const int64_t most = 32 * (int64_t)cuda_queue_of(call)->multiprocessors;
     int64_t blocks = (count + per_block - 1) / per_block;
     return dim3((unsigned)(blocks < most ? blocks : most));
 }
 
-/** Notes a fault in data, if it is the first. `op` is uint64_t(call->op), given to the kernel as a number. */
+/** Notes a fault in data, if it is the first. `op` is uint64_t(call->op), given to the kernel as a
+ * number. */
 __device__ inline void gpu_fault(cuda_fault *fault, cuda_fault_kind kind, uint64_t op,
                                  int64_t value, int64_t position, int64_t last) {
     if (atomicCAS(&fault->kind, 0, (int32_t)kind) != 0)

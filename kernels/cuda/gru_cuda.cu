@@ -1,5 +1,6 @@
 /* gru_cuda.cu: with r, z = sigmoid(gx + W_hh h + b_hh) and a = W_hn h + b_hn: n = tanh(gx_n + r a),
- * h' = (1 - z) n + z h. Past a sample's length h stays as it is. Product and cell of a step are one launch. */
+ * h' = (1 - z) n + z h. Past a sample's length h stays as it is. Product and cell of a step are one
+ * launch. */
 #include "cuda_math.h"
 #include "cuda_recurrent.h"
 
@@ -61,8 +62,8 @@ qn_status run(const qn_call *call) {
 
 template <class T> struct gru_grad_data { sequence<T> g_y, h0, y, gates, d_gx, d_gh, dh; };
 
-/** From the gradient of the state after a step: those of gx, of W_hh h + b_hh, and what goes straight to the state
- * before it. */
+/** From the gradient of the state after a step: those of gx, of W_hh h + b_hh, and what goes
+ * straight to the state before it. */
 template <class T>
 __global__ void gru_step_back(recurrent_shape s, gru_grad_data<T> d, int64_t step) {
     for (int64_t e = gpu_first(); e < s.samples * s.hidden; e += gpu_step()) {

@@ -1,5 +1,5 @@
-/* limit_norm_cuda.cu: rows whose Euclidean norm is above the limit are scaled down to it, in place. A block takes a
- * row. */
+/* limit_norm_cuda.cu: rows whose Euclidean norm is above the limit are scaled down to it, in place.
+ * A block takes a row. */
 #include "cuda_reduce.h"
 
 namespace {

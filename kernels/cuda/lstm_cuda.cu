@@ -1,5 +1,6 @@
-/* lstm_cuda.cu: with (i, f, g, o) = gx + W_hh h, i, f, o through the sigmoid and g through tanh: c' = f c + i g,
- * h' = o tanh(c'). Past a sample's length h and c stay as they are. Product and cell of a step are one launch. */
+/* lstm_cuda.cu: with (i, f, g, o) = gx + W_hh h, i, f, o through the sigmoid and g through tanh: c'
+ * = f c + i g, h' = o tanh(c'). Past a sample's length h and c stay as they are. Product and cell
+ * of a step are one launch. */
 #include "cuda_math.h"
 #include "cuda_recurrent.h"
 
@@ -62,7 +63,8 @@ qn_status run(const qn_call *call) {
 
 template <class T> struct lstm_grad_data { sequence<T> g_y, g_c, c0, c, gates, d_gx, dh, dc; };
 
-/** From the gradients of the states after a step: those of its gates, and of the cell state before it. */
+/** From the gradients of the states after a step: those of its gates, and of the cell state before
+ * it. */
 template <class T>
 __global__ void lstm_step_back(recurrent_shape s, lstm_grad_data<T> d, int64_t step) {
     for (int64_t e = gpu_first(); e < s.samples * s.hidden; e += gpu_step()) {

@@ -1,5 +1,5 @@
-/* matmul_cuda.cu: [.., m, k] x [.., k, n] (+ bias [n]), then an activation, of any strides: tiles through shared memory.
- * cuBLAS is asked before; this serves what is no matrix to it. */
+/* matmul_cuda.cu: [.., m, k] x [.., k, n] (+ bias [n]), then an activation, of any strides: tiles
+ * through shared memory. cuBLAS is asked before; this serves what is no matrix to it. */
 #include "cuda_walk.h"
 
 namespace {

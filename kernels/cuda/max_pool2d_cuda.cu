@@ -1,5 +1,5 @@
-/* max_pool2d_cuda.cu: the greatest element of each window, NaN above all, and where it lies in its plane; the
- * gradient goes to that place. */
+/* max_pool2d_cuda.cu: the greatest element of each window, NaN above all, and where it lies in its
+ * plane; the gradient goes to that place. */
 #include "cuda_planes.h"
 
 namespace {

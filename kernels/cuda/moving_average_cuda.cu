@@ -1,6 +1,6 @@
-/* moving_average_cuda.cu: y[i] = the mean of x[i - window / 2] to x[i + window / 2] along an axis, the first and last
- * element repeated outside; gradient: dx[i] = the sum of g / window over all places that read x[i]. A thread takes an
- * element. */
+/* moving_average_cuda.cu: y[i] = the mean of x[i - window / 2] to x[i + window / 2] along an axis,
+ * the first and last element repeated outside; gradient: dx[i] = the sum of g / window over all
+ * places that read x[i]. A thread takes an element. */
 #include "cuda_lines.h"
 
 namespace {

@@ -1,5 +1,6 @@
-/* normal_cuda.cu: y = mean + deviation z, z from pairs of Philox's words (Box and Muller 1958). A thread takes a block
- * of four words, which give four numbers. Drawn in double: weights then start as on the CPU. */
+/* normal_cuda.cu: y = mean + deviation z, z from pairs of Philox's words (Box and Muller 1958). A
+ * thread takes a block of four words, which give four numbers. Drawn in double: weights then start
+ * as on the CPU. */
 #include "cuda_philox.h"
 
 namespace {

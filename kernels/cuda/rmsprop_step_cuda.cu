@@ -1,5 +1,5 @@
-/* rmsprop_step_cuda.cu: s = alpha s + (1 - alpha) g^2; d = g / (sqrt(s) + epsilon); p -= lr d, or with a buffer
- * b = momentum b + d; p -= lr b. */
+/* rmsprop_step_cuda.cu: s = alpha s + (1 - alpha) g^2; d = g / (sqrt(s) + epsilon); p -= lr d, or
+ * with a buffer b = momentum b + d; p -= lr b. */
 #include "cuda_step.h"
 
 namespace {

@@ -1,7 +1,7 @@
 /* scatter_add_cuda.cu: zeros, then along one axis each element of x is added at its index.
  *
- * Each line of the output is dealt out to owners. An owner reads all of the line's indices, and adds, in their
- * order, the elements that are its own: no two threads write to one place. */
+ * Each line of the output is dealt out to owners. An owner reads all of the line's indices, and
+ * adds, in their order, the elements that are its own: no two threads write to one place. */
 #include "cuda_rows.h"
 
 namespace {

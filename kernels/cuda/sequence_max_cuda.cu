@@ -1,5 +1,6 @@
-/* sequence_max_cuda.cu: over the first steps of each sample, as many as it is long, and where it was found: the
- * first of ties, NaN before all else. Over none: 0, and the number of steps as its place. */
+/* sequence_max_cuda.cu: over the first steps of each sample, as many as it is long, and where it
+ * was found: the first of ties, NaN before all else. Over none: 0, and the number of steps as its
+ * place. */
 #include "cuda_sequence.h"
 
 namespace {

@@ -1,5 +1,5 @@
-/* sgd_step_cuda.cu: v = momentum v + (1 - dampening) g (first step: v = g); p -= lr v, or with Nesterov
- * p -= lr (g + momentum v); without velocity p -= lr g. */
+/* sgd_step_cuda.cu: v = momentum v + (1 - dampening) g (first step: v = g); p -= lr v, or with
+ * Nesterov p -= lr (g + momentum v); without velocity p -= lr g. */
 #include "cuda_step.h"
 
 namespace {

@@ -1,6 +1,7 @@
-/* sort_cuda.cu: the elements of each line along an axis in order, and where they came from; a stable merge of ever
- * longer runs, NaN greater than everything else. In each round every element finds its place in the merged run by
- * itself: its place in its own run, and how many of the neighbouring run come before it, by bisection. */
+/* sort_cuda.cu: the elements of each line along an axis in order, and where they came from; a
+ * stable merge of ever longer runs, NaN greater than everything else. In each round every element
+ * finds its place in the merged run by itself: its place in its own run, and how many of the
+ * neighbouring run come before it, by bisection. */
 #include "cuda_lines.h"
 
 namespace {

@@ -1,5 +1,6 @@
-/* square_sum_cuda.cu: the sum of squares of all elements, or of those in rows that are seen, in double. Blocks sum
- * pieces, as many as the number of elements asks for, and one more block joins them: one order for a shape. */
+/* square_sum_cuda.cu: the sum of squares of all elements, or of those in rows that are seen, in
+ * double. Blocks sum pieces, as many as the number of elements asks for, and one more block joins
+ * them: one order for a shape. */
 #include "cuda_reduce.h"
 #include "cuda_walk.h"
 
@@ -37,7 +38,8 @@ template <class T> __global__ void square_sum_join(int count, const double *piec
         *y = (T)sum;
 }
 
-/** Pieces of a sum of `count` elements, at least one. They follow from the shape alone, not from the device. */
+/** Pieces of a sum of `count` elements, at least one. They follow from the shape alone, not from
+ * the device. */
 int pieces_of(int64_t count) {
     const int64_t pieces = (count + TEAM_BLOCK - 1) / TEAM_BLOCK;
     return pieces < 1 ? 1 : pieces < MOST_PIECES ? (int)pieces : (int)MOST_PIECES;

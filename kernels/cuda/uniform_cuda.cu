@@ -1,10 +1,11 @@
-/* uniform_cuda.cu: y = low + u (high - low), u in [0, 1) from the words of Philox. A thread takes a block of them. */
+/* uniform_cuda.cu: y = low + u (high - low), u in [0, 1) from the words of Philox. A thread takes a
+ * block of them. */
 #include "cuda_philox.h"
 
 namespace {
 
-/** low + u width, product and sum rounded apart as on the CPU, so that every provider gives the same bits: written as
- * one expression, the compiler would join them to a fused multiply-add. */
+/** low + u width, product and sum rounded apart as on the CPU, so that every provider gives the
+ * same bits: written as one expression, the compiler would join them to a fused multiply-add. */
 __device__ inline double scaled(double u, double low, double width) {
     return low + fma(u, width, -0.0);
 }

@@ -1,4 +1,5 @@
-/* var_cuda.cu: sum((x - mean)^2) / (n - correction) over a set of axes; NaN where n is not above it. */
+/* var_cuda.cu: sum((x - mean)^2) / (n - correction) over a set of axes; NaN where n is not above
+ * it. */
 #include "cuda_moments.h"
 
 namespace {

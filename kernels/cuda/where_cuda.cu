@@ -1,5 +1,5 @@
-/* where_cuda.cu: y = condition ? a : b, bit for bit: elements are moved as integers of their size. The element that
- * is not chosen is not read: it may never have been written. */
+/* where_cuda.cu: y = condition ? a : b, bit for bit: elements are moved as integers of their size.
+ * The element that is not chosen is not read: it may never have been written. */
 #include "cuda_walk.h"
 
 namespace {

@@ -1,5 +1,5 @@
-/* avg_pool2d_cudnn.c: averages of windows by cuDNN. Its gradient also wants x and y, which that of our operation does
- * not have: kernels/cuda serves that. */
+/* avg_pool2d_cudnn.c: averages of windows by cuDNN. Its gradient also wants x and y, which that of
+ * our operation does not have: kernels/cuda serves that. */
 #include "cudnn_plans.h"
 
 /** Fills the key, or gives the reason to decline. */

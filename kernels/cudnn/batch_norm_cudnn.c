@@ -1,5 +1,6 @@
-/* batch_norm_cudnn.c: batch normalisation by the batch's statistics, and its gradient, by cuDNN. With the running ones
- * cuDNN gives no mean and rstd back, which our operation returns: kernels/cuda serves that. */
+/* batch_norm_cudnn.c: batch normalisation by the batch's statistics, and its gradient, by cuDNN.
+ * With the running ones cuDNN gives no mean and rstd back, which our operation returns:
+ * kernels/cuda serves that. */
 #include "cudnn_plans.h"
 
 /* More samples than cuDNN's grids have blocks along one axis are not tried. */

@@ -1,10 +1,12 @@
 /* conv2d_cudnn.c: conv2d and its gradients by cuDNN.
  *
- * The algorithm is the one that cuDNN's heuristic puts first among those that give the same bits in every run.
+ * The algorithm is the one that cuDNN's heuristic puts first among those that give the same bits in
+ * every run.
  *
- * cuDNN has no conversion of f32 operands to bfloat16, and no convolution of operands in bfloat16 whose result is f32.
- * In precision bf16 the call's workspace holds x, w and y in bfloat16: the operands are rounded into it, cuDNN sums in
- * f32 and rounds its result, which is widened into the output. */
+ * cuDNN has no conversion of f32 operands to bfloat16, and no convolution of operands in bfloat16
+ * whose result is f32. In precision bf16 the call's workspace holds x, w and y in bfloat16: the
+ * operands are rounded into it, cuDNN sums in f32 and rounds its result, which is widened into the
+ * output. */
 #include "cuda_bfloat16.h"
 #include "cudnn_plans.h"
 
@@ -53,8 +55,8 @@ static const char *key_of(const qn_call *call, cudnn_work work, cudnn_key *key) 
 
 /* ---- plans ------------------------------------------------------------------------------- */
 
-/** What tensor cores may do. For tensors of f32 the default is TF32, where the device has it; of two bytes an element
- * they are not used by default. */
+/** What tensor cores may do. For tensors of f32 the default is TF32, where the device has it; of
+ * two bytes an element they are not used by default. */
 static cudnnMathType_t math_of(const cudnn_plan *p) {
     if (p->type == CUDNN_DATA_BFLOAT16)
         return CUDNN_TENSOR_OP_MATH;
@@ -204,8 +206,8 @@ static void place_copies(cudnn_plan *p) {
     }
 }
 
-/** In precision bf16 by copies in bfloat16; where cuDNN does not take these (a device before compute capability 8.0,
- * an algorithm that is not deterministic), by the tensors themselves. */
+/** In precision bf16 by copies in bfloat16; where cuDNN does not take these (a device before
+ * compute capability 8.0, an algorithm that is not deterministic), by the tensors themselves. */
 static void make(cuda_queue *queue, void *made) {
     cudnn_plan *p = made;
     if (p->key.precision == QN_PRECISION_BF16) {

@@ -1,7 +1,7 @@
 /* cudnn_plans.h: what the kernels by cuDNN share: plans, descriptors, and how a call ends.
  *
- * The descriptors are those of cuDNN's C functions, not of its graphs: they are typed, and those without a handle
- * answer without a GPU, so that their shapes can be tested anywhere. */
+ * The descriptors are those of cuDNN's C functions, not of its graphs: they are typed, and those
+ * without a handle answer without a GPU, so that their shapes can be tested anywhere. */
 #ifndef QN_CUDNN_PLANS_H
 #define QN_CUDNN_PLANS_H
 
@@ -59,8 +59,8 @@ void qnk_cudnn_clear(cudnn_plan *plan);
 cudnnStatus_t qnk_cudnn_tensor(cudnnTensorDescriptor_t *descriptor, cudnnDataType_t type,
                                const int32_t *extent);
 
-/** Extents of a view for a key: [n, c, h, w], or [n, c, the rest, 1] where that is what the view has.
- * Returns the reason when cuDNN is not to have it, else NULL. */
+/** Extents of a view for a key: [n, c, h, w], or [n, c, the rest, 1] where that is what the view
+ * has. Returns the reason when cuDNN is not to have it, else NULL. */
 const char *qnk_cudnn_extents(const qn_view *view, int32_t extent[4]);
 
 /** 1 and 0 of a dtype, as cuDNN wants its factors. */

@@ -1,5 +1,5 @@
-/* fold: y[..., i, ...] = the sum of x[..., window, ..., j] over all windows and places j in them with
- * window * step + j = i. */
+/* fold: y[..., i, ...] = the sum of x[..., window, ..., j] over all windows and places j in them
+ * with window * step + j = i. */
 #include "ref.h"
 
 static qn_status run(const qn_call *call) {

@@ -1,7 +1,7 @@
 /* loss_scale_update: with norm = sqrt(square_sum) / scale[0], where that is finite
  *
- *     hyper[QN_HYPER_CLIP] = min(1, max_norm / (norm + 1e-6)) / scale[0], or without max_norm 1 / scale[0]
- *     scale[1] += 1; at growth_steps scale[0] = min(2 scale[0], 2^24), scale[1] = 0
+ *     hyper[QN_HYPER_CLIP] = min(1, max_norm / (norm + 1e-6)) / scale[0], or without max_norm 1 /
+ * scale[0] scale[1] += 1; at growth_steps scale[0] = min(2 scale[0], 2^24), scale[1] = 0
  *
  * and otherwise hyper[QN_HYPER_SKIP] = 1; scale[0] = max(scale[0] / 2, 1); scale[1] = 0. */
 #include "ref.h"

@@ -1,5 +1,6 @@
-/* moving_average: y[i] = the mean of x[i - window / 2] to x[i + window / 2] along an axis, the first and
- * last element repeated outside; gradient: dx[i] = the sum of g / window over all places that read x[i]. */
+/* moving_average: y[i] = the mean of x[i - window / 2] to x[i + window / 2] along an axis, the
+ * first and last element repeated outside; gradient: dx[i] = the sum of g / window over all places
+ * that read x[i]. */
 #include "ref_lines.h"
 
 /** The element that position `at` shows. */

@@ -1,5 +1,5 @@
-/* sequence_max: over the first steps of each sample, as many as it is long, and where it was found: the
- * first of ties, NaN before all else. Over none: 0, and the number of steps as its place. */
+/* sequence_max: over the first steps of each sample, as many as it is long, and where it was found:
+ * the first of ties, NaN before all else. Over none: 0, and the number of steps as its place. */
 #include "ref_sequence.h"
 
 /* The step of the maximum of a line of `length` elements, `stride` apart. */

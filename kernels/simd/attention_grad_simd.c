@@ -1,5 +1,5 @@
-/* attention_grad_simd.c: the gradient of attention, in the blocks of simd_attention.h. The weights are
- * computed again from lse, the logarithm of each query's sum (Dao et al. 2022):
+/* attention_grad_simd.c: the gradient of attention, in the blocks of simd_attention.h. The weights
+ * are computed again from lse, the logarithm of each query's sum (Dao et al. 2022):
  *
  *     p = e^(score - lse), w = p keep, ds = p (keep g v - g y)
  *     dv = w^T g, dq = scale ds k, dk = scale ds^T q */
@@ -8,8 +8,8 @@
 /* Places of the inputs. */
 enum { G, Q, K, V, Y, LSE, MASK, SAVED };
 
-/* Vectors of a head up to which dk and dv are summed along the lanes: a tile of so few columns would
- * leave most of its lanes empty. */
+/* Vectors of a head up to which dk and dv are summed along the lanes: a tile of so few columns
+ * would leave most of its lanes empty. */
 enum { NARROW = V_WIDTH / 2 };
 
 /* A call, cut into `slots` runs of heads. */
@@ -34,7 +34,8 @@ typedef struct scratch {
 
 static bool narrow(const attention_plan *plan) { return plan->d <= NARROW; }
 
-/* Floats of the parts of a scratch: those of q, g and dq, of q_rows and g_rows, of shift and delta. */
+/* Floats of the parts of a scratch: those of q, g and dq, of q_rows and g_rows, of shift and delta.
+ */
 typedef struct layout {
     int64_t turned, rows, queries, k, keys, block, keep;
 } layout;
@@ -96,7 +97,8 @@ static void weigh(const attention_plan *plan, const attention_block *b, scratch 
     }
 }
 
-/* to[j, c] += the sum over the queries of x[j, i] y[c, i]: a few columns, summed along the lanes. */
+/* to[j, c] += the sum over the queries of x[j, i] y[c, i]: a few columns, summed along the lanes.
+ */
 static void add_along(const attention_block *b, int64_t d, const float *x, const float *y,
                       int64_t y_step, float *to, int64_t to_step) {
     for (int64_t j = 0; j < b->keys; j++, x += b->pitch, to += to_step)

@@ -1,7 +1,7 @@
 /* attention_simd.c: softmax(scale q k^T) v by head (Vaswani et al. 2017), in blocks: as keys come,
  * each query keeps the greatest score so far and the sum of e^(score - greatest), and what it has
- * summed is scaled down when a greater one comes (Milakov and Gimelshein 2018; Rabe and Staats 2021;
- * Dao et al. 2022). */
+ * summed is scaled down when a greater one comes (Milakov and Gimelshein 2018; Rabe and Staats
+ * 2021; Dao et al. 2022). */
 #include "simd_attention.h"
 
 /* Places of the inputs. */

@@ -1,7 +1,7 @@
 /* batch_norm_simd.c: y = (x - mean) rstd weight + bias for each channel (Ioffe and Szegedy 2015),
  * and the gradient. Of images, one task is one channel: its rows, one an image, are contiguous and
- * stay in the cache between the passes. Of [n, c], where channels lie side by side, a task is a band of
- * columns in a group of rows. */
+ * stay in the cache between the passes. Of [n, c], where channels lie side by side, a task is a
+ * band of columns in a group of rows. */
 #include "simd_reduce.h"
 
 #include <math.h>
@@ -64,8 +64,8 @@ static double reduce_channel(const simd_reduction *reduction, const float *x, ch
 
 /* ---- forward ----------------------------------------------------------------------------- */
 
-/* What a channel's elements are normalised with: y = max((x - mean) scale + shift, lowest), where NaN stays;
- * lowest is 0 for relu, else -inf. */
+/* What a channel's elements are normalised with: y = max((x - mean) scale + shift, lowest), where
+ * NaN stays; lowest is 0 for relu, else -inf. */
 typedef struct constants {
     float mean, scale, shift;
 } constants;
@@ -88,8 +88,8 @@ static void normalise_row(float *y, const float *x, int64_t n, constants k, floa
         v_store_part(y + i, normalise(v_load_part(x + i, n - i), mean, scale, shift, least), n - i);
 }
 
-/* The constants of a channel with this mean and this sum of squares about it (evaluation: the running
- * ones count); moves the running statistics, and sets the outputs mean and rstd. */
+/* The constants of a channel with this mean and this sum of squares about it (evaluation: the
+ * running ones count); moves the running statistics, and sets the outputs mean and rstd. */
 static constants settle(const qn_call *call, int64_t c, double mean, double squares, double count) {
     const qn_norm_attrs *attrs = call->attrs;
     double var = squares / count;
@@ -296,10 +296,9 @@ static void grad_row(float *dx, const float *g, const float *x, int64_t n, const
                      n - i);
 }
 
-/* The constants of grad_row() for a channel with the sums of g and of g (x - mean); sets dweight and
- * dbias. With xhat = (x - mean) rstd: dbias = sum(g), dweight = sum(g xhat), and
- * dx = weight rstd (g - mean(g) - xhat mean(g xhat)); without the means where the statistics were
- * constants. */
+/* The constants of grad_row() for a channel with the sums of g and of g (x - mean); sets dweight
+ * and dbias. With xhat = (x - mean) rstd: dbias = sum(g), dweight = sum(g xhat), and dx = weight
+ * rstd (g - mean(g) - xhat mean(g xhat)); without the means where the statistics were constants. */
 static void settle_grad(const qn_call *call, int64_t c, const double sums[2], double count,
                         float constant[4]) {
     const qn_norm_attrs *attrs = call->attrs;

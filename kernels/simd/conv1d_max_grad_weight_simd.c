@@ -1,5 +1,5 @@
-/* conv1d_max_grad_weight_simd.c: the gradient of conv1d_max with respect to its weight: for each filter
- * the windows that won, times their gradients, added up. */
+/* conv1d_max_grad_weight_simd.c: the gradient of conv1d_max with respect to its weight: for each
+ * filter the windows that won, times their gradients, added up. */
 #include "simd_windows.h"
 
 /* Filters that are summed together, while a sample is in cache. */

@@ -1,8 +1,8 @@
 /* conv1d_max_simd.c: convolution along time and its greatest output, in f32.
  *
- * A sample is the product of its windows, overlapping rows of c k floats of which each starts c floats
- * behind the one before, and the weights, packed into panels of columns once a call. Of each tile only
- * the greatest of every column, and its row, stay. */
+ * A sample is the product of its windows, overlapping rows of c k floats of which each starts c
+ * floats behind the one before, and the weights, packed into panels of columns once a call. Of each
+ * tile only the greatest of every column, and its row, stay. */
 #include "simd_windows.h"
 
 /* Multiplications below which threads do not pay. */
@@ -48,7 +48,8 @@ static search search_of(const qn_call *call) {
 
 /* ---- packing ----------------------------------------------------------------------------- */
 
-/* Weights of V_WIDTH filters from o on into their half of a panel: row j c + i has weight [o, i, j]. */
+/* Weights of V_WIDTH filters from o on into their half of a panel: row j c + i has weight [o, i,
+ * j]. */
 static void pack_task(const void *arg, int64_t index) {
     const search *s = arg;
     const int64_t o = index * V_WIDTH, panel = o / GEMM_COLS * GEMM_COLS;

@@ -95,8 +95,8 @@ typedef struct gru_back {
     float *dh; /* [n, hidden]: of the state after the step at hand, then of that before it */
 } gru_back;
 
-/* One sample and step, the columns from j on: the gradients of gx and of W_hh h + b_hh, and what dh gets
- * besides the product with the weights. */
+/* One sample and step, the columns from j on: the gradients of gx and of W_hh h + b_hh, and what dh
+ * gets besides the product with the weights. */
 SIMD_INLINE void gates_back(const gru_back *l, int64_t step, int64_t sample, const float *before,
                             int64_t j, int64_t part) {
     const int64_t h = l->shape.hidden, row = step * l->shape.n + sample, at = sample * h + j;

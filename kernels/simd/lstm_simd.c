@@ -103,8 +103,8 @@ typedef struct lstm_back {
     float *dh, *dc; /* [n, hidden]: of the state after the step at hand, then of that before it */
 } lstm_back;
 
-/* One sample and step, the columns from j on: the gradients of the gates, and of c before the step. dh
- * is left at 0 for the product with the weights to be added to. */
+/* One sample and step, the columns from j on: the gradients of the gates, and of c before the step.
+ * dh is left at 0 for the product with the weights to be added to. */
 SIMD_INLINE void gates_back(const lstm_back *l, int64_t step, int64_t sample, const float *c_before,
                             int64_t j, int64_t part) {
     const int64_t h = l->shape.hidden, row = step * l->shape.n + sample, at = sample * h + j;

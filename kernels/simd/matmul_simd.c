@@ -33,8 +33,8 @@ static const struct {
            .narrow_k = 1024,
            .threaded = 1e6};
 
-/* What a multiplication of a vector costs is 1; what packing costs, a float. Panels of B are copied side by side, those of A
- * one by one, a part of a cache line at a time. */
+/* What a multiplication of a vector costs is 1; what packing costs, a float. Panels of B are copied
+ * side by side, those of A one by one, a part of a cache line at a time. */
 static const struct {
     double direct, copy_a, copy_b, transpose; /* an element of an operand */
     double store;                             /* an element of C stored transposed */

@@ -1,8 +1,9 @@
 /* moving_average_simd.c: the mean over a sliding window, and its gradient, in f32.
  *
- * A slice is all steps of the axis at one place of the axes before it: [count, inner], with the axes
- * behind in `inner`. A step is inner floats, so that with the ends repeated around a copy of the slice the
- * window around any float is that float's neighbours at distances of inner, ends and columns alike. */
+ * A slice is all steps of the axis at one place of the axes before it: [count, inner], with the
+ * axes behind in `inner`. A step is inner floats, so that with the ends repeated around a copy of
+ * the slice the window around any float is that float's neighbours at distances of inner, ends and
+ * columns alike. */
 #include <string.h>
 
 #include "simd_copy.h"

@@ -16,7 +16,7 @@ static qn_status pad_run(const qn_call *call) {
     for (int axis = 0; axis < x->rank; axis++)
         corner += attrs->before[axis] * window.stride[axis];
     window.data = (char *)window.data + corner * (int64_t)qn_dtype_size(window.dtype);
-    memcpy(window.shape, x->shape, sizeof window.shape);
+    memcpy(window.shape, x->shape, sizeof(window.shape));
     simd_fill(call, &call->out[0], attrs->value);
     simd_copy(call, &window, x);
     return QN_OK;

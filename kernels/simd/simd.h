@@ -43,8 +43,8 @@
 typedef float vf __attribute__((vector_size(4 * V_WIDTH)));   /**< floats */
 typedef int32_t vi __attribute__((vector_size(4 * V_WIDTH))); /**< ints, and masks */
 
-/* Lanes of two vectors in another order: lane i is element index[i] of x followed by y. gcc before 12
- * knows this by another name. */
+/* Lanes of two vectors in another order: lane i is element index[i] of x followed by y. gcc before
+ * 12 knows this by another name. */
 #if defined(__clang__) || __GNUC__ >= 12
 #define V_SHUFFLE(x, y, ...) __builtin_shufflevector(x, y, __VA_ARGS__)
 #else
@@ -282,8 +282,8 @@ SIMD_INLINE vf v_from_double(vd low, vd high) {
 
 /* ---- quads: four floats that lie together ------------------------------------------------ */
 
-/** The first `count` (up to 4) floats at p, p + step, ..., p + (quads - 1) * step, a quad of lanes each;
- * the other lanes are 0. */
+/** The first `count` (up to 4) floats at p, p + step, ..., p + (quads - 1) * step, a quad of lanes
+ * each; the other lanes are 0. */
 SIMD_INLINE vf v_load_quads(const float *p, int64_t step, int64_t quads, int64_t count) {
 #if V_WIDTH == 16
     const __mmask8 mask = (__mmask8)_bzhi_u32(0xf, (unsigned)count);
@@ -444,7 +444,8 @@ typedef void (*simd_task)(const void *arg, int64_t index);
 
 #define simd_parallel SIMD_NAME(parallel_)
 
-/** Runs task(arg, 0) to task(arg, count - 1) on up to `threads` threads, denormal numbers as zero. */
+/** Runs task(arg, 0) to task(arg, count - 1) on up to `threads` threads, denormal numbers as zero.
+ */
 void simd_parallel(int threads, int64_t count, simd_task task, const void *arg);
 
 /** Threads worth using for `work` elements of cheap arithmetic: small work stays on one. */

@@ -1,8 +1,9 @@
 /* simd_attention.h: what attention and its gradient share.
  *
- * A head's scores are computed in blocks of ATTENTION_KEYS x ATTENTION_QUERIES, keys by rows: a lane
- * is a query, so that greatest score, sum and dropout are vertical, however short the vectors of
- * a head are. The products are tiles of simd_gemm.h on operands that were transposed once a head. */
+ * A head's scores are computed in blocks of ATTENTION_KEYS x ATTENTION_QUERIES, keys by rows: a
+ * lane is a query, so that greatest score, sum and dropout are vertical, however short the vectors
+ * of a head are. The products are tiles of simd_gemm.h on operands that were transposed once a
+ * head. */
 #ifndef QN_SIMD_ATTENTION_H
 #define QN_SIMD_ATTENTION_H
 
@@ -91,7 +92,8 @@ static inline attention_rows attention_head(const qn_view *x, int64_t n, int64_t
     return (attention_rows){(float *)x->data + n * x->stride[0] + h * x->stride[2], x->stride[1]};
 }
 
-/** to[c * pitch + t] = x's element c of position t, zeros up to the last whole vector of positions. */
+/** to[c * pitch + t] = x's element c of position t, zeros up to the last whole vector of positions.
+ */
 static inline void attention_turn(attention_rows x, int64_t count, int64_t d, float *to,
                                   int64_t pitch) {
     for (int64_t t = 0; t < count; t += V_WIDTH)
@@ -145,8 +147,8 @@ static inline void attention_causal(const attention_plan *plan, const attention_
     }
 }
 
-/** s [keys, queries] = k q^T of a block, hidden ones -infinity. `q` is scaled, and lies by elements of
- * its vectors. */
+/** s [keys, queries] = k q^T of a block, hidden ones -infinity. `q` is scaled, and lies by elements
+ * of its vectors. */
 static inline void attention_scores(const attention_plan *plan, const attention_block *b,
                                     attention_rows k, attention_rows q, float *s) {
     attention_product(k, b->keys, plan->d, q, b->pitch, (attention_rows){s, b->pitch}, false);
@@ -161,8 +163,8 @@ static inline bool attention_unseen(const attention_plan *plan, const attention_
     return plan->causal && b->j > b->i + b->queries - 1 + plan->tk - plan->tq;
 }
 
-/** keep [keys, queries] = 1 / (1 - p) or 0 for a block. Weights are numbered along the keys, and four
- * share a block of random words; the first key of a lane's row may be any of its four. */
+/** keep [keys, queries] = 1 / (1 - p) or 0 for a block. Weights are numbered along the keys, and
+ * four share a block of random words; the first key of a lane's row may be any of its four. */
 static inline void attention_keep(const attention_plan *plan, const attention_block *b,
                                   float *keep) {
     const int64_t row = ((b->n * plan->heads + b->h) * plan->tq + b->i) * plan->tk + b->j;

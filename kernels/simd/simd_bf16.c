@@ -13,7 +13,8 @@ typedef struct rounded_call {
 
 /* ---- the layout of a rounded operand -------------------------------------------------------- */
 
-/* Axes from the largest stride to the smallest: so the copy runs through memory as the operand does. */
+/* Axes from the largest stride to the smallest: so the copy runs through memory as the operand
+ * does. */
 static void order_axes(const qn_view *view, int axes[QN_MAX_DIMS]) {
     for (int i = 0; i < view->rank; i++) {
         int at = i;

@@ -179,7 +179,8 @@ static int64_t positions_below(int64_t bound, int64_t first, int64_t step, int64
     return bound <= first ? 0 : gemm_min(count, (bound - first + step - 1) / step);
 }
 
-/* The columns of a window that the plane has, and where the first of them lies in a row of the plane. */
+/* The columns of a window that the plane has, and where the first of them lies in a row of the
+ * plane. */
 typedef struct inside {
     int64_t begin, end, at;
 } inside;

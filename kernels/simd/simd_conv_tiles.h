@@ -26,7 +26,8 @@ typedef struct conv_axis {
 } conv_axis;
 
 /** One pass: for every image, group and row m (an output channel of the group),
- * out[m][t] = bias[m] + sum over channels c and taps j of weight[m][c][j] source[c][t, j], then relu. */
+ * out[m][t] = bias[m] + sum over channels c and taps j of weight[m][c][j] source[c][t, j], then
+ * relu. */
 typedef struct conv_pass {
     conv_axis axis[2]; /**< height, width */
     int64_t batch, groups;
@@ -67,8 +68,9 @@ typedef struct conv_window {
 
 void conv_stage(const conv_window *window, float *dst);
 
-/** The same of `channels` planes, `channel_stride` apart, channels last: element (i, j) of channel c goes to
- * dst[(i * count[1] + j) * pitch + c], where pitch is a multiple of V_WIDTH and its other floats become 0. */
+/** The same of `channels` planes, `channel_stride` apart, channels last: element (i, j) of channel
+ * c goes to dst[(i * count[1] + j) * pitch + c], where pitch is a multiple of V_WIDTH and its other
+ * floats become 0. */
 void conv_stage_last(const conv_window *window, int64_t channels, int64_t channel_stride,
                      float *dst, int64_t pitch);
 

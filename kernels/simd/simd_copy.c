@@ -177,7 +177,7 @@ static void turn_block(const copy *c, char *dst, const char *src) {
     int64_t dst_row = c->axes[c->rank - 2].dst, src_column = c->axes[c->rank - 1].src;
     float column[TILE][BLOCK];
     for (int64_t k = 0; k < TILE; k++)
-        memcpy(column[k], src + k * src_column * (int64_t)sizeof(float), sizeof column[k]);
+        memcpy(column[k], src + k * src_column * (int64_t)sizeof(float), sizeof(column[k]));
     for (int64_t r = 0; r < BLOCK; r += CORNER)
         for (int64_t k = 0; k < TILE; k += CORNER)
             turn_corner((float *)dst + r * dst_row + k, dst_row, &column[k][r], BLOCK, CORNER,

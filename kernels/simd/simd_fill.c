@@ -5,8 +5,9 @@
 
 #include "simd_step.h"
 
-/* Bytes of a task: of as many f32 as a task of an optimizer's step has, so that on machines with several nodes of memory
- * parameters, gradients and state lie with the threads that move them (a page lies where it is first touched). */
+/* Bytes of a task: of as many f32 as a task of an optimizer's step has, so that on machines with
+ * several nodes of memory parameters, gradients and state lie with the threads that move them (a
+ * page lies where it is first touched). */
 enum { PIECE = SIMD_STEP_PIECE * 4 };
 
 typedef struct fill {

@@ -126,7 +126,7 @@ static void gather(const map *m, const operand *in, int64_t begin, int64_t count
 /* Output elements begin to end, which lie in one row: inputs are used where they lie. */
 static void run_row(const map *m, int64_t begin, int64_t end) {
     simd_span span = {.count = end - begin, .out = m->out + begin * (int64_t)m->out_size};
-    _Alignas(64) char repeated[SIMD_MAP_INPUTS][sizeof m->in[0].splat];
+    _Alignas(64) char repeated[SIMD_MAP_INPUTS][sizeof(m->in[0].splat)];
     for (int k = 0; k < m->inputs; k++) {
         const operand *in = &m->in[k];
         int64_t offset = 0, rest = begin;

@@ -3,9 +3,9 @@
  * The loop stands in a function of its own because OpenMP outlines its body before inlining: a
  * kernel's inner loop written here would lose its constants.
  *
- * Tasks count denormal numbers (below 2^-126) as zero, given or resulting. Intel's processors take some 150 cycles
- * for an instruction that meets one, and training makes them: gradients that vanish over many steps, moments of
- * parameters that get no more gradients. */
+ * Tasks count denormal numbers (below 2^-126) as zero, given or resulting. Intel's processors take
+ * some 150 cycles for an instruction that meets one, and training makes them: gradients that vanish
+ * over many steps, moments of parameters that get no more gradients. */
 #include "simd.h"
 
 #include <immintrin.h>

@@ -77,8 +77,8 @@ typedef struct packing {
     float *packed;
 } packing;
 
-/* Blocks of V_WIDTH columns of a state, as the way forward takes them, and of GEMM_COLS, as the way back
- * does. */
+/* Blocks of V_WIDTH columns of a state, as the way forward takes them, and of GEMM_COLS, as the way
+ * back does. */
 static int64_t forward_blocks(int64_t hidden) { return (hidden + V_WIDTH - 1) / V_WIDTH; }
 
 static int64_t backward_blocks(int64_t hidden) { return (hidden + GEMM_COLS - 1) / GEMM_COLS; }
@@ -102,8 +102,8 @@ static void pack_gates_task(const void *arg, int64_t block) {
                   pair_pitch(p->gates, gate));
 }
 
-/* Packs W_hh for the way forward: for each block of columns of the state the rows of all its gates, two
- * gates side by side. */
+/* Packs W_hh for the way forward: for each block of columns of the state the rows of all its gates,
+ * two gates side by side. */
 static void pack_gates(const qn_call *call, const qn_view *w, int gates, float *packed) {
     const packing p = {w, gates, packed};
     simd_parallel(simd_threads(call, qn_view_count(w)), forward_blocks(w->shape[1]),
@@ -220,8 +220,8 @@ static void forward_part(const recurrent_pass *pass, int64_t iteration, int64_t 
     }
 }
 
-/* The product of the step taken last, then the gates of the step at hand: iteration 0 has none before
- * it, and the one after the last has no step. */
+/* The product of the step taken last, then the gates of the step at hand: iteration 0 has none
+ * before it, and the one after the last has no step. */
 static void backward_part(const recurrent_pass *pass, int64_t iteration, int64_t row, int64_t rows,
                           int64_t block) {
     const recurrent_shape *s = pass->shape;

@@ -1,15 +1,15 @@
 /* simd_recurrent.h: what lstm and gru share: packed weights, the steps, and the order of the work.
  *
- * A sequence is a chain of products with the same weights, small ones, and each needs the whole result
- * of the one before. So the weights are packed once for all steps, and the gates are computed from the
- * sums while those are in L1. On the way back the product of a step and the gates of the step below it
- * are one pass over the columns. Work is divided in one of two ways, which give the same bits, since no
- * sum is ever divided:
+ * A sequence is a chain of products with the same weights, small ones, and each needs the whole
+ * result of the one before. So the weights are packed once for all steps, and the gates are
+ * computed from the sums while those are in L1. On the way back the product of a step and the gates
+ * of the step below it are one pass over the columns. Work is divided in one of two ways, which
+ * give the same bits, since no sum is ever divided:
  *
- * - by samples, where the weights fit the second-level cache: samples do not depend on each other, so a
- *   thread takes its samples through all steps and never waits;
- * - by columns of the state elsewhere: each thread keeps its part of the weights in its cache, and all
- *   wait for each other once a step. */
+ * - by samples, where the weights fit the second-level cache: samples do not depend on each other,
+ *   so a thread takes its samples through all steps and never waits;
+ * - by columns of the state elsewhere: each thread keeps its part of the weights in its cache, and
+ *   all wait for each other once a step. */
 #ifndef QN_SIMD_RECURRENT_H
 #define QN_SIMD_RECURRENT_H
 
@@ -61,7 +61,8 @@ typedef struct recurrent_pass {
 recurrent_shape recurrent_shape_of(const qn_call *call, int gates, int64_t hidden, int like,
                                    int lengths);
 
-/** Takes all steps on up to the call's threads, or goes all the way back, where `dh` begins as zeros. */
+/** Takes all steps on up to the call's threads, or goes all the way back, where `dh` begins as
+ * zeros. */
 void recurrent_forward(const qn_call *call, const recurrent_pass *pass);
 void recurrent_backward(const qn_call *call, const recurrent_pass *pass);
 

@@ -1,4 +1,5 @@
-/* simd_winograd.c: the correlation of simd_winograd.h. Channels come last in all that is transformed.
+/* simd_winograd.c: the correlation of simd_winograd.h. Channels come last in all that is
+ * transformed.
  *
  * A task takes a band of tile rows, n tiles in all, of one group:
  *
@@ -85,7 +86,8 @@ size_t winograd_workspace(const conv_pass *pass, int threads) {
 
 /* ---- weights ----------------------------------------------------------------------------- */
 
-/* G w G^T of an output channel and a source channel. All but the pointers are constants where this is inlined. */
+/* G w G^T of an output channel and a source channel. All but the pointers are constants where this
+ * is inlined. */
 SIMD_INLINE void transform_weight(int in, const conv_pass *pass, const float *w, float *u) {
     const conv_axis *y = &pass->axis[0], *x = &pass->axis[1];
     const int taps = in - 1;
@@ -189,7 +191,8 @@ SIMD_INLINE void finish_row(int in, const outputs *o, const float *m, float *y) 
         }
 }
 
-/* A tile row's outputs to their planes: row `top` of the pass's outputs in `image`, and the one below. */
+/* A tile row's outputs to their planes: row `top` of the pass's outputs in `image`, and the one
+ * below. */
 static void store_row(const outputs *o, int64_t image, int64_t top, const float *y) {
     const conv_pass *pass = o->l->pass;
     const conv_axis *down = &pass->axis[0], *across = &pass->axis[1];

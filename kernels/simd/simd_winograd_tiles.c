@@ -3,8 +3,8 @@
 
 enum { OUT = WINOGRAD_OUT };
 
-/* What a tile's transforms cost for a channel and a place, in multiplications of a product: they wait for memory, whatever
- * the width of a vector. */
+/* What a tile's transforms cost for a channel and a place, in multiplications of a product: they
+ * wait for memory, whatever the width of a vector. */
 static const double transform = 0.8 * V_WIDTH;
 
 /* ---- the grid ---------------------------------------------------------------------------- */

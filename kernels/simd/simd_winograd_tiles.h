@@ -1,26 +1,30 @@
-/* simd_winograd_tiles.h: the transforms of Winograd's form, for tiles of 2x2 outputs under 3x3 or 5x5 taps.
+/* simd_winograd_tiles.h: the transforms of Winograd's form, for tiles of 2x2 outputs under 3x3 or
+ * 5x5 taps.
  *
- * The outputs of a tile along one axis are the first two coefficients that a polynomial's product leaves (Winograd
- * 1980): numbers are multiplied at points, one more of them than there are taps, and infinity is one of them. With the
- * matrices B (of the source), G (of the weights) and A (of the outputs), two outputs are
+ * The outputs of a tile along one axis are the first two coefficients that a polynomial's product
+ * leaves (Winograd 1980): numbers are multiplied at points, one more of them than there are taps,
+ * and infinity is one of them. With the matrices B (of the source), G (of the weights) and A (of
+ * the outputs), two outputs are
  *
  *     y = A^T [ (G w) * (B^T d) ]
  *
- * and two axes are one inside the other. The other two passes have the same three matrices: the form is linear in each
- * of d, w and y, so that the gradient by the weight is G^T [ (A y) * (B^T d) ].
+ * and two axes are one inside the other. The other two passes have the same three matrices: the
+ * form is linear in each of d, w and y, so that the gradient by the weight is G^T [ (A y) * (B^T d)
+ * ].
  *
- * The points are 0, 1, -1 for 3 taps; 0, 3/4, -3/4, 3/2, -3/2 for 5: of the pairs tried they lose least among those
- * whose matrices B and A are exact in binary. */
+ * The points are 0, 1, -1 for 3 taps; 0, 3/4, -3/4, 3/2, -3/2 for 5: of the pairs tried they lose
+ * least among those whose matrices B and A are exact in binary. */
 #ifndef QN_WINOGRAD_TILES_H
 #define QN_WINOGRAD_TILES_H
 
 #include "simd_conv_tiles.h"
 
-/** Outputs of a tile along an axis; the most elements that it reads, of places of its transform, and of taps. */
+/** Outputs of a tile along an axis; the most elements that it reads, of places of its transform,
+ * and of taps. */
 enum { WINOGRAD_OUT = 2, WINOGRAD_IN = 6, WINOGRAD_PLACES = 36, WINOGRAD_TAPS = 5 };
 
-/** Floats that keep the same element of two places apart in the cache: powers of 2 between them would put all into
- * one set. */
+/** Floats that keep the same element of two places apart in the cache: powers of 2 between them
+ * would put all into one set. */
 enum { WINOGRAD_APART = 16 };
 
 /** The points of 5 taps, and their squares. */
@@ -29,8 +33,8 @@ enum { WINOGRAD_APART = 16 };
 #define WINOGRAD_PP (WINOGRAD_P * WINOGRAD_P)
 #define WINOGRAD_QQ (WINOGRAD_Q * WINOGRAD_Q)
 
-/** The tiles of some planes of outputs, each cut alike. A tile row is the tiles of a plane side by side; a band is some
- * tile rows, counted through all planes. */
+/** The tiles of some planes of outputs, each cut alike. A tile row is the tiles of a plane side by
+ * side; a band is some tile rows, counted through all planes. */
 typedef struct winograd_grid {
     int in; /**< elements that a tile reads along an axis, 4 or 6: one more than taps */
     int64_t tile_rows, tiles; /**< of a plane, of a tile row */
@@ -52,7 +56,8 @@ typedef struct winograd_planes {
 #define winograd_source SIMD_NAME(winograd_source_)
 #define winograd_outputs SIMD_NAME(winograd_outputs_)
 
-/** Whether `channels` and `rows` (output channels) are enough for planes of out_h x out_w and taps x taps. */
+/** Whether `channels` and `rows` (output channels) are enough for planes of out_h x out_w and taps
+ * x taps. */
 bool winograd_pays(int64_t taps, int64_t channels, int64_t rows, int64_t out_h, int64_t out_w);
 
 /** Cuts planes into tiles, in bands of at most `most` tiles where that is one tile row or more. */
@@ -65,8 +70,8 @@ SIMD_INLINE int64_t winograd_scratch(const winograd_grid *grid, int64_t channels
 }
 
 /** B^T d B of a band's tiles, tile rows `begin` to `end`: channel c of tile n goes at place p to
- * to[p * step + n * pitch + c]. Whole vectors are written, in order of n: what they put behind the channels is
- * overwritten, or lies in the last V_WIDTH floats behind a place. */
+ * to[p * step + n * pitch + c]. Whole vectors are written, in order of n: what they put behind the
+ * channels is overwritten, or lies in the last V_WIDTH floats behind a place. */
 void winograd_source(const winograd_grid *grid, const winograd_planes *planes, int64_t begin,
                      int64_t end, float *scratch, float *to, int64_t pitch, int64_t step);
 

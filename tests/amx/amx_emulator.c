@@ -1,7 +1,7 @@
 /* amx_emulator.c: decodes and executes AMX instructions on SIGILL (README.md).
  *
- * What they do follows the Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, and the
- * encoding of a VEX prefix of three bytes:
+ * What they do follows the Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2,
+ * and the encoding of a VEX prefix of three bytes:
  *
  *     C4  ~R ~X ~B mmmmm   W ~vvvv L pp   opcode   ModRM  [SIB]  [displacement] */
 #define _GNU_SOURCE
@@ -177,8 +177,8 @@ static float number_at(const uint8_t *row, int at) {
     return x;
 }
 
-/* One element: products of even and of odd numbers are summed apart, each rounded as it is added; their sum
- * is added to c. */
+/* One element: products of even and of odd numbers are summed apart, each rounded as it is added;
+ * their sum is added to c. */
 __attribute__((target("fma"))) static float dot(const tile *a, int row, const tile *b, int column,
                                                 float c) {
     float even = 0, odd = 0;

@@ -12,8 +12,8 @@
 
 namespace cudasim {
 
-/** enqueue_library(), where no access that writes overlaps another: that ends the process. What is read and written
- * in place is listed twice in a row, the reading first. */
+/** enqueue_library(), where no access that writes overlaps another: that ends the process. What is
+ * read and written in place is listed twice in a row, the reading first. */
 inline cudaError_t enqueue_apart(cudaStream_t stream, const char *call,
                                  std::initializer_list<Access> accesses,
                                  std::function<void()> work) {

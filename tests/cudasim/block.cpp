@@ -1,5 +1,6 @@
-/* block.cpp: runs a launch block by block, each block's threads on fibers, and lets them meet at barriers and in
- * warps. What hardware leaves undefined or lets hang ends the process with a report. */
+/* block.cpp: runs a launch block by block, each block's threads on fibers, and lets them meet at
+ * barriers and in warps. What hardware leaves undefined or lets hang ends the process with a
+ * report. */
 #include "block.h"
 
 #include <algorithm>
@@ -24,8 +25,8 @@ namespace {
 constexpr unsigned most_threads = 1024, warp_size = 32, most_meetings = 6;
 constexpr size_t shared_capacity = 256 * 1024;
 
-/** Lanes of one mask that meet. Two sets of slots are used in turn: a lane may bring its word to the next meeting
- * while others still read those of this one. */
+/** Lanes of one mask that meet. Two sets of slots are used in turn: a lane may bring its word to
+ * the next meeting while others still read those of this one. */
 struct Meeting {
     unsigned mask, arrived, seen[2];
     WarpOp op;
@@ -59,7 +60,8 @@ Fiber host, *current = &host;
 unsigned serials, first_serial;
 char *dynamic_memory;
 
-/* ---- choosing the next fiber ------------------------------------------------------------------ */
+/* ---- choosing the next fiber ------------------------------------------------------------------
+ */
 
 void run_threads();
 
@@ -84,7 +86,7 @@ void switch_to(Fiber *next) {
             const Meeting &meeting = block.warp[w].meeting[m];
             if (!meeting.arrived)
                 continue;
-            snprintf(line, sizeof line, "\n  warp %u: lanes %08x of mask %08x wait at %s:%d", w,
+            snprintf(line, sizeof(line), "\n  warp %u: lanes %08x of mask %08x wait at %s:%d", w,
                      meeting.arrived, meeting.mask, meeting.file, meeting.line);
             text += line;
         }
@@ -112,7 +114,8 @@ void set_thread(unsigned thread) {
     threadIdx.z = thread / (blockDim.x * blockDim.y);
 }
 
-/* ---- barriers and meetings -------------------------------------------------------------------- */
+/* ---- barriers and meetings --------------------------------------------------------------------
+ */
 
 std::string at(const char *file, int line) {
     return std::string(file) + ":" + std::to_string(line);
@@ -159,7 +162,7 @@ void check_meeting(const Warp &warp, Meeting &meeting, unsigned lane, WarpOp op,
                    int line) {
     char text[256];
     if (meeting.mask & warp.all & ~warp.live) {
-        snprintf(text, sizeof text,
+        snprintf(text, sizeof(text),
                  "warp operation at %s:%d: mask %08x names lanes %08x, which have returned", file,
                  line, meeting.mask, meeting.mask & warp.all & ~warp.live);
         fail(text);
@@ -169,7 +172,7 @@ void check_meeting(const Warp &warp, Meeting &meeting, unsigned lane, WarpOp op,
         meeting.file = file;
         meeting.line = line;
     } else if (meeting.op != op || meeting.line != line) {
-        snprintf(text, sizeof text,
+        snprintf(text, sizeof(text),
                  "divergent warp operation: lane %u at %s:%d, others of mask %08x at %s:%d", lane,
                  file, line, meeting.mask, meeting.file, meeting.line);
         fail(text);
@@ -212,7 +215,8 @@ void run_threads() {
     }
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------ */
+/* ---- blocks ------------------------------------------------------------------------------------
+ */
 
 unsigned random_below(unsigned bound) {
     static uint64_t state = 0x9E3779B97F4A7C15u;
@@ -248,7 +252,8 @@ void run_block() {
 
 } // namespace
 
-/* ---- what kernels call ------------------------------------------------------------------------- */
+/* ---- what kernels call -------------------------------------------------------------------------
+ */
 
 int block_barrier(bool predicate, const char *file, int line) {
     if (!block.arrived) {
@@ -300,7 +305,8 @@ unsigned live_lanes() { return block.warp[current->thread / warp_size].live; }
 
 void *dynamic_shared() { return dynamic_memory; }
 
-/* ---- what the other parts call ----------------------------------------------------------------- */
+/* ---- what the other parts call -----------------------------------------------------------------
+ */
 
 Moment now() {
     return {block.serial, current->thread, block.epoch,
@@ -317,14 +323,14 @@ bool on_thread_stack(const void *address) {
 bool in_engine(const void *address) {
     const char *byte = static_cast<const char *>(address),
                *start = reinterpret_cast<char *>(&block);
-    return byte >= start && byte < start + sizeof block;
+    return byte >= start && byte < start + sizeof(block);
 }
 
 std::string where() {
     if (!running)
         return "host code";
     char place[160];
-    snprintf(place, sizeof place, " block (%u,%u,%u) thread (%u,%u,%u)", blockIdx.x, blockIdx.y,
+    snprintf(place, sizeof(place), " block (%u,%u,%u) thread (%u,%u,%u)", blockIdx.x, blockIdx.y,
              blockIdx.z, threadIdx.x, threadIdx.y, threadIdx.z);
     std::string name = running->name.empty() ? function_of(running->function) : running->name;
     return "kernel " + name + place;

@@ -9,8 +9,9 @@ namespace cudasim {
 /** The launch being executed, null outside of kernels. */
 extern Launch *running;
 
-/** Where the current thread stands in time: accesses of other threads before the last barrier, or before the last
- * meeting of the warp, came first. Serial numbers of blocks grow over all launches. */
+/** Where the current thread stands in time: accesses of other threads before the last barrier, or
+ * before the last meeting of the warp, came first. Serial numbers of blocks grow over all launches.
+ */
 struct Moment {
     unsigned block_serial, thread, epoch, warp_epoch;
 };
@@ -20,7 +21,8 @@ unsigned first_block_serial();
 
 /** Whether an address lies on the current thread's own stack. */
 bool on_thread_stack(const void *at);
-/** Whether an address lies in the engine's own record of the block: what lanes bring to a meeting is read there. */
+/** Whether an address lies in the engine's own record of the block: what lanes bring to a meeting
+ * is read there. */
 bool in_engine(const void *at);
 /** Runs all blocks of a launch. */
 void run_launch(Launch &launch);

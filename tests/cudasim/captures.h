@@ -1,5 +1,5 @@
-/* captures.h: work recorded as a graph instead of queued. A capture begins on one stream, spreads to streams that wait
- * for an event of it, and must have come back by events where it ends. */
+/* captures.h: work recorded as a graph instead of queued. A capture begins on one stream, spreads
+ * to streams that wait for an event of it, and must have come back by events where it ends. */
 #ifndef CUDASIM_CAPTURES_H
 #define CUDASIM_CAPTURES_H
 
@@ -46,7 +46,8 @@ cudaError_t capture_add(struct CUstream_st *stream, CudasimWork work);
 cudaError_t capture_wait(struct CUstream_st *stream, struct CUevent_st *event);
 /** Makes a stream's capture invalid, and gives the error again. */
 cudaError_t capture_break(CudasimCapture &capture, cudaError_t error);
-/** For calls that are illegal during a capture: the error, where there is one, which then is invalid. */
+/** For calls that are illegal during a capture: the error, where there is one, which then is
+ * invalid. */
 cudaError_t capture_forbid();
 /** For the legacy default stream, which would order itself with a blocking stream that captures. */
 cudaError_t capture_forbid_legacy();

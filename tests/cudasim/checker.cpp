@@ -1,10 +1,12 @@
-/* checker.cpp: every load and store of kernels, behind the calls that -fsanitize=thread puts into code (the kernels
- * alone are compiled with it; its own run-time library is not linked). Reports accesses out of bounds, after free,
- * of elements never written, of host memory, misaligned vectors, and races within a launch.
+/* checker.cpp: every load and store of kernels, behind the calls that -fsanitize=thread puts into
+ * code (the kernels alone are compiled with it; its own run-time library is not linked). Reports
+ * accesses out of bounds, after free, of elements never written, of host memory, misaligned
+ * vectors, and races within a launch.
  *
- * Each word of memory remembers its last write and its last read: by which thread of which block, and in which
- * epoch, the count of barriers passed. Two accesses of one launch, one of them a write, are in order if one thread
- * made both, if a barrier of the block lies between them, or a meeting of the warp; or if both are atomic. */
+ * Each word of memory remembers its last write and its last read: by which thread of which block,
+ * and in which epoch, the count of barriers passed. Two accesses of one launch, one of them a
+ * write, are in order if one thread made both, if a barrier of the block lies between them, or a
+ * meeting of the warp; or if both are atomic. */
 #include "checker.h"
 
 #include <dlfcn.h>
@@ -82,7 +84,8 @@ bool is_shared(const void *at) {
     return is_dynamic(at) || (at >= segment.start && at < segment.end);
 }
 
-/* ---- reports ----------------------------------------------------------------------------------- */
+/* ---- reports -----------------------------------------------------------------------------------
+ */
 
 /** Into the call that returns there. */
 const void *before(const void *return_address) {
@@ -109,7 +112,8 @@ const void *before(const void *return_address) {
                " of " + (other.serial == now().block_serial ? "the same block" : "another block"));
 }
 
-/* ---- races -------------------------------------------------------------------------------------- */
+/* ---- races --------------------------------------------------------------------------------------
+ */
 
 /** Whether an earlier access certainly came before what the current thread does now. */
 bool ordered(const Record &earlier, const Moment &moment, bool shared) {
@@ -151,14 +155,16 @@ void touch(Word &word, const Access &a, unsigned bytes, const Moment &moment, bo
     }
     if (shared && word.write.serial != moment.block_serial)
         report("read of shared memory that this block has not written", a);
-    /* Of several readers the one is kept that a later writer is least likely to be: of another warp. */
+    /* Of several readers the one is kept that a later writer is least likely to be: of another
+     * warp. */
     bool keep = word.read.serial == moment.block_serial && word.read.epoch == moment.epoch &&
                 word.read.thread / 32 != moment.thread / 32 && !ordered(word.read, moment, shared);
     if (!keep)
         word.read = record_of(moment, bytes);
 }
 
-/* ---- where an access goes ------------------------------------------------------------------------ */
+/* ---- where an access goes
+ * ------------------------------------------------------------------------ */
 
 void check_device(const Access &a) {
     size_t offset = (size_t)(static_cast<const char *>(a.at) - memory_base());
@@ -210,7 +216,8 @@ bool is_private(const Access &a) {
            (at >= arguments && at < arguments + running->arguments_bytes);
 }
 
-/** Whether an address lies in what the loader mapped for reading: constants and tables of functions. */
+/** Whether an address lies in what the loader mapped for reading: constants and tables of
+ * functions. */
 bool is_constant(const void *at) {
     Dl_info info;
     return dladdr(at, &info) != 0;
@@ -309,7 +316,8 @@ static void instrumented(const void *at, size_t bytes, bool write, bool aligned,
 
 } // namespace cudasim
 
-/* ---- what -fsanitize=thread calls ------------------------------------------------------------------ */
+/* ---- what -fsanitize=thread calls
+ * ------------------------------------------------------------------ */
 
 #define HERE __builtin_return_address(0)
 #define ACCESS_HOOKS(bytes)                                                                        \

@@ -1,6 +1,7 @@
-/* cublaslt.cpp: a stand-in for the part of libcublasLt that the CUDA backend uses, compiled against NVIDIA's own
- * header. It is strict: what the documentation demands and is not so gives the documented status, and what hardware
- * would leave undefined ends the process with a report. Products are plain sums. */
+/* cublaslt.cpp: a stand-in for the part of libcublasLt that the CUDA backend uses, compiled against
+ * NVIDIA's own header. It is strict: what the documentation demands and is not so gives the
+ * documented status, and what hardware would leave undefined ends the process with a report.
+ * Products are plain sums. */
 #include <cublasLt.h>
 
 #include <cmath>
@@ -58,7 +59,7 @@ template <class Record, class Opaque> const Record *record_of(const Opaque *opaq
 template <class Opaque> bool is(const Opaque *opaque, uint64_t mark) {
     uint64_t found = 0;
     if (opaque)
-        memcpy(&found, opaque, sizeof found);
+        memcpy(&found, opaque, sizeof(found));
     return found == mark;
 }
 
@@ -81,7 +82,8 @@ template <class Field> cublasStatus_t set(Field *field, const void *value, size_
     return CUBLAS_STATUS_SUCCESS;
 }
 
-/** Null is no error; what is no live descriptor ends the process, as the library would free it again. */
+/** Null is no error; what is no live descriptor ends the process, as the library would free it
+ * again. */
 template <class Opaque> cublasStatus_t destroy(Opaque *opaque, const char *call) {
     if (!opaque)
         return CUBLAS_STATUS_SUCCESS;
@@ -93,7 +95,8 @@ template <class Opaque> cublasStatus_t destroy(Opaque *opaque, const char *call)
 
 } // namespace
 
-/* ---- handles and words ------------------------------------------------------------------------- */
+/* ---- handles and words -------------------------------------------------------------------------
+ */
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) {
     if (call_should_fail(__func__))
@@ -131,7 +134,8 @@ const char *cublasLtGetStatusString(cublasStatus_t status) {
     }
 }
 
-/* ---- descriptors --------------------------------------------------------------------------------- */
+/* ---- descriptors
+ * --------------------------------------------------------------------------------- */
 
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *desc, cublasComputeType_t compute,
                                         cudaDataType_t scale) {
@@ -250,7 +254,8 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t o
     }
 }
 
-/* ---- the product ------------------------------------------------------------------------------------ */
+/* ---- the product
+ * ------------------------------------------------------------------------------------ */
 
 namespace {
 
@@ -283,7 +288,7 @@ cublasStatus_t check(const void *desc, const void *a, const void *b, const void 
     if (!is(desc, desc_mark) || !is(a, layout_mark) || !is(b, layout_mark) || !is(c, layout_mark) ||
         !is(d, layout_mark))
         return CUBLAS_STATUS_INVALID_VALUE;
-    memcpy(&product->desc, desc, sizeof product->desc);
+    memcpy(&product->desc, desc, sizeof(product->desc));
     const void *given[] = {a, b, c, d};
     Layout *layouts[] = {&product->a, &product->b, &product->c, &product->d};
     for (int i = 0; i < 4; i++) {
@@ -402,10 +407,10 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     if (status != CUBLAS_STATUS_SUCCESS)
         return status;
     const Preference *asked = record_of<Preference>(preference);
-    memset(results, 0, sizeof *results);
+    memset(results, 0, sizeof(*results));
     Algorithm *algorithm = record_of<Algorithm>(&results->algo);
     algorithm->mark = algorithm_mark;
-    memcpy(algorithm->alignment, asked->alignment, sizeof asked->alignment);
+    memcpy(algorithm->alignment, asked->alignment, sizeof(asked->alignment));
     algorithm->workspace = asked->workspace < workspace_bytes ? 0 : workspace_bytes;
     results->workspaceSize = algorithm->workspace;
     results->state = CUBLAS_STATUS_SUCCESS;

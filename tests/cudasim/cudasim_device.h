@@ -1,7 +1,8 @@
-/* cudasim_device.h: the device's language for a plain C++ compiler. gpu.h includes it where nvcc does not compile.
+/* cudasim_device.h: the device's language for a plain C++ compiler. gpu.h includes it where nvcc
+ * does not compile.
  *
- * Approximate instructions are computed exactly. Shared arrays are plain static ones: blocks run one after
- * another, and the checker knows them by where they lie. */
+ * Approximate instructions are computed exactly. Shared arrays are plain static ones: blocks run
+ * one after another, and the checker knows them by where they lie. */
 #ifndef CUDASIM_DEVICE_H
 #define CUDASIM_DEVICE_H
 
@@ -73,8 +74,8 @@ template <class Value> Value from_word(uint64_t word) {
     return value;
 }
 
-/** What lane `source` brought; this thread's own value where there is no such lane in the segment; all bits set
- * from a lane that takes no part, which on hardware is undefined. */
+/** What lane `source` brought; this thread's own value where there is no such lane in the segment;
+ * all bits set from a lane that takes no part, which on hardware is undefined. */
 template <class Value>
 Value shuffle(unsigned mask, Value value, int source, bool inside, const char *file, int line) {
     unsigned present = 0;
@@ -151,7 +152,8 @@ inline int __all_sync(unsigned mask, int predicate, CUDASIM_HERE) {
 }
 inline unsigned __activemask() { return cudasim::live_lanes(); }
 
-/* ---- atomics: one thread runs at a time, so plain code between two marks is one ---------------- */
+/* ---- atomics: one thread runs at a time, so plain code between two marks is one ----------------
+ */
 
 namespace cudasim {
 template <class Value, class Function> Value modify(Value *at, Function function) {
@@ -183,7 +185,8 @@ Value atomicCAS(Value *at, std::common_type_t<Value> expected, std::common_type_
     return cudasim::modify(at, [=](Value old) { return old == expected ? value : old; });
 }
 
-/* ---- loads, bits, arithmetic ------------------------------------------------------------------ */
+/* ---- loads, bits, arithmetic ------------------------------------------------------------------
+ */
 
 template <class Value> Value __ldg(const Value *at) { return *at; }
 template <class Value> Value __ldcs(const Value *at) { return *at; }

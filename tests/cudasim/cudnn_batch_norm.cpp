@@ -1,4 +1,5 @@
-/* cudnn_batch_norm.cpp: batch normalisation by channel ("spatial"), training, inference and gradient. */
+/* cudnn_batch_norm.cpp: batch normalisation by channel ("spatial"), training, inference and
+ * gradient. */
 #include "cudnn_records.h"
 
 #include <cmath>
@@ -27,7 +28,8 @@ bool same_layout(const cudnnTensorStruct *a, const cudnnTensorStruct *b) {
     return a->type == b->type;
 }
 
-/** x and y alike, parameters [1, c, 1, 1], spatial mode, an epsilon that is allowed, factors of 1 and 0. */
+/** x and y alike, parameters [1, c, 1, 1], spatial mode, an epsilon that is allowed, factors of 1
+ * and 0. */
 cudnnStatus_t check(cudnnHandle_t handle, cudnnBatchNormMode_t mode, const cudnnTensorStruct *x,
                     const cudnnTensorStruct *y, const cudnnTensorStruct *parameters,
                     double epsilon) {

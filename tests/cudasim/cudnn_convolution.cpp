@@ -1,5 +1,5 @@
-/* cudnn_convolution.cpp: convolutions and their gradients as plain sums, and biases. Strict about descriptors,
- * workspaces and pointers. */
+/* cudnn_convolution.cpp: convolutions and their gradients as plain sums, and biases. Strict about
+ * descriptors, workspaces and pointers. */
 #include "cudnn_records.h"
 
 #include <string>
@@ -25,8 +25,8 @@ struct Problem {
     cudnnConvolutionStruct conv;
 };
 
-/** The configurations of types that are documented: all of one type and summed in it, or bfloat16 summed in float
- * (PSEUDO_BFLOAT16_CONFIG), which needs a device of compute capability 8.0. */
+/** The configurations of types that are documented: all of one type and summed in it, or bfloat16
+ * summed in float (PSEUDO_BFLOAT16_CONFIG), which needs a device of compute capability 8.0. */
 bool types_fit(const cudnnTensorStruct *x, const cudnnFilterStruct *w,
                const cudnnConvolutionStruct *conv, const cudnnTensorStruct *y) {
     if (x->type != w->type || x->type != y->type)
@@ -57,7 +57,8 @@ cudnnStatus_t check(const cudnnTensorStruct *x, const cudnnFilterStruct *w,
     return CUDNN_STATUS_SUCCESS;
 }
 
-/** An operand as tensor cores read it where the math type allows that: every type but CUDNN_FMA_MATH allows TF32. */
+/** An operand as tensor cores read it where the math type allows that: every type but
+ * CUDNN_FMA_MATH allows TF32. */
 float operand(float value, cudnnMathType_t math) {
     return math == CUDNN_FMA_MATH                          ? value
            : math == CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION ? round_f16(value)
@@ -196,7 +197,8 @@ void check_workspace(const char *call, void *workspace, size_t bytes) {
              ": the workspace is smaller than was asked for, or not device memory");
 }
 
-/** The algorithm of each direction that the stand-in has; it declines the others, as the library may. */
+/** The algorithm of each direction that the stand-in has; it declines the others, as the library
+ * may. */
 constexpr cudnnConvolutionFwdAlgo_t forward_algorithm =
     CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
 constexpr cudnnConvolutionBwdDataAlgo_t data_algorithm = CUDNN_CONVOLUTION_BWD_DATA_ALGO_1;
@@ -226,7 +228,8 @@ cudnnStatus_t list_algorithms(int wanted, int *found, Perf *results, Algorithm a
 
 } // namespace
 
-/* ---- forward ---------------------------------------------------------------------------------------- */
+/* ---- forward
+ * ---------------------------------------------------------------------------------------- */
 
 cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(
     cudnnHandle_t handle, const cudnnTensorDescriptor_t x, const cudnnFilterDescriptor_t w,
@@ -286,7 +289,8 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha,
                                 }));
 }
 
-/* ---- gradients --------------------------------------------------------------------------------------- */
+/* ---- gradients
+ * --------------------------------------------------------------------------------------- */
 
 cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(
     cudnnHandle_t handle, const cudnnFilterDescriptor_t w, const cudnnTensorDescriptor_t dy,
@@ -404,7 +408,8 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(
                                 }));
 }
 
-/* ---- biases ------------------------------------------------------------------------------------------ */
+/* ---- biases
+ * ------------------------------------------------------------------------------------------ */
 
 template <class T>
 static void add(const cudnnTensorStruct &a, const cudnnTensorStruct &c, double alpha, double beta,

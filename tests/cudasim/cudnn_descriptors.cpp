@@ -1,4 +1,5 @@
-/* cudnn_descriptors.cpp: tensors, filters, convolutions, poolings and activations, and the shapes that follow. */
+/* cudnn_descriptors.cpp: tensors, filters, convolutions, poolings and activations, and the shapes
+ * that follow. */
 #include "cudnn_records.h"
 
 #include <climits>
@@ -23,7 +24,8 @@ template <class Record> cudnnStatus_t make(Record **record, const char *call) {
     return CUDNN_STATUS_SUCCESS;
 }
 
-/** Null is no error; what is no live descriptor ends the process, as the library would free it again. */
+/** Null is no error; what is no live descriptor ends the process, as the library would free it
+ * again. */
 template <class Record> cudnnStatus_t destroy(Record *record, const char *call) {
     if (!record)
         return CUDNN_STATUS_SUCCESS;
@@ -98,7 +100,8 @@ void check_device(const char *call, const void *pointer, cudnnDataType_t type) {
 
 } // namespace cudasim
 
-/* ---- tensors and filters ------------------------------------------------------------------------- */
+/* ---- tensors and filters
+ * ------------------------------------------------------------------------- */
 
 cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t *tensor) {
     return make(tensor, __func__);
@@ -189,7 +192,8 @@ cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t filter, cudnnDa
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* ---- convolutions, poolings, activations ----------------------------------------------------------- */
+/* ---- convolutions, poolings, activations
+ * ----------------------------------------------------------- */
 
 cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t *conv) {
     return make(conv, __func__);

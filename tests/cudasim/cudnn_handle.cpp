@@ -1,4 +1,5 @@
-/* cudnn_handle.cpp: a stand-in for libcudnn, compiled against NVIDIA's own headers: handles and words. */
+/* cudnn_handle.cpp: a stand-in for libcudnn, compiled against NVIDIA's own headers: handles and
+ * words. */
 #include "cudnn_records.h"
 
 #include "engine.h"

@@ -32,10 +32,12 @@ cudnnStatus_t check(cudnnHandle_t handle, const cudnnPoolingStruct *pooling,
             return CUDNN_STATUS_BAD_PARAM;
     if (x->type != y->type || x->type == CUDNN_DATA_BFLOAT16 ||
         pooling->mode == CUDNN_POOLING_MAX || pooling->mode == CUDNN_POOLING_MAX_DETERMINISTIC)
-        return CUDNN_STATUS_NOT_SUPPORTED; /* the library has bfloat16 and maxima; this stand-in does not */
+        return CUDNN_STATUS_NOT_SUPPORTED; /* the library has bfloat16 and maxima; this stand-in
+                                              does not */
     for (int axis = 0; axis < 2; axis++)
         if (pooling->padding[axis] < 0 || pooling->padding[axis] >= pooling->window[axis])
-            return CUDNN_STATUS_NOT_SUPPORTED; /* what windows of padding alone give is nowhere said */
+            return CUDNN_STATUS_NOT_SUPPORTED; /* what windows of padding alone give is nowhere said
+                                                */
     *problem = {*x, *y, *pooling};
     return CUDNN_STATUS_SUCCESS;
 }

@@ -1,4 +1,5 @@
-/* faults.cpp: see faults.h. CUDASIM_FAIL=cudaMalloc:3:2 lets the third cudaMalloc fail with error 2. */
+/* faults.cpp: see faults.h. CUDASIM_FAIL=cudaMalloc:3:2 lets the third cudaMalloc fail with
+ * error 2. */
 #include "faults.h"
 
 #include <cstdio>

@@ -11,8 +11,8 @@
 #error "the simulated GPU switches stacks by x86-64 instructions"
 #endif
 
-/* Saves the registers that a call preserves, swaps the stack pointers, restores. Several times faster than
- * swapcontext(), which also saves the signal mask by a system call. */
+/* Saves the registers that a call preserves, swaps the stack pointers, restores. Several times
+ * faster than swapcontext(), which also saves the signal mask by a system call. */
 extern "C" void cudasim_switch(void **from, void *to);
 asm(R"(
 .text

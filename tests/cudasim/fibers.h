@@ -1,5 +1,5 @@
-/* fibers.h: stacks to switch between. One fiber runs CUDA threads one after another; another is taken when a
- * thread waits. */
+/* fibers.h: stacks to switch between. One fiber runs CUDA threads one after another; another is
+ * taken when a thread waits. */
 #ifndef CUDASIM_FIBERS_H
 #define CUDASIM_FIBERS_H
 
@@ -17,7 +17,8 @@ struct Fiber {
     uint3 index = {0, 0, 0};
 };
 
-/** A fiber that will run `body` when it is switched to; from a list of used ones where there is one. */
+/** A fiber that will run `body` when it is switched to; from a list of used ones where there is
+ * one. */
 Fiber *fiber_take(void (*body)());
 /** Puts a fiber whose body has nothing left to do onto that list. */
 void fiber_put(Fiber *fiber);

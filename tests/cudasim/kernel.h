@@ -1,5 +1,6 @@
-/* kernel.h: a kernel as the engine sees it, and what a CUDA thread may ask of its block and warp. Included by the
- * device header (kernels compiled from their source) and by what runs translated PTX. */
+/* kernel.h: a kernel as the engine sees it, and what a CUDA thread may ask of its block and warp.
+ * Included by the device header (kernels compiled from their source) and by what runs translated
+ * PTX. */
 #ifndef CUDASIM_KERNEL_H
 #define CUDASIM_KERNEL_H
 
@@ -12,8 +13,8 @@
 
 namespace cudasim {
 
-/** A launch: what to run in each thread, and on how many. Its object holds the arguments by value, as CUDA
- * copies them, so a graph can run it again. */
+/** A launch: what to run in each thread, and on how many. Its object holds the arguments by value,
+ * as CUDA copies them, so a graph can run it again. */
 struct Launch {
     std::string name;               /**< the kernel's, for reports */
     const void *function = nullptr; /**< address that names it where `name` is empty */
@@ -34,7 +35,8 @@ enum class WarpOp { shuffle, vote, sync, reduce };
 
 /** Waits for the block's threads; gives how many passed a true predicate. */
 int block_barrier(bool predicate, const char *file, int line);
-/** Waits for the lanes in `mask`, each bringing a word; gives all 32 words and which lanes brought one. */
+/** Waits for the lanes in `mask`, each bringing a word; gives all 32 words and which lanes brought
+ * one. */
 const uint64_t *warp_exchange(unsigned mask, uint64_t word, WarpOp op, unsigned *present,
                               const char *file, int line);
 /** Position of the current thread in its warp, and the lanes that have not returned. */

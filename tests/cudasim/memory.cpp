@@ -35,10 +35,10 @@ void report_fault(int, siginfo_t *info, void *) {
     const char *who = running ? "device code" : depth ? "the runtime" : "HOST CODE";
     char text[512];
     if (is_device_pointer(info->si_addr))
-        snprintf(text, sizeof text, "CUDASIM ERROR: %s dereferences %s\n  in %s\n", who,
+        snprintf(text, sizeof(text), "CUDASIM ERROR: %s dereferences %s\n  in %s\n", who,
                  describe(info->si_addr).c_str(), where().c_str());
     else
-        snprintf(text, sizeof text, "CUDASIM ERROR: segmentation fault at %p\n  in %s\n",
+        snprintf(text, sizeof(text), "CUDASIM ERROR: segmentation fault at %p\n  in %s\n",
                  info->si_addr, where().c_str());
     void *frames[32];
     ssize_t written = write(STDERR_FILENO, text, strlen(text));
@@ -52,7 +52,7 @@ void catch_faults() {
     static char stack[64 * 1024];
     stack_t alternate = {};
     alternate.ss_sp = stack;
-    alternate.ss_size = sizeof stack;
+    alternate.ss_size = sizeof(stack);
     sigaltstack(&alternate, nullptr);
     struct sigaction action = {};
     action.sa_sigaction = report_fault;
@@ -72,8 +72,8 @@ void reserve() {
     catch_faults();
 }
 
-/** Opens or closes all that was handed out, in one range: a call for each allocation would cost far more. Pages
- * of a freed allocation open too; the checker knows them. */
+/** Opens or closes all that was handed out, in one range: a call for each allocation would cost far
+ * more. Pages of a freed allocation open too; the checker knows them. */
 void protect(int protection) {
     if (settings().protect && top)
         mprotect(base, top, protection);
@@ -101,11 +101,11 @@ std::string describe(const void *address) {
     const auto *found = find(address);
     char text[160];
     if (!found) {
-        snprintf(text, sizeof text, "%p, where no device allocation is", address);
+        snprintf(text, sizeof(text), "%p, where no device allocation is", address);
         return text;
     }
     const Allocation &a = found->second;
-    snprintf(text, sizeof text, "device allocation #%d (%zu bytes%s), offset %td", a.number,
+    snprintf(text, sizeof(text), "device allocation #%d (%zu bytes%s), offset %td", a.number,
              a.bytes, a.live ? "" : ", ALREADY FREED",
              static_cast<const char *>(address) - found->first);
     return text;

@@ -1,4 +1,5 @@
-/* memory.h: the device's memory: one range of addresses, closed to the host except while queued work runs. */
+/* memory.h: the device's memory: one range of addresses, closed to the host except while queued
+ * work runs. */
 #ifndef CUDASIM_MEMORY_H
 #define CUDASIM_MEMORY_H
 
@@ -7,8 +8,8 @@
 
 namespace cudasim {
 
-/** Memory filled with NaN bits, at an address never used before, with a closed page on either side; null when the
- * device's memory is used up. */
+/** Memory filled with NaN bits, at an address never used before, with a closed page on either side;
+ * null when the device's memory is used up. */
 void *memory_take(size_t bytes);
 /** False when `start` is not the start of a live allocation. */
 bool memory_give(void *start);

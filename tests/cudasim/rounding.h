@@ -1,4 +1,5 @@
-/* rounding.h: f32 numbers rounded to the formats of tensor cores, to nearest, ties to even; bfloat16 as it is stored. */
+/* rounding.h: f32 numbers rounded to the formats of tensor cores, to nearest, ties to even;
+ * bfloat16 as it is stored. */
 #ifndef CUDASIM_ROUNDING_H
 #define CUDASIM_ROUNDING_H
 
@@ -13,10 +14,10 @@ inline float round_mantissa(float value, int bits) {
     uint32_t word;
     if (!std::isfinite(value))
         return value;
-    memcpy(&word, &value, sizeof word);
+    memcpy(&word, &value, sizeof(word));
     uint32_t half = 1u << (bits - 1), odd = word >> bits & 1u;
     word = (word + half - 1 + odd) >> bits << bits;
-    memcpy(&value, &word, sizeof word);
+    memcpy(&value, &word, sizeof(word));
     return value;
 }
 
@@ -31,13 +32,13 @@ class bf16 {
     explicit bf16(double value) {
         uint32_t word;
         const float nearest = round_bf16((float)value);
-        memcpy(&word, &nearest, sizeof word);
+        memcpy(&word, &nearest, sizeof(word));
         bits_ = (uint16_t)(word >> 16 | (std::isnan(nearest) ? 0x40u : 0u));
     }
     operator float() const {
         const uint32_t word = (uint32_t)bits_ << 16;
         float value;
-        memcpy(&value, &word, sizeof value);
+        memcpy(&value, &word, sizeof(value));
         return value;
     }
 

@@ -35,7 +35,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
     cudaError_t error = call_begins(__func__);
     if (error != cudaSuccess || device != 0)
         return call_ends(error != cudaSuccess ? error : cudaErrorInvalidDevice);
-    memset(properties, 0, sizeof *properties);
+    memset(properties, 0, sizeof(*properties));
     strcpy(properties->name, "simulated GPU");
     properties->major = settings().capability / 10;
     properties->minor = settings().capability % 10;

@@ -1,4 +1,5 @@
-/* runtime_streams.cpp: libcudart's streams, events and launches. The prototypes are NVIDIA's own. */
+/* runtime_streams.cpp: libcudart's streams, events and launches. The prototypes are NVIDIA's own.
+ */
 #include <cuda_runtime_api.h>
 
 #include <chrono>
@@ -14,7 +15,8 @@
 
 using namespace cudasim;
 
-/* ---- streams --------------------------------------------------------------------------------------- */
+/* ---- streams
+ * --------------------------------------------------------------------------------------- */
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
     cudaError_t error = call_begins(__func__);
@@ -80,7 +82,8 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void 
     return error != cudaSuccess ? error : call_ends(stream_queue(stream, [=] { function(data); }));
 }
 
-/* ---- events ---------------------------------------------------------------------------------------- */
+/* ---- events
+ * ---------------------------------------------------------------------------------------- */
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
     cudaError_t error = call_begins(__func__);
@@ -183,7 +186,8 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     return call_ends(stream_queue(stream, [] {}, {{event->stream, event->place}}));
 }
 
-/* ---- launches ---------------------------------------------------------------------------------------- */
+/* ---- launches
+ * ---------------------------------------------------------------------------------------- */
 
 namespace cudasim {
 

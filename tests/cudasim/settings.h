@@ -1,4 +1,5 @@
-/* settings.h: how the simulated device behaves, from the environment (README.md lists the variables). */
+/* settings.h: how the simulated device behaves, from the environment (README.md lists the
+ * variables). */
 #ifndef CUDASIM_SETTINGS_H
 #define CUDASIM_SETTINGS_H
 

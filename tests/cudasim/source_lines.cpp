@@ -1,4 +1,5 @@
-/* source_lines.cpp: see source_lines.h. Kernels are hidden from the dynamic loader, so addr2line is asked. */
+/* source_lines.cpp: see source_lines.h. Kernels are hidden from the dynamic loader, so addr2line is
+ * asked. */
 #include "source_lines.h"
 
 #include <dlfcn.h>
@@ -14,12 +15,12 @@ static std::string ask(const void *address) {
     if (!dladdr(address, &info) || !info.dli_fname)
         return "";
     char command[1024], answer[1024];
-    snprintf(command, sizeof command, "addr2line -Cfe '%s' 0x%tx 2>/dev/null", info.dli_fname,
+    snprintf(command, sizeof(command), "addr2line -Cfe '%s' 0x%tx 2>/dev/null", info.dli_fname,
              static_cast<const char *>(address) - static_cast<const char *>(info.dli_fbase));
     FILE *pipe = popen(command, "r");
     if (!pipe)
         return "";
-    size_t length = fread(answer, 1, sizeof answer, pipe);
+    size_t length = fread(answer, 1, sizeof(answer), pipe);
     pclose(pipe);
     return std::string(answer, length);
 }

@@ -6,7 +6,8 @@
 
 namespace cudasim {
 
-/** Name of the function that holds an address, without its parameters; "?" where that cannot be told. */
+/** Name of the function that holds an address, without its parameters; "?" where that cannot be
+ * told. */
 std::string function_of(const void *address);
 /** "file.cu:12", as far as addr2line can tell. */
 std::string source_of(const void *address);

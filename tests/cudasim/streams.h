@@ -1,5 +1,5 @@
-/* streams.h: queues of deferred work. Nothing runs before somebody waits for it, and then only what that needs: a
- * missing event or synchronisation shows each time, not by chance. */
+/* streams.h: queues of deferred work. Nothing runs before somebody waits for it, and then only what
+ * that needs: a missing event or synchronisation shows each time, not by chance. */
 #ifndef CUDASIM_STREAMS_H
 #define CUDASIM_STREAMS_H
 
@@ -43,7 +43,8 @@ namespace cudasim {
 CUstream_st *stream_make(bool blocking);
 /** False for what is no stream. */
 bool stream_free(CUstream_st *stream);
-/** The stream behind a handle (null and cudaStreamLegacy: the default one); null when it is none. */
+/** The stream behind a handle (null and cudaStreamLegacy: the default one); null when it is none.
+ */
 CUstream_st *stream_of(cudaStream_t handle);
 /** Queues work, or adds it to the capture. */
 cudaError_t stream_queue(cudaStream_t handle, CudasimWork work,

@@ -18,7 +18,7 @@ static inline const char *fuzz_file(const uint8_t *data, size_t size) {
     static char path[32];
     if (fd < 0) {
         fd = memfd_create("fuzz", MFD_CLOEXEC);
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     }
     if (ftruncate(fd, 0) != 0 || pwrite(fd, data, size, 0) != (ssize_t)size) {
         abort(); /* the machine's fault, not the reader's */

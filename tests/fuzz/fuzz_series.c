@@ -14,8 +14,8 @@ static void use(qn_context *ctx, qn_series *series) {
         fuzz_check(ctx, windows);
         if (windows) {
             const qn_dataset_desc *info = qn_dataset_info(windows);
-            float *x = malloc((size_t)(info->x_shape.dim[0] * info->x_shape.dim[1]) * sizeof *x);
-            float *y = malloc((size_t)(info->y_shape.dim[0] * info->y_shape.dim[1]) * sizeof *y);
+            float *x = malloc((size_t)(info->x_shape.dim[0] * info->x_shape.dim[1]) * sizeof(*x));
+            float *y = malloc((size_t)(info->y_shape.dim[0] * info->y_shape.dim[1]) * sizeof(*y));
             fuzz_check(ctx, qn_dataset_get(windows, info->count - 1, x, y) == QN_OK);
             free(x);
             free(y);

@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static qn_tensor *table;
     qn_context *ctx = fuzz_context();
     if (!vocabulary) {
-        const char *path = fuzz_file((const uint8_t *)text, sizeof text - 1);
+        const char *path = fuzz_file((const uint8_t *)text, sizeof(text) - 1);
         vocabulary = qn_vocabulary_new(qn_corpus_open(ctx, path, NULL), NULL);
         table = qn_keep(qn_zeros(ctx, QN_F32, QN_SHAPE(qn_vocabulary_size(vocabulary), 3)));
     }

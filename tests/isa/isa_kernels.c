@@ -1,13 +1,15 @@
 /* isa_kernels.c: the AVX-512 kernels held against the reference, in a program that needs nothing
  * but a Linux kernel, so that an emulated processor can run it (README.md).
  *
- *   isa_kernels              every row of the operation table, small and large, and all lengths of tail
- *   isa_kernels brief 1 2    the same without large inputs, on an emulator: the first of two parts
+ *   isa_kernels              every row of the operation table, small and large, all lengths of tail
+ *   isa_kernels brief 1 2    the same without large inputs, on an emulator: the first of two
+ * parts
  *
  * The vector part of kernels/amx is compared with its AVX2 form besides.
  *
- * One line a row, then `N passed, N failed`; a part also names the kernels that it did not reach, which is
- * a failure of the whole program only. Exit status: 0, 1 for a failure, 77 without AVX-512.
+ * One line a row, then `N passed, N failed`; a part also names the kernels that it did not reach,
+ * which is a failure of the whole program only. Exit status: 0, 1 for a failure, 77 without
+ * AVX-512.
  */
 #define _GNU_SOURCE
 #include <stdlib.h>
@@ -232,7 +234,8 @@ static void stretch(const char *spec, long replaced, int extent, char *out) {
     snprintf(out, (size_t)(end - out), "%s", spec);
 }
 
-/** The row with 5 to 36 elements along the first input's last axis, every tail of 16 and of 32, or every `step`-th. */
+/** The row with 5 to 36 elements along the first input's last axis, every tail of 16 and of 32, or
+ * every `step`-th. */
 static void check_tails(const op_case *row, int step) {
     long replaced = atol(start_of_last_extent(row->small[0]));
     bool alike = true;
@@ -295,8 +298,8 @@ static bool one_of(const char *id, const char *const *list) {
 /* Extents of these are tied to numbers in the row's expression. */
 static const char *const fixed[] = {
     "reshape", "expand", "conv2d_groups", "quantile_loss", "conv1d_max_time_first", NULL};
-/* They alone would take nearly half an emulator's time, and their kernels work on tiles, or on rows as those of other
- * rows do: it meets every seventh tail. */
+/* They alone would take nearly half an emulator's time, and their kernels work on tiles, or on rows
+ * as those of other rows do: it meets every seventh tail. */
 static const char *const costly[] = {"winograd_conv2d", "add_six_axes", NULL};
 
 static void check_rows(portion share) {
@@ -335,7 +338,7 @@ int main(int argc, char **argv) {
     check_rows(share);
     check_product_tails(share);
     if (share.part == 1)
-        report("amx", "vectors", amx_forms_are_alike(difference, sizeof difference));
+        report("amx", "vectors", amx_forms_are_alike(difference, sizeof(difference)));
     check_that_every_kernel_ran(share.parts > 1);
     qn_context_free(kernels);
     qn_context_free(reference);

@@ -1,5 +1,6 @@
-/* graph_backend.c: a device that records what is queued and launches it as one, in host memory: what a plan
- * (core/plan/plan_replay.c) asks of such a device is held to the letter. GRAPH_FAILS: recording ends in failure.
+/* graph_backend.c: a device that records what is queued and launches it as one, in host memory:
+ * what a plan (core/plan/plan_replay.c) asks of such a device is held to the letter. GRAPH_FAILS:
+ * recording ends in failure.
  *
  * Its description counts: "<launches> launches". */
 #include <stdio.h>

@@ -58,7 +58,7 @@ static void frame_image(const float *image, int64_t height, int64_t width, float
     int64_t stride = width + FRAME;
     for (int64_t y = -1; y < height + 2; y++, framed += stride) {
         if (y >= 0 && y < height) {
-            memcpy(framed + 1, image + y * width, (size_t)width * sizeof *image);
+            memcpy(framed + 1, image + y * width, (size_t)width * sizeof(*image));
             framed[0] = framed[width + 1] = framed[width + 2] = background;
             continue;
         }

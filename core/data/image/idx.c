@@ -94,10 +94,10 @@ qn_status qni_idx_parse(qn_context *ctx, const char *path, const qni_bytes *byte
                         qni_idx_header *out) {
     *out = (qni_idx_header){0};
     qn_status status = parse_magic(ctx, path, bytes, out);
-    if (!status) {
+    if (status == QN_OK) {
         status = parse_extents(ctx, path, bytes, out);
     }
-    if (status) {
+    if (status != QN_OK) {
         return status;
     }
     size_t expected = (size_t)out->count * out->item_bytes;
@@ -142,20 +142,20 @@ static void convert(const qni_idx_header *header, const uint8_t *from, void *to)
             break;
         case QNI_IDX_I8:
             narrow = (int8_t)*from;
-            memcpy(p, &narrow, sizeof narrow);
+            memcpy(p, &narrow, sizeof(narrow));
             break;
         case QNI_IDX_I16:
             narrow = (int16_t)(from[0] << 8 | from[1]);
-            memcpy(p, &narrow, sizeof narrow);
+            memcpy(p, &narrow, sizeof(narrow));
             break;
         case QNI_IDX_I32:
         case QNI_IDX_F32:
             bits = big_endian_32(from);
-            memcpy(p, &bits, sizeof bits);
+            memcpy(p, &bits, sizeof(bits));
             break;
         case QNI_IDX_F64:
             wide = big_endian_64(from);
-            memcpy(p, &wide, sizeof wide);
+            memcpy(p, &wide, sizeof(wide));
             break;
         }
     }
@@ -169,10 +169,10 @@ qn_status qn_idx_read(qn_context *ctx, const char *path, qn_idx_array *out) {
     qni_bytes bytes;
     qni_idx_header header;
     qn_status status = qni_bytes_read(ctx, path, &bytes);
-    if (!status) {
+    if (status == QN_OK) {
         status = qni_idx_parse(ctx, path, &bytes, &header);
     }
-    if (status) {
+    if (status != QN_OK) {
         free(bytes.data);
         return status;
     }

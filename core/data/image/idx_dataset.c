@@ -34,10 +34,10 @@ static qn_status get_image(void *data, int64_t index, void *x, void *y) {
 static qn_status read_bytes(qn_context *ctx, const char *path, int rank, const char *what,
                             qni_bytes *file, qni_idx_header *header) {
     qn_status status = qni_bytes_read(ctx, path, file);
-    if (!status) {
+    if (status == QN_OK) {
         status = qni_idx_parse(ctx, path, file, header);
     }
-    if (status) {
+    if (status != QN_OK) {
         return status;
     }
     if (header->type != QNI_IDX_U8 || header->shape.rank != rank) {
@@ -73,10 +73,10 @@ static qn_status read_pair(qn_context *ctx, const char *image_path, const char *
                            idx_images *images, qn_dataset_desc *desc) {
     qni_idx_header image_header, label_header;
     qn_status status = read_bytes(ctx, image_path, 3, "images", &images->file, &image_header);
-    if (!status) {
+    if (status == QN_OK) {
         status = read_bytes(ctx, label_path, 1, "labels", &images->label_file, &label_header);
     }
-    if (status) {
+    if (status != QN_OK) {
         return status;
     }
     const int64_t *dim = image_header.shape.dim;
@@ -99,7 +99,7 @@ qn_dataset *qn_idx_open(qn_context *ctx, const char *images, const char *labels,
     if (!ctx || qn_context_error(ctx, NULL)) {
         return NULL;
     }
-    idx_images *data = calloc(1, sizeof *data);
+    idx_images *data = calloc(1, sizeof(*data));
     if (!data) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for the dataset", images);
         return NULL;

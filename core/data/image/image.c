@@ -15,7 +15,7 @@ qn_status qni_image_open(qn_context *ctx, const char *path, uint64_t height, uin
     }
     image->height = (int64_t)height;
     image->width = (int64_t)width;
-    image->pixels = calloc(height * width, sizeof *image->pixels);
+    image->pixels = calloc(height * width, sizeof(*image->pixels));
     if (!image->pixels) {
         return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for %llu x %llu pixels", path,
                                (unsigned long long)width, (unsigned long long)height);
@@ -25,7 +25,7 @@ qn_status qni_image_open(qn_context *ctx, const char *path, uint64_t height, uin
 
 static qn_status decode(qn_context *ctx, const char *path, const qni_bytes *bytes, qni_image *out) {
     static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    if (bytes->size >= sizeof png && memcmp(bytes->data, png, sizeof png) == 0) {
+    if (bytes->size >= sizeof(png) && memcmp(bytes->data, png, sizeof(png)) == 0) {
         return qni_png_decode(ctx, path, bytes, out);
     }
     if (bytes->size >= 2 && bytes->data[0] == 'P' &&
@@ -106,14 +106,14 @@ qn_tensor *qn_image_resize(qn_tensor *image, int64_t height, int64_t width) {
                         (long long)height, (long long)width);
         return NULL;
     }
-    float *from = calloc((size_t)(h * w), sizeof *from);
-    float *between = calloc((size_t)(height * w), sizeof *between);
-    float *to = calloc((size_t)(height * width), sizeof *to);
+    float *from = calloc((size_t)(h * w), sizeof(*from));
+    float *between = calloc((size_t)(height * w), sizeof(*between));
+    float *to = calloc((size_t)(height * width), sizeof(*to));
     qn_tensor *out = NULL;
     if (!from || !between || !to) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "image_resize: no memory for [%lld, %lld]",
                         (long long)height, (long long)width);
-    } else if (!qn_tensor_read(image, from, (size_t)(h * w) * sizeof *from)) {
+    } else if (!qn_tensor_read(image, from, (size_t)(h * w) * sizeof(*from))) {
         resize(from, h, w, between, to, height, width);
         out = qn_from_data(ctx, QN_F32, QN_SHAPE(height, width), to);
     }

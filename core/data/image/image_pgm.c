@@ -59,7 +59,7 @@ static qn_status read_text(pgm_reader *reader, long maximum, qni_image *out) {
     for (int64_t i = 0; i < out->height * out->width; i++) {
         long value;
         qn_status status = read_number(reader, "pixel", 0, maximum, &value);
-        if (status) {
+        if (status != QN_OK) {
             return status;
         }
         out->pixels[i] = (float)value / (float)maximum;
@@ -96,16 +96,16 @@ qn_status qni_pgm_decode(qn_context *ctx, const char *path, const qni_bytes *byt
         .ctx = ctx, .path = path, .data = bytes->data, .size = bytes->size, .offset = 2};
     long width, height, maximum;
     qn_status status = read_number(&reader, "width", 1, QNI_IMAGE_MAX_SIDE, &width);
-    if (!status) {
+    if (status == QN_OK) {
         status = read_number(&reader, "height", 1, QNI_IMAGE_MAX_SIDE, &height);
     }
-    if (!status) {
+    if (status == QN_OK) {
         status = read_number(&reader, "largest grey", 1, MAX_GREY, &maximum);
     }
-    if (!status) {
+    if (status == QN_OK) {
         status = qni_image_open(ctx, path, (uint64_t)height, (uint64_t)width, out);
     }
-    if (status) {
+    if (status != QN_OK) {
         return status;
     }
     return bytes->data[1] == '2' ? read_text(&reader, maximum, out)

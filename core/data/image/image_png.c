@@ -23,7 +23,7 @@ typedef struct png_reader {
 
 static void on_error(png_structp png, png_const_charp message) {
     png_reader *reader = png_get_error_ptr(png);
-    snprintf(reader->message, sizeof reader->message, "%s", message);
+    snprintf(reader->message, sizeof(reader->message), "%s", message);
     png_longjmp(png, 1);
 }
 

@@ -135,11 +135,11 @@ static qn_status open_loader(qn_loader *loader, qn_dataset *dataset, const qn_lo
     pthread_cond_init(&loader->changed, NULL);
     loader->dataset = dataset;
     qn_status status = qni_maker_open(&loader->maker, dataset, opts);
-    if (status) {
+    if (status != QN_OK) {
         return status;
     }
     loader->slots = loader->maker.opts.no_prefetch ? 1 : RING_SLOTS;
-    loader->given = calloc((size_t)loader->maker.opts.batch_size, sizeof *loader->given);
+    loader->given = calloc((size_t)loader->maker.opts.batch_size, sizeof(*loader->given));
     bool enough = loader->given;
     for (int i = 0; enough && i < loader->slots; i++) {
         enough = qni_slot_open(&loader->ring[i], &loader->maker);
@@ -157,7 +157,7 @@ qn_loader *qn_loader_new(qn_dataset *dataset, const qn_loader_opts *opts) {
     if (!dataset || qn_context_error(ctx, NULL)) {
         return NULL;
     }
-    qn_loader *loader = calloc(1, sizeof *loader);
+    qn_loader *loader = calloc(1, sizeof(*loader));
     if (!loader) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "loader of %s: no memory",
                         qn_dataset_info(dataset)->name);
@@ -183,7 +183,7 @@ int64_t qn_loader_batches(const qn_loader *loader) { return loader ? loader->mak
 static qn_tensor *batch_tensor(qn_context *ctx, qn_dtype dtype, qn_shape sample, int64_t size,
                                const void *data) {
     qn_shape shape = {.rank = sample.rank + 1, .dim = {size}};
-    memcpy(shape.dim + 1, sample.dim, (size_t)sample.rank * sizeof *sample.dim);
+    memcpy(shape.dim + 1, sample.dim, (size_t)sample.rank * sizeof(*sample.dim));
     return qn_from_data(ctx, dtype, shape, data);
 }
 
@@ -209,7 +209,7 @@ bool qn_loader_next(qn_loader *loader, qn_batch *batch) {
     if (!x || !y) {
         return false;
     }
-    memcpy(loader->given, slot->indices, (size_t)slot->size * sizeof *loader->given);
+    memcpy(loader->given, slot->indices, (size_t)slot->size * sizeof(*loader->given));
     *batch = (qn_batch){.x = x, .y = y, .size = slot->size, .indices = loader->given};
     release_slot(loader);
     loader->position.batch++;

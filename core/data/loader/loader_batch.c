@@ -51,12 +51,12 @@ static bool take_memory(qni_maker *maker) {
         !sample_bytes(desc->y_dtype, desc->y_shape, &maker->y_bytes)) {
         return false;
     }
-    maker->order = calloc((size_t)desc->count, sizeof *maker->order);
+    maker->order = calloc((size_t)desc->count, sizeof(*maker->order));
     if (!maker->order || !maker->augments) {
         return maker->order;
     }
     maker->plain = malloc(maker->x_bytes);
-    maker->scratch = calloc(qni_augment_scratch(desc->x_shape), sizeof *maker->scratch);
+    maker->scratch = calloc(qni_augment_scratch(desc->x_shape), sizeof(*maker->scratch));
     return maker->plain && maker->scratch;
 }
 
@@ -105,7 +105,7 @@ bool qni_slot_open(qni_slot *slot, const qni_maker *maker) {
     size_t size = (size_t)maker->opts.batch_size;
     slot->x = calloc(size, maker->x_bytes);
     slot->y = calloc(size, maker->y_bytes);
-    slot->indices = calloc(size, sizeof *slot->indices);
+    slot->indices = calloc(size, sizeof(*slot->indices));
     return slot->x && slot->y && slot->indices;
 }
 
@@ -135,9 +135,10 @@ static void make_order(qni_maker *maker, int64_t epoch) {
     maker->order_epoch = epoch;
 }
 
-/* Sets the shape of the samples in a batch: as long as the longest of them, rounded up. A length that
- * cannot be is the sample's error. Returns the bytes from one sample's place to the next; get() writes
- * all of x_shape there, and the sample that comes after it overwrites what is too much. */
+/* Sets the shape of the samples in a batch: as long as the longest of them, rounded up. A length
+ * that cannot be is the sample's error. Returns the bytes from one sample's place to the next;
+ * get() writes all of x_shape there, and the sample that comes after it overwrites what is too
+ * much. */
 static size_t set_length(const qni_maker *maker, qni_slot *slot) {
     const qn_dataset_desc *desc = maker->desc;
     slot->x_shape = desc->x_shape;
@@ -165,7 +166,7 @@ static qn_status make_sample(const qni_maker *maker, int64_t index, char *x, cha
         return desc->get(desc->data, index, x, y);
     }
     qn_status status = desc->get(desc->data, index, maker->plain, y);
-    if (!status) {
+    if (status == QN_OK) {
         qni_draw draw = {maker->opts.seed, maker->position.epoch, index};
         qni_augment_image(&maker->opts.augment, draw, desc->x_shape, desc->background, maker->plain,
                           maker->scratch, (float *)x);
@@ -182,7 +183,7 @@ void qni_maker_next(qni_maker *maker, qni_slot *slot) {
     int64_t left = maker->desc->count - start;
     slot->size = left < maker->opts.batch_size ? left : maker->opts.batch_size;
     slot->status = QN_OK;
-    memcpy(slot->indices, maker->order + start, (size_t)slot->size * sizeof *slot->indices);
+    memcpy(slot->indices, maker->order + start, (size_t)slot->size * sizeof(*slot->indices));
     size_t x_bytes = set_length(maker, slot);
     for (int64_t i = 0; i < slot->size && !slot->status; i++) {
         slot->failed = slot->indices[i];

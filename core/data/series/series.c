@@ -15,7 +15,7 @@ bool qni_same_word(const char *a, const char *b) { return strcasecmp(a, b) == 0;
 
 bool qni_value_read(const char *text, double *out) {
     static const char *const missing[] = {"", "na", "n/a", "nan", "null", "none"};
-    for (size_t i = 0; i < sizeof missing / sizeof *missing; i++)
+    for (size_t i = 0; i < sizeof(missing) / sizeof(*missing); i++)
         if (qni_same_word(text, missing[i])) {
             *out = NAN;
             return true;
@@ -30,7 +30,7 @@ qn_status qni_table_reserve(qni_table *table, size_t count) {
     if (count <= table->room)
         return QN_OK;
     const size_t room = 2 * count;
-    double *values = realloc(table->values, room * sizeof *values);
+    double *values = realloc(table->values, room * sizeof(*values));
     if (!values)
         return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %zu values",
                                table->path, room);
@@ -73,11 +73,11 @@ static qn_status read_table(qni_table *table, const qni_bytes *bytes) {
     qn_status status = QN_OK;
     if (table->format == QN_SERIES_AUTO)
         status = qni_csv_read(table->ctx, table->path, bytes, see_format, &table->format);
-    if (status)
+    if (status != QN_OK)
         return status;
     status = table->format == QN_SERIES_ITEMS ? qni_items_read(table, bytes)
                                               : qni_wide_read(table, bytes);
-    if (status)
+    if (status != QN_OK)
         return status;
     if (table->stamps.count == 0)
         return qn_context_fail(table->ctx, QN_BAD_FORMAT, "%s: no lines with values", table->path);
@@ -154,17 +154,17 @@ static void fill_item(double *values, const bool *observed, int64_t count, qn_se
 static qn_status lay_out(const qni_table *table, qn_series *s, qn_series_fill fill) {
     const size_t items = (size_t)s->items;
     int64_t total = 0;
-    s->start = calloc(items, sizeof *s->start);
-    s->end = calloc(items, sizeof *s->end);
-    s->offset = calloc(items, sizeof *s->offset);
+    s->start = calloc(items, sizeof(*s->start));
+    s->end = calloc(items, sizeof(*s->end));
+    s->offset = calloc(items, sizeof(*s->offset));
     if (!s->start || !s->end || !s->offset)
         return qn_context_fail(s->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %zu items", table->path,
                                items);
     qn_status status = place_items(table, s, &total);
-    if (status)
+    if (status != QN_OK)
         return status;
-    s->values = calloc((size_t)total, sizeof *s->values);
-    s->observed = calloc((size_t)total, sizeof *s->observed);
+    s->values = calloc((size_t)total, sizeof(*s->values));
+    s->observed = calloc((size_t)total, sizeof(*s->observed));
     if (!s->values || !s->observed)
         return qn_context_fail(s->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %lld values",
                                table->path, (long long)total);
@@ -193,7 +193,7 @@ static void destroy_series(void *object) {
 
 /** The series that a table holds, with its names taken from it. */
 static qn_series *series_of(qni_table *table, const qni_axis *axis, qn_series_fill fill) {
-    qn_series *s = calloc(1, sizeof *s);
+    qn_series *s = calloc(1, sizeof(*s));
     if (!s) {
         qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: no memory", table->path);
         return NULL;

@@ -16,10 +16,10 @@ static qn_status reserve_stamp(qni_table *table) {
     if (s->count < s->room)
         return QN_OK;
     const size_t room = 2 * (size_t)s->room + 256;
-    qni_stamp *items = realloc(s->items, room * sizeof *items);
+    qni_stamp *items = realloc(s->items, room * sizeof(*items));
     if (items)
         s->items = items;
-    qni_time *day_first = items ? realloc(s->day_first, room * sizeof *day_first) : NULL;
+    qni_time *day_first = items ? realloc(s->day_first, room * sizeof(*day_first)) : NULL;
     if (!day_first)
         return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %lld timestamps",
                                table->path, (long long)room);
@@ -37,7 +37,7 @@ qn_status qni_stamps_add(qni_table *table, const char *text, int64_t item, int64
                                "%s:%lld: '%.60s' is no timestamp, such as 2016-07-01 13:00:00",
                                table->path, (long long)line, text);
     qn_status status = reserve_stamp(table);
-    if (status)
+    if (status != QN_OK)
         return status;
     if (stamp.orders) {
         s->orders = s->slashed ? s->orders & stamp.orders : stamp.orders;
@@ -89,7 +89,8 @@ static qn_status refuse_twice(const qni_table *table) {
 
 /* ---- months ---------------------------------------------------------------------------------- */
 
-/** The day of the month on which all stamps lie, cut to the month's length; 0 where there is none. */
+/** The day of the month on which all stamps lie, cut to the month's length; 0 where there is none.
+ */
 static int common_day(const qni_stamps *s) {
     int day = 0;
     for (int64_t i = 0; i < s->count; i++)
@@ -121,15 +122,15 @@ static int by_size(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/** The commonest of the distances of stamps first <= i < end, the smallest of equals; 0 where there is
- * none. `scratch` has room for them; *times tells how often it comes. */
+/** The commonest of the distances of stamps first <= i < end, the smallest of equals; 0 where there
+ * is none. `scratch` has room for them; *times tells how often it comes. */
 static int64_t commonest(const qni_stamps *s, const qni_axis *axis, int64_t first, int64_t end,
                          int64_t *scratch, int64_t *times) {
     int64_t count = 0, best = 0, run = 0;
     for (int64_t i = first; i < end; i++)
         if (distance(s, axis, i) > 0)
             scratch[count++] = distance(s, axis, i);
-    qsort(scratch, (size_t)count, sizeof *scratch, by_size);
+    qsort(scratch, (size_t)count, sizeof(*scratch), by_size);
     *times = 0;
     for (int64_t i = 0; i < count; i++) {
         run = i > 0 && scratch[i] == scratch[i - 1] ? run + 1 : 1;
@@ -177,7 +178,7 @@ static qn_status check_mixed(const qni_table *table, const qni_axis *axis, int64
 
 static qn_status find_frequency(const qni_table *table, qni_axis *axis) {
     const qni_stamps *s = &table->stamps;
-    int64_t *scratch = malloc((size_t)s->count * sizeof *scratch), times;
+    int64_t *scratch = malloc((size_t)s->count * sizeof(*scratch)), times;
     if (!scratch)
         return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %lld distances",
                                table->path, (long long)s->count);
@@ -189,7 +190,7 @@ static qn_status find_frequency(const qni_table *table, qni_axis *axis) {
         status = qn_context_fail(table->ctx, QN_BAD_FORMAT,
                                  "%s: no item has two timestamps, so the frequency is not known",
                                  table->path);
-    if (!status)
+    if (status == QN_OK)
         status = check_mixed(table, axis, scratch);
     free(scratch);
     return status;
@@ -232,13 +233,13 @@ static qn_status check_steps(const qni_table *table, const qni_axis *axis) {
 qn_status qni_axis_find(qni_table *table, const char *frequency, qni_axis *axis) {
     qni_stamps *s = &table->stamps;
     qn_status status = settle_order(table);
-    if (status)
+    if (status != QN_OK)
         return status;
-    qsort(s->items, (size_t)s->count, sizeof *s->items, by_item_and_time);
+    qsort(s->items, (size_t)s->count, sizeof(*s->items), by_item_and_time);
     status = refuse_twice(table);
-    if (!status)
+    if (status == QN_OK)
         status = frequency ? given_frequency(table, frequency, axis) : find_frequency(table, axis);
-    if (status)
+    if (status != QN_OK)
         return status;
     axis->clock = s->clock;
     axis->origin = s->items[0].time;

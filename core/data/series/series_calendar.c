@@ -16,8 +16,8 @@ typedef struct civil {
 
 static int64_t floor_div(int64_t a, int64_t b) { return a / b - (a % b < 0); }
 
-/** Days since 1970-01-01. Years begin in March here, so that the leap day is the last of its year: 153
- * days every five months, 146097 every 400 years. */
+/** Days since 1970-01-01. Years begin in March here, so that the leap day is the last of its year:
+ * 153 days every five months, 146097 every 400 years. */
 static int64_t days_of(int64_t year, int month, int day) {
     const int64_t y = month > 2 ? year : year - 1;
     const int64_t era = floor_div(y, 400), of_era = y - era * 400;
@@ -188,7 +188,7 @@ static const struct {
     {"D", "day", QNI_SECONDS, DAY},         {"H", "hour", QNI_SECONDS, HOUR},
     {"min", "minute", QNI_SECONDS, MINUTE}, {"S", "second", QNI_SECONDS, 1},
 };
-enum { UNITS = sizeof units / sizeof *units };
+enum { UNITS = sizeof(units) / sizeof(*units) };
 
 bool qni_frequency_read(const char *text, qni_axis *out) {
     int64_t count = 1;
@@ -279,7 +279,7 @@ int qni_calendar_features(const qni_axis *axis, qni_time time, float out[QN_SERI
         {(double)(day - new_year) / 366,
          months ? axis->count < 12 : axis->count < 366 * (int64_t)DAY}};
     int count = 0;
-    for (size_t i = 0; i < sizeof cycles / sizeof *cycles; i++)
+    for (size_t i = 0; i < sizeof(cycles) / sizeof(*cycles); i++)
         if (cycles[i].told) {
             out[count++] = (float)sin(turn * cycles[i].place);
             out[count++] = (float)cos(turn * cycles[i].place);

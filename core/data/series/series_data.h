@@ -1,7 +1,8 @@
 /* series_data.h: what the files that make up qn_series share.
  *
- * The way of a file: series_wide.c and series_items.c read it into a table of values and a list of stamps;
- * series_axis.c finds the regular time axis; series.c lays the values out on it and fills gaps. */
+ * The way of a file: series_wide.c and series_items.c read it into a table of values and a list of
+ * stamps; series_axis.c finds the regular time axis; series.c lays the values out on it and fills
+ * gaps. */
 #ifndef QUERN_SERIES_PRIVATE_H
 #define QUERN_SERIES_PRIVATE_H
 

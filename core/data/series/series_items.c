@@ -70,9 +70,9 @@ static qn_status take_line(reader *r, const qni_csv_record *record) {
         return out_of_memory(r);
     qn_status status =
         qni_stamps_add(table, record->fields[r->timestamp], item, record->line, r->rows);
-    if (!status)
+    if (status == QN_OK)
         status = qni_table_reserve(table, (size_t)r->rows + 1);
-    if (!status)
+    if (status == QN_OK)
         table->values[r->rows++] = value;
     return status;
 }

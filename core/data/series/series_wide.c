@@ -25,7 +25,7 @@ typedef struct reader {
 static bool is_date_name(const char *name) {
     static const char *const names[] = {"date",  "timestamp", "time", "datetime", "ds",
                                         "month", "year",      "week", "quarter",  "day"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
         if (qni_same_word(name, names[i]))
             return true;
     return false;
@@ -36,15 +36,16 @@ static bool is_date(const char *text) {
     return qni_timestamp_read(text, &stamp);
 }
 
-/** Takes the names of the columns from the first record; without a header they are numbered from 1. */
+/** Takes the names of the columns from the first record; without a header they are numbered from 1.
+ */
 static qn_status take_names(reader *r, const qni_csv_record *record) {
-    r->columns = calloc((size_t)record->count, sizeof *r->columns);
+    r->columns = calloc((size_t)record->count, sizeof(*r->columns));
     r->headed = true;
     for (int i = 0; i < record->count; i++)
         r->headed &= !is_date(record->fields[i]) || strlen(record->fields[i]) <= 4;
     for (int i = 0; i < record->count && r->columns; i++) {
         char number[16];
-        snprintf(number, sizeof number, "%d", i + 1);
+        snprintf(number, sizeof(number), "%d", i + 1);
         r->columns[i].name = strdup(r->headed ? record->fields[i] : number);
         r->count = i + 1;
         if (!r->columns[i].name)
@@ -78,7 +79,7 @@ static void take_field(column *c, const char *text, int64_t line, double *value)
     }
     if (c->others++ == 0) {
         c->line = line;
-        snprintf(c->text, sizeof c->text, "%s", text);
+        snprintf(c->text, sizeof(c->text), "%s", text);
     }
 }
 
@@ -95,11 +96,11 @@ static qn_status take_record(void *data, const qni_csv_record *record) {
                                "%s:%lld: %d fields where %d columns are expected", table->path,
                                (long long)record->line, record->count, r->count);
     qn_status status = r->date < 0 ? find_date(r, record) : QN_OK;
-    if (!status)
+    if (status == QN_OK)
         status = qni_stamps_add(table, record->fields[r->date], 0, record->line, r->rows);
-    if (!status)
+    if (status == QN_OK)
         status = qni_table_reserve(table, (size_t)(r->rows + 1) * (size_t)r->count);
-    if (status)
+    if (status != QN_OK)
         return status;
     double *row = table->values + r->rows++ * r->count;
     for (int i = 0; i < r->count; i++)
@@ -115,16 +116,16 @@ static qn_status add_name(const qni_table *table, qni_strings *names, const char
                            table->path, name);
 }
 
-/** Makes an item of each column that holds numbers; one with a few other texts is an error, one that
- * mostly holds others is left out. */
+/** Makes an item of each column that holds numbers; one with a few other texts is an error, one
+ * that mostly holds others is left out. */
 static qn_status name_items(const reader *r) {
     qni_table *table = r->table;
     qn_status status = QN_OK;
-    table->columns = calloc((size_t)r->count + 1, sizeof *table->columns);
+    table->columns = calloc((size_t)r->count + 1, sizeof(*table->columns));
     if (!table->columns)
         return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %d columns",
                                table->path, r->count);
-    for (int i = 0; i < r->count && !status; i++) {
+    for (int i = 0; i < r->count && status == QN_OK; i++) {
         const column *c = &r->columns[i];
         if (i == r->date)
             continue;
@@ -145,7 +146,7 @@ static qn_status name_items(const reader *r) {
 qn_status qni_wide_read(qni_table *table, const qni_bytes *bytes) {
     reader r = {.table = table, .date = -1};
     qn_status status = qni_csv_read(table->ctx, table->path, bytes, take_record, &r);
-    if (!status)
+    if (status == QN_OK)
         status = name_items(&r);
     table->width = r.count;
     for (int i = 0; i < r.count; i++)

@@ -50,13 +50,13 @@ static int64_t step_of(const windows *w, const group *g, int64_t index) {
     return g->last - (g->before + g->samples - 1 - index) * w->opts.stride;
 }
 
-/** Copies `count` rows from `step` on: of `filled`, rows before the first repeat it; of what is known, all
- * outside are NaN. */
+/** Copies `count` rows from `step` on: of `filled`, rows before the first repeat it; of what is
+ * known, all outside are NaN. */
 static void copy_rows(const group *g, int64_t width, bool filled, int64_t step, int64_t count,
                       float *out) {
     const float *rows = filled ? g->values : g->known;
     if (step >= g->first && step + count <= g->end) {
-        memcpy(out, rows + (step - g->first) * width, (size_t)(count * width) * sizeof *out);
+        memcpy(out, rows + (step - g->first) * width, (size_t)(count * width) * sizeof(*out));
         return;
     }
     for (int64_t i = 0; i < count * width; i++) {
@@ -112,7 +112,7 @@ static qn_status get_recursive(void *data, int64_t index, void *x, void *y) {
         row[QN_WINDOW_SEASON] = scaled(g, t - w->season, scale);
         row += QN_WINDOW_INPUTS;
         if (t >= 0)
-            memcpy(row, w->calendar + t * w->features, (size_t)w->features * sizeof *row);
+            memcpy(row, w->calendar + t * w->features, (size_t)w->features * sizeof(*row));
         else
             qn_series_features(w->series, t, row);
         row += w->features;
@@ -147,7 +147,8 @@ static void destroy_windows(void *data) {
     free(w);
 }
 
-/** Fills a column of a group with an item's values; where the item has none its nearest stands in. */
+/** Fills a column of a group with an item's values; where the item has none its nearest stands in.
+ */
 static void fill_column(const windows *w, const group *g, int64_t item, int64_t column) {
     const qn_series *s = w->series;
     const bool standardised = w->opts.mean && w->opts.std;
@@ -183,7 +184,7 @@ static bool fill_sizes(group *g) {
     const int64_t rows = g->end - g->first;
     double sum = 0;
     int64_t count = 0;
-    g->sizes = malloc((size_t)rows * sizeof *g->sizes);
+    g->sizes = malloc((size_t)rows * sizeof(*g->sizes));
     for (int64_t i = 0; g->sizes && i < rows; i++) {
         if (!isnan(g->known[i])) {
             sum += fabs((double)g->known[i]);
@@ -212,7 +213,7 @@ static bool make_groups(windows *w, int64_t end) {
     /* Recursive windows may look back beyond their start, at the season before. */
     const int64_t start = w->opts.kind == QN_WINDOWS_RECURSIVE ? 0 : w->opts.start;
     w->group_count = joint ? 1 : s->items;
-    w->groups = calloc((size_t)w->group_count, sizeof *w->groups);
+    w->groups = calloc((size_t)w->group_count, sizeof(*w->groups));
     for (int64_t i = 0, before = 0; w->groups && i < w->group_count; i++) {
         group *g = &w->groups[i];
         const int64_t from = joint || s->start[i] < start ? start : s->start[i];
@@ -231,10 +232,10 @@ static bool make_calendar(windows *w) {
     w->features = qn_series_features(w->series, 0, row);
     if (w->opts.kind != QN_WINDOWS_RECURSIVE)
         return true;
-    w->calendar = malloc(((size_t)steps * (size_t)w->features + 1) * sizeof *w->calendar);
+    w->calendar = malloc(((size_t)steps * (size_t)w->features + 1) * sizeof(*w->calendar));
     for (int64_t t = 0; w->calendar && t < steps; t++) {
         qn_series_features(w->series, t, row);
-        memcpy(w->calendar + t * w->features, row, (size_t)w->features * sizeof *row);
+        memcpy(w->calendar + t * w->features, row, (size_t)w->features * sizeof(*row));
     }
     return w->calendar;
 }
@@ -278,7 +279,7 @@ qn_dataset *qn_windows(qn_series *series, const qn_windows_opts *opts) {
         qn_context_fail(series->ctx, QN_INVALID_ARGUMENT, "windows: %s", fault);
         return NULL;
     }
-    windows *w = calloc(1, sizeof *w);
+    windows *w = calloc(1, sizeof(*w));
     const int64_t end = opts->end ? opts->end : series->steps;
     if (w) {
         *w = (windows){.series = series, .opts = *opts, .season = qni_season(&series->axis)};

@@ -15,7 +15,7 @@ static void destroy_corpus(void *object) {
 }
 
 qn_corpus *qni_corpus_new(qn_context *ctx, const qn_corpus *whole) {
-    qn_corpus *corpus = calloc(1, sizeof *corpus);
+    qn_corpus *corpus = calloc(1, sizeof(*corpus));
     if (!corpus) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "no memory for a corpus");
         return NULL;

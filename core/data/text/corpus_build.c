@@ -21,7 +21,7 @@ static qn_status out_of_memory(const qni_corpus_builder *b) {
 static bool push(int64_t **numbers, int64_t count, int64_t *room, int64_t number) {
     if (count == *room) {
         int64_t more = 2 * count + 16;
-        int64_t *grown = realloc(*numbers, (size_t)more * sizeof *grown);
+        int64_t *grown = realloc(*numbers, (size_t)more * sizeof(*grown));
         if (!grown) {
             return false;
         }
@@ -71,7 +71,7 @@ static int compare_numbers(const void *a, const void *b) {
 
 /* Sorts labels, leaves out what is there twice, and gives the number of those that remain. */
 static int64_t sort_labels(int64_t *labels, int64_t count) {
-    qsort(labels, (size_t)count, sizeof *labels, compare_numbers);
+    qsort(labels, (size_t)count, sizeof(*labels), compare_numbers);
     int64_t kept = 0;
     for (int64_t i = 0; i < count; i++) {
         if (i == 0 || labels[i] != labels[i - 1]) {
@@ -111,7 +111,7 @@ static bool rank_classes(qni_corpus_builder *b, named_class *sorted, int64_t *ra
     for (int64_t i = 0; i < names->count; i++) {
         sorted[i] = (named_class){qni_strings_at(names, i), i};
     }
-    qsort(sorted, (size_t)names->count, sizeof *sorted, compare_names);
+    qsort(sorted, (size_t)names->count, sizeof(*sorted), compare_names);
     for (int64_t i = 0; i < names->count; i++) {
         rank[sorted[i].number] = i;
         if (!qni_strings_add(&b->corpus->classes, sorted[i].name, strlen(sorted[i].name))) {
@@ -136,8 +136,8 @@ qn_status qni_corpus_finish(qni_corpus_builder *b) {
         return qn_context_fail(b->ctx, QN_BAD_FORMAT, "%s: there are no texts", b->path);
     }
     size_t classes = (size_t)b->classes.strings.count;
-    named_class *sorted = calloc(classes, sizeof *sorted);
-    int64_t *rank = calloc(classes, sizeof *rank);
+    named_class *sorted = calloc(classes, sizeof(*sorted));
+    int64_t *rank = calloc(classes, sizeof(*rank));
     bool done = sorted && rank && rank_classes(b, sorted, rank);
     if (done) {
         renumber_labels(b->corpus, rank);

@@ -51,13 +51,14 @@ static qn_status take_record(void *data, const qni_csv_record *record) {
     const char *label = record->fields[0];
     for (const char *end; b->delimiter && (end = strstr(label, b->delimiter));) {
         qn_status status = qni_corpus_add_label(b, label, (size_t)(end - label));
-        if (status) {
+        if (status != QN_OK) {
             return status;
         }
         label = end + strlen(b->delimiter);
     }
     qn_status status = qni_corpus_add_label(b, label, strlen(label));
-    return status ? status : qni_corpus_add_text(b, record->fields[1], strlen(record->fields[1]));
+    return status != QN_OK ? status
+                           : qni_corpus_add_text(b, record->fields[1], strlen(record->fields[1]));
 }
 
 qn_status qni_corpus_read_csv(qni_corpus_builder *b, const qni_bytes *bytes) {
@@ -70,7 +71,7 @@ static qn_status take_labels(qni_corpus_builder *b, qni_line *line) {
     while (line->length >= mark && memcmp(line->text, QNI_FASTTEXT_LABEL, mark) == 0) {
         size_t length = word_length(line->text, line->length);
         qn_status status = qni_corpus_add_label(b, line->text + mark, length - mark);
-        if (status) {
+        if (status != QN_OK) {
             return status;
         }
         line->text += length;
@@ -82,24 +83,24 @@ static qn_status take_labels(qni_corpus_builder *b, qni_line *line) {
 
 qn_status qni_corpus_read_fasttext(qni_corpus_builder *b, const qni_bytes *bytes) {
     qn_status status = QN_OK;
-    for (qni_line line = {0}; !status && qni_next_line(bytes, &line);) {
+    for (qni_line line = {0}; status == QN_OK && qni_next_line(bytes, &line);) {
         b->line = line.number;
         const char *start = line.text;
         status = take_labels(b, &line);
-        if (!status && line.text == start) {
+        if (status == QN_OK && line.text == start) {
             return qn_context_fail(
                 b->ctx, QN_BAD_FORMAT,
                 "%s:%lld: no label, expected the line to start with " QNI_FASTTEXT_LABEL "NAME",
                 b->path, (long long)line.number);
         }
-        status = status ? status : qni_corpus_add_text(b, line.text, line.length);
+        status = status != QN_OK ? status : qni_corpus_add_text(b, line.text, line.length);
     }
     return status;
 }
 
 qn_status qni_corpus_read_trec(qni_corpus_builder *b, const qni_bytes *bytes) {
     qn_status status = QN_OK;
-    for (qni_line line = {0}; !status && qni_next_line(bytes, &line);) {
+    for (qni_line line = {0}; status == QN_OK && qni_next_line(bytes, &line);) {
         b->line = line.number;
         size_t word = word_length(line.text, line.length);
         const char *colon = memchr(line.text, ':', word);
@@ -112,17 +113,17 @@ qn_status qni_corpus_read_trec(qni_corpus_builder *b, const qni_bytes *bytes) {
         line.text += word;
         line.length -= word;
         qni_trim(&line.text, &line.length);
-        status = status ? status : qni_corpus_add_text(b, line.text, line.length);
+        status = status != QN_OK ? status : qni_corpus_add_text(b, line.text, line.length);
     }
     return status;
 }
 
 qn_status qni_corpus_read_plain(qni_corpus_builder *b, const qni_bytes *bytes, const char *label) {
     qn_status status = QN_OK;
-    for (qni_line line = {0}; !status && qni_next_line(bytes, &line);) {
+    for (qni_line line = {0}; status == QN_OK && qni_next_line(bytes, &line);) {
         b->line = line.number;
         status = qni_corpus_add_label(b, label, strlen(label));
-        status = status ? status : qni_corpus_add_text(b, line.text, line.length);
+        status = status != QN_OK ? status : qni_corpus_add_text(b, line.text, line.length);
     }
     return status;
 }

@@ -89,7 +89,7 @@ static qn_status read_half(qni_corpus_builder *b, const char *stem, const char *
     qni_bytes bytes;
     b->path = path;
     qn_status status = qni_text_read(b->ctx, path, &bytes);
-    status = status ? status : qni_corpus_read_plain(b, &bytes, ending);
+    status = status != QN_OK ? status : qni_corpus_read_plain(b, &bytes, ending);
     free(bytes.data);
     free(path);
     b->path = b->corpus->path;
@@ -103,7 +103,7 @@ static qn_status read_pair(qni_corpus_builder *b) {
         return qn_context_error(b->ctx, NULL);
     }
     qn_status status = QN_OK;
-    for (size_t i = 0; i < 2 && !status; i++) {
+    for (size_t i = 0; i < 2 && status == QN_OK; i++) {
         status = read_half(b, stem, endings[i]);
     }
     free(stem);
@@ -113,15 +113,15 @@ static qn_status read_pair(qni_corpus_builder *b) {
 static qn_status read_file(qni_corpus_builder *b, qn_text_format format) {
     qni_bytes bytes;
     qn_status status = qni_text_read(b->ctx, b->path, &bytes);
-    if (!status && format == QN_TEXT_AUTO) {
+    if (status == QN_OK && format == QN_TEXT_AUTO) {
         status = qni_text_format_detect(b->ctx, b->path, &bytes, &format);
     }
-    if (!status && format == QN_TEXT_TREC && b->delimiter) {
+    if (status == QN_OK && format == QN_TEXT_TREC && b->delimiter) {
         status =
             qn_context_fail(b->ctx, QN_INVALID_ARGUMENT,
                             "%s: a delimiter, but texts in TREC's form have one label", b->path);
     }
-    if (!status) {
+    if (status == QN_OK) {
         status = format == QN_TEXT_CSV        ? qni_corpus_read_csv(b, &bytes)
                  : format == QN_TEXT_FASTTEXT ? qni_corpus_read_fasttext(b, &bytes)
                                               : qni_corpus_read_trec(b, &bytes);
@@ -180,12 +180,12 @@ qn_corpus *qn_corpus_open(qn_context *ctx, const char *path, const qn_corpus_opt
                 (set.format == QN_TEXT_AUTO && !set.delimiter && named_pair);
     qni_corpus_builder builder = {.ctx = ctx, .corpus = qni_corpus_new(ctx, NULL)};
     qn_status status = builder.corpus ? begin(&builder, path, &set) : QN_OUT_OF_MEMORY;
-    if (!status) {
+    if (status == QN_OK) {
         status = pair ? read_pair(&builder) : read_file(&builder, set.format);
     }
-    status = status ? status : qni_corpus_finish(&builder);
+    status = status != QN_OK ? status : qni_corpus_finish(&builder);
     qni_string_table_free(&builder.classes);
-    if (status) {
+    if (status != QN_OK) {
         qn_corpus_free(builder.corpus);
         return NULL;
     }

@@ -29,7 +29,7 @@ static int compare_placed(const void *a, const void *b) {
 }
 
 static placed_text *place_texts(const qn_corpus *corpus, uint64_t seed) {
-    placed_text *texts = calloc((size_t)corpus->count, sizeof *texts);
+    placed_text *texts = calloc((size_t)corpus->count, sizeof(*texts));
     for (int64_t i = 0; texts && i < corpus->count; i++) {
         const int64_t *labels;
         qn_corpus_labels(corpus, i, &labels);
@@ -37,7 +37,7 @@ static placed_text *place_texts(const qn_corpus *corpus, uint64_t seed) {
         texts[i] = (placed_text){labels[0], i, (uint64_t)block.word[0] << 32 | block.word[1]};
     }
     if (texts) {
-        qsort(texts, (size_t)corpus->count, sizeof *texts, compare_placed);
+        qsort(texts, (size_t)corpus->count, sizeof(*texts), compare_placed);
     }
     return texts;
 }
@@ -67,7 +67,7 @@ static qn_corpus *make_part(const qn_corpus *corpus, const bool *taken, bool mar
     if (!part) {
         return NULL;
     }
-    part->rows = malloc((size_t)count * sizeof *part->rows);
+    part->rows = malloc((size_t)count * sizeof(*part->rows));
     if (!part->rows) {
         qn_corpus_free(part);
         qn_context_fail(corpus->ctx, QN_OUT_OF_MEMORY, "no memory for a part of a corpus");
@@ -85,7 +85,7 @@ static qn_corpus *make_part(const qn_corpus *corpus, const bool *taken, bool mar
 static qn_corpus *divide(const qn_corpus *corpus, uint64_t seed, const division *by,
                          qn_corpus **others) {
     placed_text *texts = place_texts(corpus, seed);
-    bool *taken = calloc((size_t)corpus->count, sizeof *taken);
+    bool *taken = calloc((size_t)corpus->count, sizeof(*taken));
     qn_corpus *part = NULL, *rest = NULL;
     if (texts && taken) {
         for (int64_t place = 0; place < corpus->count; place++) {

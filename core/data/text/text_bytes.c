@@ -72,17 +72,17 @@ qn_status qni_text_read(qn_context *ctx, const char *path, qni_bytes *out) {
     *out = (qni_bytes){0};
     qni_bytes bytes;
     qn_status status = qni_bytes_read(ctx, path, &bytes);
-    if (!status) {
+    if (status == QN_OK) {
         status = check_no_zero(ctx, path, &bytes);
     }
-    if (!status && bytes.size >= 3 && memcmp(bytes.data, "\xef\xbb\xbf", 3) == 0) {
+    if (status == QN_OK && bytes.size >= 3 && memcmp(bytes.data, "\xef\xbb\xbf", 3) == 0) {
         bytes.size -= 3;
         memmove(bytes.data, bytes.data + 3, bytes.size);
     }
-    if (!status) {
+    if (status == QN_OK) {
         status = make_utf8(ctx, path, &bytes);
     }
-    if (status) {
+    if (status != QN_OK) {
         free(bytes.data);
         return status;
     }

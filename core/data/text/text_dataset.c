@@ -34,7 +34,7 @@ static qn_status get_text(void *object, int64_t index, void *x, void *y) {
     for (int64_t i = 0; i < length; i++) {
         ids[i] = from[i];
     }
-    memset(ids + length, 0, (size_t)(data->limit - length) * sizeof *ids);
+    memset(ids + length, 0, (size_t)(data->limit - length) * sizeof(*ids));
     const int64_t *labels;
     int count = qn_corpus_labels(data->corpus, index, &labels);
     if (!data->multi_label) {
@@ -42,7 +42,7 @@ static qn_status get_text(void *object, int64_t index, void *x, void *y) {
         return QN_OK;
     }
     float *targets = y;
-    memset(targets, 0, (size_t)data->classes * sizeof *targets);
+    memset(targets, 0, (size_t)data->classes * sizeof(*targets));
     for (int i = 0; i < count; i++) {
         targets[labels[i]] = 1;
     }
@@ -78,7 +78,7 @@ static int64_t encode(const qn_vocabulary *vocabulary, const char *text, encoded
     if (count <= out->room) {
         return count;
     }
-    int64_t *ids = realloc(out->ids, 2 * (size_t)count * sizeof *ids);
+    int64_t *ids = realloc(out->ids, 2 * (size_t)count * sizeof(*ids));
     if (!ids) {
         return -1;
     }
@@ -92,7 +92,7 @@ static bool append(text_data *data, int64_t index, const int64_t *ids, int64_t c
     const int64_t start = data->starts[index];
     if (start + count > data->room) {
         int64_t room = 2 * (start + count) + 1024;
-        int32_t *grown = realloc(data->ids, (size_t)room * sizeof *grown);
+        int32_t *grown = realloc(data->ids, (size_t)room * sizeof(*grown));
         if (!grown) {
             return false;
         }
@@ -110,7 +110,7 @@ static bool append(text_data *data, int64_t index, const int64_t *ids, int64_t c
 static bool encode_all(text_data *data, const qn_vocabulary *vocabulary, int64_t limit) {
     const int64_t texts = qn_corpus_count(data->corpus);
     encoded_text one = {0};
-    data->starts = calloc((size_t)texts + 1, sizeof *data->starts);
+    data->starts = calloc((size_t)texts + 1, sizeof(*data->starts));
     bool done = data->starts;
     for (int64_t i = 0; done && i < texts; i++) {
         int64_t count = encode(vocabulary, qn_corpus_text(data->corpus, i), &one);
@@ -137,7 +137,7 @@ static qn_dataset *make_dataset(text_data *data) {
                             .describe = describe_text,
                             .data = data,
                             .destroy = destroy_texts};
-    const char **names = calloc((size_t)data->classes, sizeof *names);
+    const char **names = calloc((size_t)data->classes, sizeof(*names));
     if (!names) {
         destroy_texts(data);
         qn_context_fail(corpus->ctx, QN_OUT_OF_MEMORY, "%s: no memory for the dataset", desc.name);
@@ -163,7 +163,7 @@ qn_dataset *qn_text_dataset(const qn_corpus *corpus, const qn_vocabulary *vocabu
                         path, (long long)limit);
         return NULL;
     }
-    text_data *data = calloc(1, sizeof *data);
+    text_data *data = calloc(1, sizeof(*data));
     if (data) {
         data->corpus = corpus;
         data->classes = qn_corpus_classes(corpus);

@@ -39,7 +39,7 @@ static bool is_spaceless(utf8proc_int32_t code) {
         {0xf900, 0xfaff},   /* compatibility ideographs */
         {0x20000, 0x3ffff}, /* ideographs, further extensions */
     };
-    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0] && code >= ranges[i][0]; i++) {
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]) && code >= ranges[i][0]; i++) {
         if (code <= ranges[i][1]) {
             return true;
         }
@@ -111,7 +111,7 @@ static bool starts_with(const char *text, size_t size, const char *word) {
 
 static bool starts_ending(const char *text, size_t size) {
     static const char *const endings[] = {"'s", "'ve", "n't", "'re", "'d", "'ll"};
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
+    for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
         if (starts_with(text, size, endings[i])) {
             return true;
         }

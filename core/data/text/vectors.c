@@ -189,17 +189,17 @@ static qn_status read_vectors(vector_reader *r) {
     r->expected = -1;
     while (more) {
         qn_status status = read_line(r, &length, &more);
-        if (!status && more) {
+        if (status == QN_OK && more) {
             status = take_line(r, length);
         }
-        if (status) {
+        if (status != QN_OK) {
             return status;
         }
     }
     if (r->vectors == 0 || (r->expected >= 0 && r->vectors != r->expected)) {
         char expected[32] = "some";
         if (r->expected >= 0) {
-            snprintf(expected, sizeof expected, "%lld", (long long)r->expected);
+            snprintf(expected, sizeof(expected), "%lld", (long long)r->expected);
         }
         return qn_context_fail(r->ctx, QN_BAD_FORMAT, "%s: %lld words, expected %s", r->path,
                                (long long)r->vectors, expected);
@@ -258,8 +258,8 @@ qn_status qn_vectors_read(qn_tensor *table, const qn_vocabulary *v, const char *
         return QN_INVALID_ARGUMENT;
     }
     qn_status status = qn_context_error(ctx, NULL);
-    status = status ? status : check_table(table, v, path);
-    if (status) {
+    status = status != QN_OK ? status : check_table(table, v, path);
+    if (status != QN_OK) {
         return status;
     }
     const size_t bytes = (size_t)qn_tensor_count(table) * sizeof(float);
@@ -272,10 +272,10 @@ qn_status qn_vectors_read(qn_tensor *table, const qn_vocabulary *v, const char *
     if (!reader.rows || !reader.is_read) {
         status = qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for its vectors", path);
     }
-    status = status ? status : qn_tensor_read(table, reader.rows, bytes);
-    status = status ? status : read_file(&reader);
-    status = status ? status : qn_tensor_write(table, reader.rows, bytes);
-    if (!status && found) {
+    status = status != QN_OK ? status : qn_tensor_read(table, reader.rows, bytes);
+    status = status != QN_OK ? status : read_file(&reader);
+    status = status != QN_OK ? status : qn_tensor_write(table, reader.rows, bytes);
+    if (status == QN_OK && found) {
         *found = reader.found;
     }
     free(reader.rows);

@@ -27,7 +27,7 @@ static void destroy_vocabulary(void *object) {
 }
 
 qn_vocabulary *qni_vocabulary_alloc(qn_context *ctx, const qn_tokenizer_opts *tokenizer) {
-    qn_vocabulary *v = calloc(1, sizeof *v);
+    qn_vocabulary *v = calloc(1, sizeof(*v));
     if (!v) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "no memory for a vocabulary");
         return NULL;
@@ -52,11 +52,11 @@ static bool count_word(void *data, const char *token, size_t length) {
     }
     if (number == all->room) {
         int64_t room = 2 * number + 1024;
-        int64_t *counts = realloc(all->counts, (size_t)room * sizeof *counts);
+        int64_t *counts = realloc(all->counts, (size_t)room * sizeof(*counts));
         if (!counts) {
             return false;
         }
-        memset(counts + number, 0, (size_t)(room - number) * sizeof *counts);
+        memset(counts + number, 0, (size_t)(room - number) * sizeof(*counts));
         all->counts = counts;
         all->room = room;
     }
@@ -76,13 +76,13 @@ static int compare_ranked(const void *a, const void *b) {
 static bool take_words(qn_vocabulary *v, const word_counts *all, const qn_vocabulary_opts *opts) {
     int64_t count = all->words.strings.count;
     int64_t limit = opts->max_size > 0 ? opts->max_size : QNI_MAX_WORDS;
-    ranked_word *ranked = malloc((size_t)(count + 1) * sizeof *ranked);
+    ranked_word *ranked = malloc((size_t)(count + 1) * sizeof(*ranked));
     bool done = ranked;
     for (int64_t i = 0; done && i < count; i++) {
         ranked[i] = (ranked_word){all->counts[i], i};
     }
     if (done) {
-        qsort(ranked, (size_t)count, sizeof *ranked, compare_ranked);
+        qsort(ranked, (size_t)count, sizeof(*ranked), compare_ranked);
     }
     for (int64_t i = 0; done && i < count && i < limit && ranked[i].count >= opts->min_count; i++) {
         const char *word = qni_strings_at(&all->words.strings, ranked[i].number);

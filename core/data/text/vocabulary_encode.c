@@ -24,7 +24,7 @@ static bool put_word(void *data, const char *token, size_t length) {
     if (e->vocabulary->tokenizer.ngrams > 1) {
         if (e->count == e->room) {
             int64_t room = 2 * e->count + 64;
-            uint64_t *hashes = realloc(e->hashes, (size_t)room * sizeof *hashes);
+            uint64_t *hashes = realloc(e->hashes, (size_t)room * sizeof(*hashes));
             if (!hashes) {
                 return false;
             }

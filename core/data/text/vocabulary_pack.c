@@ -44,7 +44,7 @@ qn_tensor *qn_vocabulary_pack(qn_context *ctx, const qn_vocabulary *v) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "no memory to pack a vocabulary");
         return NULL;
     }
-    memcpy(bytes, magic, sizeof magic - 1);
+    memcpy(bytes, magic, sizeof(magic) - 1);
     put_number(bytes + AT_CASE, v->tokenizer.keep_case, 4);
     put_number(bytes + AT_NGRAMS, (uint64_t)v->tokenizer.ngrams, 4);
     put_number(bytes + AT_BUCKETS, (uint64_t)v->tokenizer.buckets, 8);
@@ -66,7 +66,7 @@ static qn_status check_header(qn_context *ctx, const qni_bytes *packed, qn_token
     if (packed->size < HEADER_BYTES) {
         return bad(ctx, packed->size, "ends inside the header");
     }
-    if (memcmp(packed->data, magic, sizeof magic - 1) != 0) {
+    if (memcmp(packed->data, magic, sizeof(magic) - 1) != 0) {
         return bad(ctx, 0, "expected \"QNVOCAB\" and version 1");
     }
     uint64_t keep_case = get_number(packed->data + AT_CASE, 4);

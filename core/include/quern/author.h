@@ -1,6 +1,7 @@
 /* quern/author.h: for those who write modules, optimizers and training loops of their own.
  *
- * What the library's own layers and optimizers are made with, and what keeps them quick and thrifty.
+ * What the library's own layers and optimizers are made with, and what keeps them quick and
+ * thrifty.
  */
 #ifndef QUERN_AUTHOR_H
 #define QUERN_AUTHOR_H
@@ -13,7 +14,8 @@ extern "C" {
 
 /* ---- errors and ownership -------------------------------------------------------------------- */
 
-/** Records a failure of your own, as the library does: kept only if it is the first. Returns `status`.
+/** Records a failure of your own, as the library does: kept only if it is the first. Returns
+ * `status`.
  *
  * A NULL context is fine. */
 QN_API qn_status qn_context_fail(qn_context *ctx, qn_status status, const char *format, ...)
@@ -30,32 +32,32 @@ QN_API void qn_context_disown(qn_context *ctx, const void *object);
 
 /** Where tidying up begins: a number for qn_tidy_end(). */
 QN_API int qn_tidy_begin(const qn_context *ctx);
-/** Gives back what was made since qn_tidy_begin() on the way to these results: step tensors but for them. Nobody may use
- * the others any more; the tape keeps those elements that a derivative will read. Modules do this behind their
- * forward pass (qn_module_tidy()). */
+/** Gives back what was made since qn_tidy_begin() on the way to these results: step tensors but for
+ * them. Nobody may use the others any more; the tape keeps those elements that a derivative will
+ * read. Modules do this behind their forward pass (qn_module_tidy()). */
 QN_API void qn_tidy_end(qn_context *ctx, int begin, qn_tensor *const *results, int count);
 
-/** Marks who frees a tensor (modules do this for theirs). QN_INVALID_ARGUMENT when somebody does already;
- * owner NULL takes the mark away. */
+/** Marks who frees a tensor (modules do this for theirs). QN_INVALID_ARGUMENT when somebody does
+ * already; owner NULL takes the mark away. */
 QN_API qn_status qn_tensor_claim(qn_tensor *x, const void *owner);
 
 /* ---- gradients ------------------------------------------------------------------------------- */
 
-/** The gradient of such a table as an optimizer needs it, NULL if there is none: only rows with 1 in *seen,
- * u8 [rows, 1], hold anything. (qn_grad() writes zeros to the others first.) A gradient that does not come
- * from an embedding makes every row seen. */
+/** The gradient of such a table as an optimizer needs it, NULL if there is none: only rows with 1
+ * in *seen, u8 [rows, 1], hold anything. (qn_grad() writes zeros to the others first.) A gradient
+ * that does not come from an embedding makes every row seen. */
 QN_API qn_tensor *qn_sparse_grad(qn_tensor *x, qn_tensor **seen);
 
 /** Moves parameters (leaves of one context and one dtype) into one contiguous buffer [n], and their
- * gradients into another. Both are kept tensors and come back in `flat` and `flat_grad`. Parameters and
- * gradients keep their values and addresses as tensors and become views of the buffers, each from a
- * multiple of 16 elements on; the padding between is zero. Those with a sparse gradient are passed over. On
- * failure all keep their values. */
+ * gradients into another. Both are kept tensors and come back in `flat` and `flat_grad`. Parameters
+ * and gradients keep their values and addresses as tensors and become views of the buffers, each
+ * from a multiple of 16 elements on; the padding between is zero. Those with a sparse gradient are
+ * passed over. On failure all keep their values. */
 QN_API qn_status qn_flatten_parameters(qn_tensor *const *parameters, int count, qn_tensor **flat,
                                        qn_tensor **flat_grad);
 
-/** Writes zeros as the gradient of every parameter that has none, so that a flat gradient can be read
- * whole. */
+/** Writes zeros as the gradient of every parameter that has none, so that a flat gradient can be
+ * read whole. */
 QN_API qn_status qn_settle_gradients(qn_tensor *const *parameters, int count);
 
 /* ---- modules --------------------------------------------------------------------------------- */
@@ -68,19 +70,19 @@ typedef qn_tensor *(*qn_forward_fn)(qn_module *self, qn_tensor *x);
 QN_API qn_module *qn_module_new(qn_context *ctx, const char *kind, qn_forward_fn forward,
                                 void *data, void (*destroy)(void *data));
 
-/** Has qn_forward() tidy up behind the module (qn_tidy_end()): what its forward pass makes, but for the result, is for
- * itself alone. All layers of the library do so. Returns it. */
+/** Has qn_forward() tidy up behind the module (qn_tidy_end()): what its forward pass makes, but for
+ * the result, is for itself alone. All layers of the library do so. Returns it. */
 QN_API qn_module *qn_module_tidy(qn_module *module);
 
 QN_API void *qn_module_data(const qn_module *module);
 QN_API const char *qn_module_kind(const qn_module *module);
 
-/* Adding hands over: what was added belongs to the module, and may not be added to another: to use a
- * tensor in two places, let one module's data point to the other's. Names are unique within a module. On
- * failure the result is NULL, and what was to be added stays with the context. */
+/* Adding hands over: what was added belongs to the module, and may not be added to another: to use
+ * a tensor in two places, let one module's data point to the other's. Names are unique within a
+ * module. On failure the result is NULL, and what was to be added stays with the context. */
 
-/** Adds a trained tensor ("weight"): one made by qn_parameter(), or any other f32 or f64 tensor, which is
- * kept and asked for its gradient. Returns it. */
+/** Adds a trained tensor ("weight"): one made by qn_parameter(), or any other f32 or f64 tensor,
+ * which is kept and asked for its gradient. Returns it. */
 QN_API qn_tensor *qn_module_add_parameter(qn_module *module, const char *name,
                                           qn_tensor *parameter);
 /** Adds a tensor that is saved but not trained ("running_mean"), and keeps it. Returns it. */
@@ -88,12 +90,13 @@ QN_API qn_tensor *qn_module_add_buffer(qn_module *module, const char *name, qn_t
 /** Adds a child; its tensors are named "name.weight". Returns it. */
 QN_API qn_module *qn_module_add_child(qn_module *module, const char *name, qn_module *child);
 
-/** Moves all parameters into one flat buffer and their gradients into another (optimizers call this), as
- * qn_flatten_parameters() does. A module has its parameters in one place: flattening a module takes them
- * out of the buffers of its parents and children, and adding a parameter undoes it. */
+/** Moves all parameters into one flat buffer and their gradients into another (optimizers call
+ * this), as qn_flatten_parameters() does. A module has its parameters in one place: flattening a
+ * module takes them out of the buffers of its parents and children, and adding a parameter undoes
+ * it. */
 QN_API qn_status qn_module_flatten(qn_module *module);
-/** The flat buffers ([n], contiguous), NULL before qn_module_flatten(). Before it returns, the gradient
- * buffer has zeros written wherever no gradient was. */
+/** The flat buffers ([n], contiguous), NULL before qn_module_flatten(). Before it returns, the
+ * gradient buffer has zeros written wherever no gradient was. */
 QN_API qn_tensor *qn_module_flat_parameters(qn_module *module);
 QN_API qn_tensor *qn_module_flat_gradients(qn_module *module);
 /** Applies the limits of a module and its children (optimizers call this). */
@@ -101,10 +104,10 @@ QN_API qn_status qn_module_apply_limits(qn_module *module);
 
 /* ---- steps of optimizers --------------------------------------------------------------------- */
 
-/* The steps themselves, for optimizers of your own: p and the state tensors are contiguous, of one shape
- * and dtype, and changed in place; `hyper` is f32 [QN_HYPER_COUNT] (quern/types.h). With `seen`, u8
- * [rows, 1], only the rows of p that have a 1 there are moved; NULL: all. With g' = clip * g: weight decay
- * w gives g' + w p, or, decoupled, p - lr w p first. */
+/* The steps themselves, for optimizers of your own: p and the state tensors are contiguous, of one
+ * shape and dtype, and changed in place; `hyper` is f32 [QN_HYPER_COUNT] (quern/types.h). With
+ * `seen`, u8 [rows, 1], only the rows of p that have a 1 there are moved; NULL: all. With g' = clip
+ * * g: weight decay w gives g' + w p, or, decoupled, p - lr w p first. */
 
 /** v = momentum v + (1 - dampening) g' (the first step: v = g'); p -= lr v, or with Nesterov
  * p -= lr (g' + momentum v). velocity NULL: p -= lr g'. */
@@ -114,13 +117,13 @@ QN_API qn_status qn_sgd_step(qn_tensor *p, qn_tensor *grad, qn_tensor *velocity,
  * p -= lr m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon). */
 QN_API qn_status qn_adam_step(qn_tensor *p, qn_tensor *grad, qn_tensor *m, qn_tensor *v,
                               qn_tensor *hyper, qn_tensor *seen, const qn_optimizer_spec *spec);
-/** s = alpha s + (1 - alpha) g'^2; d = g' / (sqrt(s) + epsilon); p -= lr d, or with a momentum buffer
- * b = momentum b + d; p -= lr b. */
+/** s = alpha s + (1 - alpha) g'^2; d = g' / (sqrt(s) + epsilon); p -= lr d, or with a momentum
+ * buffer b = momentum b + d; p -= lr b. */
 QN_API qn_status qn_rmsprop_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square,
                                  qn_tensor *buffer, qn_tensor *hyper, qn_tensor *seen,
                                  const qn_optimizer_spec *spec);
-/** s = rho s + (1 - rho) g'^2; d = sqrt(u + epsilon) / sqrt(s + epsilon) g'; u = rho u + (1 - rho) d^2;
- * p -= lr d. */
+/** s = rho s + (1 - rho) g'^2; d = sqrt(u + epsilon) / sqrt(s + epsilon) g'; u = rho u + (1 - rho)
+ * d^2; p -= lr d. */
 QN_API qn_status qn_adadelta_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square,
                                   qn_tensor *delta, qn_tensor *hyper, qn_tensor *seen,
                                   const qn_optimizer_spec *spec);
@@ -130,15 +133,15 @@ QN_API qn_tensor *qn_square_sum(qn_tensor *x);
 QN_API qn_tensor *qn_square_sum_rows(qn_tensor *x, qn_tensor *seen);
 /** hyper[QN_HYPER_CLIP] = min(1, max_norm / (sqrt(square_sum) + 1e-6)). */
 QN_API qn_status qn_clip_factor(qn_tensor *square_sum, qn_tensor *hyper, double max_norm);
-/** For gradients of a loss that was multiplied by scale[0], scale f32 [2], with square_sum theirs and
- * norm = sqrt(square_sum) / scale[0]. Where that is finite: hyper[QN_HYPER_CLIP] = min(1, max_norm / (norm +
- * 1e-6)) / scale[0] (max_norm 0: 1 / scale[0]), and scale[1], the good steps in a row, grows by one; at
- * growth_steps it returns to 0 and scale[0] doubles, up to 2^24. Else: hyper[QN_HYPER_SKIP] = 1, scale[0] is
- * halved, down to 1, and scale[1] = 0. */
+/** For gradients of a loss that was multiplied by scale[0], scale f32 [2], with square_sum theirs
+ * and norm = sqrt(square_sum) / scale[0]. Where that is finite: hyper[QN_HYPER_CLIP] = min(1,
+ * max_norm / (norm + 1e-6)) / scale[0] (max_norm 0: 1 / scale[0]), and scale[1], the good steps in
+ * a row, grows by one; at growth_steps it returns to 0 and scale[0] doubles, up to 2^24. Else:
+ * hyper[QN_HYPER_SKIP] = 1, scale[0] is halved, down to 1, and scale[1] = 0. */
 QN_API qn_status qn_loss_scale_update(qn_tensor *square_sum, qn_tensor *hyper, qn_tensor *scale,
                                       double max_norm, int64_t growth_steps);
-/** Scales each row x[i] whose Euclidean norm is above max_norm down to it, in place, off the tape (Srebro and
- * Shraibman 2005; Hinton et al. 2012). */
+/** Scales each row x[i] whose Euclidean norm is above max_norm down to it, in place, off the tape
+ * (Srebro and Shraibman 2005; Hinton et al. 2012). */
 QN_API qn_status qn_limit_norm(qn_tensor *x, double max_norm);
 /** Clamps every element to [low, high] in place, off the tape. */
 QN_API qn_status qn_clamp_in_place(qn_tensor *x, double low, double high);

@@ -1,7 +1,7 @@
 /* quern/context.h: contexts, errors, threads, random numbers and memory.
  *
- * A context is one device, one stream of work, one tape and one error. It is made first, and what is made later
- * belongs to it.
+ * A context is one device, one stream of work, one tape and one error. It is made first, and what
+ * is made later belongs to it.
  */
 #ifndef QUERN_CONTEXT_H
 #define QUERN_CONTEXT_H
@@ -54,8 +54,8 @@ QN_API size_t qn_dtype_bytes(qn_dtype dtype);
  *
  * Any kind but the CPU is a plug-in, libquern-<kind>.so, looked for in the (absolute) folders of
  * QUERN_BACKEND_PATH, beside the library, and where that was installed.
- * Returns NULL only when memory is out. When the device cannot be had, the context is there with the
- * error on it, and every call on it does nothing. Free with qn_context_free(). */
+ * Returns NULL only when memory is out. When the device cannot be had, the context is there with
+ * the error on it, and every call on it does nothing. Free with qn_context_free(). */
 QN_API qn_context *qn_context_new(const char *device);
 
 /** Frees a context and all that it owns. */
@@ -63,8 +63,8 @@ QN_API void qn_context_free(qn_context *ctx);
 
 /** The first failure since the context was made or cleared: QN_OK, or its status.
  *
- * The message is written to `stream` with a newline, if there is one and `stream` is not NULL. A NULL
- * context gives QN_OUT_OF_MEMORY. */
+ * The message is written to `stream` with a newline, if there is one and `stream` is not NULL. A
+ * NULL context gives QN_OUT_OF_MEMORY. */
 QN_API qn_status qn_context_error(const qn_context *ctx, FILE *stream);
 
 /** The message of the first failure, "" if there is none. Valid until the next call on `ctx`. */
@@ -79,8 +79,8 @@ QN_API const char *qn_context_device(const qn_context *ctx);
 /** A line about the device: model, cores or memory, instruction set. */
 QN_API const char *qn_context_describe(const qn_context *ctx);
 
-/** Why "auto" passed over a device that a plug-in is there for, in a line ("cuda: no driver"); "" if it
- * did not. */
+/** Why "auto" passed over a device that a plug-in is there for, in a line ("cuda: no driver"); ""
+ * if it did not. */
 QN_API const char *qn_context_notice(const qn_context *ctx);
 
 /** Calls so far that ran on the host since the device has no kernel for them: right, but slow.
@@ -94,16 +94,18 @@ QN_API qn_status qn_context_set_threads(qn_context *ctx, int threads);
 /** Number of CPU threads that kernels use. */
 QN_API int qn_context_threads(const qn_context *ctx);
 
-/** How matrix products and convolutions (conv1d, conv2d) of f32 tensors read their operands; sums stay f32,
- * and so do parameters and what optimizers keep. f32 by default; QN_UNSUPPORTED where the device does not
- * have it. The CPU has f32 and bf16: processors with AMX multiply bf16 by their tiles, others round the
- * operands alike and multiply in f32, so that results can be compared anywhere. On CUDA devices convolutions
- * in bf16, and their gradients, are rounded to bfloat16 themselves, before a bias is added. */
+/** How matrix products and convolutions (conv1d, conv2d) of f32 tensors read their operands; sums
+ * stay f32, and so do parameters and what optimizers keep. f32 by default; QN_UNSUPPORTED where the
+ * device does not have it. The CPU has f32 and bf16: processors with AMX multiply bf16 by their
+ * tiles, others round the operands alike and multiply in f32, so that results can be compared
+ * anywhere. On CUDA devices convolutions in bf16, and their gradients, are rounded to bfloat16
+ * themselves, before a bias is added. */
 QN_API qn_status qn_context_set_matmul_precision(qn_context *ctx, qn_precision precision);
 QN_API qn_precision qn_context_matmul_precision(const qn_context *ctx);
 
-/** Waits until the device has done all that was queued. Failures of earlier calls that show only then
- * come out here, as they do where a tensor is read. On the CPU there is nothing to wait for. */
+/** Waits until the device has done all that was queued. Failures of earlier calls that show only
+ * then come out here, as they do where a tensor is read. On the CPU there is nothing to wait for.
+ */
 QN_API qn_status qn_context_synchronize(qn_context *ctx);
 
 /** Restarts the context's random numbers (Philox4x32-10) from `seed`. A new context has seed 0. */

@@ -1,7 +1,7 @@
 /* quern/data.h: datasets, images and the loader.
  *
- * Samples in files and how they become batches. Texts and time series have headers of their own: quern/text.h and
- * quern/series.h.
+ * Samples in files and how they become batches. Texts and time series have headers of their own:
+ * quern/text.h and quern/series.h.
  */
 #ifndef QUERN_DATA_H
 #define QUERN_DATA_H
@@ -29,12 +29,12 @@ typedef struct qn_dataset_desc {
                       *   labels a sample, 0 or 1 each; 0: not a classification */
     const char *const *class_names; /**< NULL, or `classes` names */
     float background;               /**< value of x where an augmentation looks outside the image */
-    /** Writes sample `index`. Called from the loader's thread, one sample at a time, and by each loader
-     * of the dataset (and of slices of it) on its own; must not touch the context. */
+    /** Writes sample `index`. Called from the loader's thread, one sample at a time, and by each
+     * loader of the dataset (and of slices of it) on its own; must not touch the context. */
     qn_status (*get)(void *data, int64_t index, void *x, void *y);
-    /** NULL, or for samples of varying length: how much of axis 0 of x sample `index` fills, up to all
-     * of x_shape; get() writes zeros in the rest. A batch is then as long as its longest sample. Called
-     * as get() is. */
+    /** NULL, or for samples of varying length: how much of axis 0 of x sample `index` fills, up to
+     * all of x_shape; get() writes zeros in the rest. A batch is then as long as its longest
+     * sample. Called as get() is. */
     int64_t (*length)(void *data, int64_t index);
     /** NULL, or: writes sample `index` in words, at most `size` bytes with the end. For reports. */
     void (*describe)(void *data, int64_t index, char *text, size_t size);
@@ -42,7 +42,8 @@ typedef struct qn_dataset_desc {
     void (*destroy)(void *data);
 } qn_dataset_desc;
 
-/** A dataset from a description, which is copied (names too). On failure data is destroyed at once. */
+/** A dataset from a description, which is copied (names too). On failure data is destroyed at once.
+ */
 QN_API qn_dataset *qn_dataset_new(qn_context *ctx, const qn_dataset_desc *desc);
 QN_API void qn_dataset_free(qn_dataset *dataset);
 QN_API const qn_dataset_desc *qn_dataset_info(const qn_dataset *dataset);
@@ -53,8 +54,8 @@ QN_API qn_status qn_dataset_get(const qn_dataset *dataset, int64_t index, void *
 QN_API qn_dataset *qn_dataset_slice(qn_dataset *dataset, int64_t start, int64_t end);
 
 /** Images and labels in IDX files, plain or gzip: images [n, h, w] of bytes become f32 [1, h, w],
- * (byte / 255 - mean) / std; labels [n] of bytes become i64. `classes` 0 means: the largest label + 1.
- * Files are kept in memory as bytes. */
+ * (byte / 255 - mean) / std; labels [n] of bytes become i64. `classes` 0 means: the largest label
+ * + 1. Files are kept in memory as bytes. */
 typedef struct qn_idx_opts {
     float mean, std; /**< std 0 means 1 */
     int64_t classes;
@@ -98,7 +99,7 @@ typedef struct qn_loader_opts {
     bool no_prefetch; /**< make each batch when asked, on the caller's thread */
     int64_t
         length_multiple; /**< samples of varying length: batches are padded to a multiple of this
-                              *   (default 1), so that shapes, and with them memory, come again */
+                          *   (default 1), so that shapes, and with them memory, come again */
 } qn_loader_opts;
 
 /** One batch. The tensors belong to the step. */
@@ -114,11 +115,11 @@ QN_API qn_loader *qn_loader_new(qn_dataset *dataset, const qn_loader_opts *opts)
 QN_API void qn_loader_free(qn_loader *loader);
 /** Batches in an epoch. */
 QN_API int64_t qn_loader_batches(const qn_loader *loader);
-/** The next batch; false at the end of the epoch (the next call starts the next epoch) or on failure,
- * which is then on the context. */
+/** The next batch; false at the end of the epoch (the next call starts the next epoch) or on
+ * failure, which is then on the context. */
 QN_API bool qn_loader_next(qn_loader *loader, qn_batch *batch);
-/** Where the loader stands: epochs ended, and batches given out in this one. Setting it continues from
- * there with the same samples in the same order. */
+/** Where the loader stands: epochs ended, and batches given out in this one. Setting it continues
+ * from there with the same samples in the same order. */
 typedef struct qn_loader_position {
     int64_t epoch, batch;
 } qn_loader_position;

@@ -16,10 +16,11 @@ typedef struct qn_tensor_file qn_tensor_file;
 /** An open event file of TensorBoard. */
 typedef struct qn_tensorboard qn_tensorboard;
 
-/** Saves a module's tensors as safetensors, written aside and renamed: a kill at any moment leaves the
- * old or the new file whole. */
+/** Saves a module's tensors as safetensors, written aside and renamed: a kill at any moment leaves
+ * the old or the new file whole. */
 QN_API qn_status qn_save(const qn_module *module, const char *path);
-/** Loads a module's tensors by name. Names, shapes and dtypes must match; else nothing is changed. */
+/** Loads a module's tensors by name. Names, shapes and dtypes must match; else nothing is changed.
+ */
 QN_API qn_status qn_load(qn_module *module, const char *path);
 
 /** A key and its value, as safetensors' "__metadata__" has them. */
@@ -48,8 +49,8 @@ QN_API const char *qn_tensor_file_metadata(const qn_tensor_file *file, const cha
 
 /* TensorBoard's event files: `tensorboard --logdir FOLDER` draws them in a browser. */
 
-/** Begins a file events.out.tfevents.<time>.<host>.<n> in a folder, which is made where it is missing. NULL
- * on failure, which is UNSUPPORTED where the library was built without protobuf-c. */
+/** Begins a file events.out.tfevents.<time>.<host>.<n> in a folder, which is made where it is
+ * missing. NULL on failure, which is UNSUPPORTED where the library was built without protobuf-c. */
 QN_API qn_tensorboard *qn_tensorboard_open(qn_context *ctx, const char *folder);
 QN_API void qn_tensorboard_free(qn_tensorboard *log);
 /** A point of the curve `tag`, at a step (or epoch). A slash groups: "loss/train". */

@@ -1,6 +1,7 @@
 /* quern/grad.h: gradients.
  *
- * The tape of a context remembers the calls of operations; a backward pass walks it from the loss back to the leaves.
+ * The tape of a context remembers the calls of operations; a backward pass walks it from the loss
+ * back to the leaves.
  */
 #ifndef QUERN_GRAD_H
 #define QUERN_GRAD_H
@@ -15,11 +16,11 @@ extern "C" {
 QN_API qn_tensor *qn_require_grad(qn_tensor *x);
 QN_API bool qn_requires_grad(const qn_tensor *x);
 
-/** Like qn_require_grad(), for a table [rows, width] of which a step uses few rows: its gradient is kept for
- * the rows that embeddings looked up, and an optimizer leaves the others, and what it remembers of them,
- * as they are. An explicit choice: lazy updates are other numbers than an optimizer's with momentum or
- * weight decay. The table stays out of flat buffers. Ask before the first gradient, and before an
- * optimizer is made. */
+/** Like qn_require_grad(), for a table [rows, width] of which a step uses few rows: its gradient is
+ * kept for the rows that embeddings looked up, and an optimizer leaves the others, and what it
+ * remembers of them, as they are. An explicit choice: lazy updates are other numbers than an
+ * optimizer's with momentum or weight decay. The table stays out of flat buffers. Ask before the
+ * first gradient, and before an optimizer is made. */
 QN_API qn_tensor *qn_require_sparse_grad(qn_tensor *x);
 QN_API bool qn_requires_sparse_grad(const qn_tensor *x);
 
@@ -28,13 +29,14 @@ QN_API qn_tensor *qn_grad(qn_tensor *x);
 
 /** Adds d loss / d leaf to every leaf's gradient. `loss` has one element. */
 QN_API qn_status qn_backward(qn_tensor *loss);
-/** The same for the last time: what modules tidied up (qn_tidy_end()) is given back as soon as the pass is through
- * with it, and another pass that needs it fails. The usual one in training: it takes less memory. */
+/** The same for the last time: what modules tidied up (qn_tidy_end()) is given back as soon as the
+ * pass is through with it, and another pass that needs it fails. The usual one in training: it
+ * takes less memory. */
 QN_API qn_status qn_backward_once(qn_tensor *loss);
 
-/** grads[i] = d loss / d inputs[i], leaving the leaves' gradients alone. With create_graph the result
- * is itself on the tape, so that it can be differentiated again; the tape stays either way. An input
- * that loss does not depend on gets zeros. */
+/** grads[i] = d loss / d inputs[i], leaving the leaves' gradients alone. With create_graph the
+ * result is itself on the tape, so that it can be differentiated again; the tape stays either way.
+ * An input that loss does not depend on gets zeros. */
 QN_API qn_status qn_gradients(qn_tensor *loss, qn_tensor *const *inputs, int count,
                               qn_tensor **grads, bool create_graph);
 

@@ -1,6 +1,7 @@
 /* quern/nn.h: modules.
  *
- * Layers with named parameters, containers of layers, and how weights start. Layers of one's own: quern/author.h.
+ * Layers with named parameters, containers of layers, and how weights start. Layers of one's own:
+ * quern/author.h.
  */
 #ifndef QUERN_NN_H
 #define QUERN_NN_H
@@ -14,7 +15,8 @@ extern "C" {
 /** A layer, or a network of them. */
 typedef struct qn_module qn_module;
 
-/** Frees a module, its children and its tensors. A child goes with its parent: alone it is not freed. */
+/** Frees a module, its children and its tensors. A child goes with its parent: alone it is not
+ * freed. */
 QN_API void qn_module_free(qn_module *module);
 
 QN_API qn_context *qn_module_context(const qn_module *module);
@@ -47,9 +49,9 @@ QN_API bool qn_module_is_training(const qn_module *module);
 /** Forgets all gradients. */
 QN_API void qn_module_zero_grad(qn_module *module);
 
-/** Holds the rows of a parameter ("output.weight") to a largest Euclidean norm, with qn_limit_norm() after
- * every step of an optimizer (Kim 2014: 3). 0 takes the limit away. It stays with the module that has the
- * parameter, through which parent it was set. */
+/** Holds the rows of a parameter ("output.weight") to a largest Euclidean norm, with
+ * qn_limit_norm() after every step of an optimizer (Kim 2014: 3). 0 takes the limit away. It stays
+ * with the module that has the parameter, through which parent it was set. */
 QN_API qn_status qn_module_limit_norm(qn_module *module, const char *name, double max_norm);
 
 /** Prints the layers with their parameters and the total. */
@@ -89,10 +91,10 @@ QN_API qn_module *qn_nn_batch_norm(qn_context *ctx, int64_t channels,
 QN_API qn_module *qn_nn_layer_norm(qn_context *ctx, qn_shape shape, double epsilon);
 /** qn_instance_norm() with weight 1 and bias 0, [channels]; epsilon 0 means 1e-5. */
 QN_API qn_module *qn_nn_instance_norm(qn_context *ctx, int64_t channels, double epsilon);
-/** Reversible instance normalisation (Kim et al. 2022) of x [n, t, channels] over time, with weight 1 and
- * bias 0, [channels]: qn_forward() normalises each sample's channels, qn_nn_rev_in_restore() gives
- * predictions y [n, h, channels] the statistics back that the last qn_forward() took away. The statistics
- * carry no gradient. */
+/** Reversible instance normalisation (Kim et al. 2022) of x [n, t, channels] over time, with weight
+ * 1 and bias 0, [channels]: qn_forward() normalises each sample's channels, qn_nn_rev_in_restore()
+ * gives predictions y [n, h, channels] the statistics back that the last qn_forward() took away.
+ * The statistics carry no gradient. */
 QN_API qn_module *qn_nn_rev_in(qn_context *ctx, int64_t channels);
 /** restore(y) = (y - bias) / (weight + 1e-10) * std + mean. */
 QN_API qn_tensor *qn_nn_rev_in_restore(qn_module *module, qn_tensor *y);
@@ -111,14 +113,14 @@ typedef struct qn_nn_attention_opts {
     bool no_bias, causal;
 } qn_nn_attention_opts;
 
-/** Multi-head attention (Vaswani et al. 2017) of [n, t, width]: in_proj_weight [3 width, width] (of q, k
- * and v; uniform as qn_init_xavier_uniform()), in_proj_bias (0), out_proj.weight, out_proj.bias (0). width
- * must be a multiple of heads. */
+/** Multi-head attention (Vaswani et al. 2017) of [n, t, width]: in_proj_weight [3 width, width] (of
+ * q, k and v; uniform as qn_init_xavier_uniform()), in_proj_bias (0), out_proj.weight,
+ * out_proj.bias (0). width must be a multiple of heads. */
 QN_API qn_module *qn_nn_multi_head_attention(qn_context *ctx, int64_t width, int heads,
                                              const qn_nn_attention_opts *opts);
-/** As qn_forward(), of q [n, tq, width] and k, v [n, tk, width], which may be q itself: one product then
- * makes the three. mask, u8, 1 where a query may look: [n, tk] (which keys are not padding), or broadcast to
- * [n, heads, tq, tk]; NULL: everywhere. */
+/** As qn_forward(), of q [n, tq, width] and k, v [n, tk, width], which may be q itself: one product
+ * then makes the three. mask, u8, 1 where a query may look: [n, tk] (which keys are not padding),
+ * or broadcast to [n, heads, tq, tk]; NULL: everywhere. */
 QN_API qn_tensor *qn_nn_attention_forward(qn_module *module, qn_tensor *q, qn_tensor *k,
                                           qn_tensor *v, qn_tensor *mask);
 
@@ -131,18 +133,19 @@ typedef struct qn_nn_transformer_opts {
     bool batch_norm; /**< over the features, in place of layer norm; attention drops no weights */
 } qn_nn_transformer_opts;
 
-/** One encoder layer (Vaswani et al. 2017) of [n, t, width]: attention, then linear1, activation, linear2,
- * each added to what it came from. Parts: self_attn, linear1, linear2, norm1, norm2. With gelu and
- * batch_norm it is that of PatchTST (Nie et al. 2023). */
+/** One encoder layer (Vaswani et al. 2017) of [n, t, width]: attention, then linear1, activation,
+ * linear2, each added to what it came from. Parts: self_attn, linear1, linear2, norm1, norm2. With
+ * gelu and batch_norm it is that of PatchTST (Nie et al. 2023). */
 QN_API qn_module *qn_nn_transformer_encoder_layer(qn_context *ctx, int64_t width, int heads,
                                                   const qn_nn_transformer_opts *opts);
 /** As qn_forward(), with a mask as in qn_nn_attention_forward(). */
 QN_API qn_tensor *qn_nn_transformer_forward(qn_module *module, qn_tensor *x, qn_tensor *mask);
 
-/** f32 [length, width]: row t has sin(t / 10000^(i / width)) at even i, and at i + 1 the cosine of the same
- * (Vaswani et al. 2017). */
+/** f32 [length, width]: row t has sin(t / 10000^(i / width)) at even i, and at i + 1 the cosine of
+ * the same (Vaswani et al. 2017). */
 QN_API qn_tensor *qn_sinusoids(qn_context *ctx, int64_t length, int64_t width);
-/** x [n, t <= length, width] + encoding: qn_sinusoids(), or a trained table that starts as N(0, 0.02). */
+/** x [n, t <= length, width] + encoding: qn_sinusoids(), or a trained table that starts as N(0,
+ * 0.02). */
 QN_API qn_module *qn_nn_positional_encoding(qn_context *ctx, int64_t length, int64_t width,
                                             bool trained);
 
@@ -152,28 +155,29 @@ typedef struct qn_nn_recurrent_opts {
     double dropout;     /**< between layers */
 } qn_nn_recurrent_opts;
 /** qn_lstm() and qn_gru() as layers: x [n, t, in] -> [n, t, hidden], or [n, t, 2 hidden] when
- * bidirectional. Parameters weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 and so on by layer, those
- * of the second direction with _reverse; all uniform within +-1 / sqrt(hidden). */
+ * bidirectional. Parameters weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0 and so on by layer,
+ * those of the second direction with _reverse; all uniform within +-1 / sqrt(hidden). */
 QN_API qn_module *qn_nn_lstm(qn_context *ctx, int64_t in, int64_t hidden,
                              const qn_nn_recurrent_opts *opts);
 QN_API qn_module *qn_nn_gru(qn_context *ctx, int64_t in, int64_t hidden,
                             const qn_nn_recurrent_opts *opts);
-/** As qn_forward(), with lengths (NULL: all steps) and a start state (NULL: zeros), and with the last state
- * of each cell: h and c are [layers * directions, n, hidden]. */
+/** As qn_forward(), with lengths (NULL: all steps) and a start state (NULL: zeros), and with the
+ * last state of each cell: h and c are [layers * directions, n, hidden]. */
 QN_API qn_recurrent qn_nn_recurrent_forward(qn_module *module, qn_tensor *x, qn_tensor *lengths,
                                             const qn_recurrent *start);
 /** A module without parameters from a plain function. */
 QN_API qn_module *qn_nn_function(qn_context *ctx, const char *kind,
                                  qn_tensor *(*function)(qn_tensor *x));
-/** Runs its children, named "0", "1" and so on, one after the other; off the tape, what lies between two of
- * them is released (qn_tensor_release()) as soon as it was used. The list of modules ends with NULL. NULL when one of them could not be made, which left its error on the context; those before it are
- * freed then. */
+/** Runs its children, named "0", "1" and so on, one after the other; off the tape, what lies
+ * between two of them is released (qn_tensor_release()) as soon as it was used. The list of modules
+ * ends with NULL. NULL when one of them could not be made, which left its error on the context;
+ * those before it are freed then. */
 QN_API qn_module *qn_nn_sequential(qn_context *ctx, ...);
 /** Appends to a sequential. Returns it. */
 QN_API qn_module *qn_nn_append(qn_module *sequential, qn_module *child);
 
-/* Initialisers. fan_in is the product of all extents but the first, fan_out the first times those after
- * the second; gain is sqrt(2) for ReLU, 5/3 for tanh, 1 for linear. */
+/* Initialisers. fan_in is the product of all extents but the first, fan_out the first times those
+ * after the second; gain is sqrt(2) for ReLU, 5/3 for tanh, 1 for linear. */
 /** +-gain sqrt(3 / fan_in) (He et al. 2015). */
 QN_API qn_status qn_init_kaiming_uniform(qn_tensor *x, double gain);
 /** Deviation gain / sqrt(fan_in). */

@@ -37,9 +37,8 @@ typedef struct qn_optimizer_spec {
     double epsilon;
     double clip_norm;  /**< > 0: scale the gradient so that its norm is at most this */
     double clip_value; /**< > 0: clamp each gradient element to +-this */
-    double
-        loss_scale; /**< > 0: first factor on the loss (qn_optimizer_scale_loss), not with clip_value;
-                        *   qn_fit takes 65536 for 0 where products read f16 */
+    double loss_scale; /**< > 0: first factor on the loss (qn_optimizer_scale_loss), not with
+                        * clip_value; qn_fit takes 65536 for 0 where products read f16 */
 } qn_optimizer_spec;
 
 QN_API qn_optimizer_spec qn_sgd(double lr, double momentum);
@@ -50,18 +49,19 @@ QN_API qn_optimizer_spec qn_adamw(double lr, double weight_decay);
 QN_API qn_optimizer_spec qn_rmsprop(double lr);  /**< Hinton 2012; alpha 0.99, epsilon 1e-8 */
 QN_API qn_optimizer_spec qn_adadelta(double lr); /**< Zeiler 2012; rho 0.9, epsilon 1e-6 */
 
-/** An optimizer over all parameters of a module, which it flattens and which must live as long. A setting
- * out of range is an error that names it. */
+/** An optimizer over all parameters of a module, which it flattens and which must live as long. A
+ * setting out of range is an error that names it. */
 QN_API qn_optimizer *qn_optimizer_new(qn_module *module, qn_optimizer_spec spec);
 QN_API void qn_optimizer_free(qn_optimizer *optimizer);
 QN_API qn_context *qn_optimizer_context(const qn_optimizer *optimizer);
-/** Clips as the spec says (value first, then norm), moves the parameters, and forgets the gradients. With
- * an error on the context it does nothing and returns that. */
+/** Clips as the spec says (value first, then norm), moves the parameters, and forgets the
+ * gradients. With an error on the context it does nothing and returns that. */
 QN_API qn_status qn_optimizer_step(qn_optimizer *optimizer);
-/** The loss to call qn_backward on: times a factor that keeps small gradients within the range of f16, or the
- * loss itself where spec.loss_scale is 0. The step divides the gradients by it again. Where they are not
- * finite it moves nothing and halves the factor; after 2000 good steps in a row it doubles it (Micikevicius et
- * al. 2018). Gradients that you read before the step are those of the scaled loss. */
+/** The loss to call qn_backward on: times a factor that keeps small gradients within the range of
+ * f16, or the loss itself where spec.loss_scale is 0. The step divides the gradients by it again.
+ * Where they are not finite it moves nothing and halves the factor; after 2000 good steps in a row
+ * it doubles it (Micikevicius et al. 2018). Gradients that you read before the step are those of
+ * the scaled loss. */
 QN_API qn_tensor *qn_optimizer_scale_loss(qn_optimizer *optimizer, qn_tensor *loss);
 QN_API double qn_optimizer_lr(const qn_optimizer *optimizer);
 QN_API void qn_optimizer_set_lr(qn_optimizer *optimizer, double lr);
@@ -98,17 +98,18 @@ typedef struct qn_schedule {
 QN_API qn_schedule qn_schedule_constant(void);
 /** factor^floor(max(0, epoch - delay) / period), delay 0. */
 QN_API qn_schedule qn_schedule_step(double period, double factor);
-/** Loshchilov and Hutter 2017, without restarts: final + (1 - final) (1 + cos(pi t / T)) / 2 at step t
- * (from 0) of T. */
+/** Loshchilov and Hutter 2017, without restarts: final + (1 - final) (1 + cos(pi t / T)) / 2 at
+ * step t (from 0) of T. */
 QN_API qn_schedule qn_schedule_cosine(double final);
-/** Smith and Topin 2019: cosine rise over 30 % of the run from lr / 25, then cosine fall to lr / 250000. */
+/** Smith and Topin 2019: cosine rise over 30 % of the run from lr / 25, then cosine fall to lr /
+ * 250000. */
 QN_API qn_schedule qn_schedule_one_cycle(void);
 /** Drops when the metric given to qn_scheduler_metric() has stopped to fall. */
 QN_API qn_schedule qn_schedule_plateau(double factor, int patience);
 
-/** Applies a schedule to an optimizer over `epochs` epochs of `steps_per_epoch` steps. The optimizer's
- * rate at this moment is the reference; its count of steps, qn_optimizer_steps(), is the position, so
- * that setting it moves the schedule too. The optimizer must live as long. */
+/** Applies a schedule to an optimizer over `epochs` epochs of `steps_per_epoch` steps. The
+ * optimizer's rate at this moment is the reference; its count of steps, qn_optimizer_steps(), is
+ * the position, so that setting it moves the schedule too. The optimizer must live as long. */
 QN_API qn_scheduler *qn_scheduler_new(qn_optimizer *optimizer, qn_schedule schedule,
                                       int64_t steps_per_epoch, int epochs);
 QN_API void qn_scheduler_free(qn_scheduler *scheduler);

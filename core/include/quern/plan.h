@@ -14,13 +14,14 @@ extern "C" {
 /** A step that is recorded and replayed. */
 typedef struct qn_plan qn_plan;
 
-/* Plans. A step of a loop does the same each time: a plan records it and replays it from then on, without
- * taking memory, checking shapes or choosing kernels, as one launch where the device can. A replay gives what
- * the step itself would give, to the bit. qn_fit() uses one.
+/* Plans. A step of a loop does the same each time: a plan records it and replays it from then on,
+ * without taking memory, checking shapes or choosing kernels, as one launch where the device can. A
+ * replay gives what the step itself would give, to the bit. qn_fit() uses one.
  *
- * A step may read and write any tensor that lives on, move parameters and draw random numbers. What it does
- * with values on the host between operations is not seen: that is done in qn_host_call(). A step that
- * cannot be replayed (the host reads a tensor in it, say) runs as it is, and qn_plan_stats() tells why. */
+ * A step may read and write any tensor that lives on, move parameters and draw random numbers. What
+ * it does with values on the host between operations is not seen: that is done in qn_host_call(). A
+ * step that cannot be replayed (the host reads a tensor in it, say) runs as it is, and
+ * qn_plan_stats() tells why. */
 
 enum { QN_PLAN_INPUTS = 16, QN_PLAN_OUTPUTS = 8 };
 
@@ -31,22 +32,24 @@ typedef qn_status (*qn_plan_fn)(void *data, qn_tensor *const *in, qn_tensor **ou
 QN_API qn_plan *qn_plan_new(qn_context *ctx, qn_plan_fn step, void *data);
 QN_API void qn_plan_free(qn_plan *plan);
 
-/** Runs the step, or replays it. The first run is never recorded; the next two with inputs of the same
- * shapes are, and if they agree, replays follow. Other shapes get recordings of their own, up to 16; that
- * not used for longest goes. Inputs are data: no gradient flows to them. Outputs belong to the caller's step
- * and are off the tape. Returns what went wrong, which is on the context. */
+/** Runs the step, or replays it. The first run is never recorded; the next two with inputs of the
+ * same shapes are, and if they agree, replays follow. Other shapes get recordings of their own, up
+ * to 16; that not used for longest goes. Inputs are data: no gradient flows to them. Outputs belong
+ * to the caller's step and are off the tape. Returns what went wrong, which is on the context. */
 QN_API qn_status qn_plan_run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_tensor **out,
                              int n_out);
 
-/** What the host does within a step: called now, and again at this place of each replay. It may write tensors
- * with qn_tensor_write(), a learning rate say. */
+/** What the host does within a step: called now, and again at this place of each replay. It may
+ * write tensors with qn_tensor_write(), a learning rate say. */
 typedef qn_status (*qn_host_fn)(void *data);
 QN_API qn_status qn_host_call(qn_context *ctx, qn_host_fn function, void *data);
 
-/** Turns plans off (the steps then run as they are) or on again; returns how it was. On at first. */
+/** Turns plans off (the steps then run as they are) or on again; returns how it was. On at first.
+ */
 QN_API bool qn_context_set_plans(qn_context *ctx, bool enabled);
-/** The same for fusion: plans recorded from now on run calls that share data together, on blocks that stay in the
- * cache, where the device can (the CPU does). On at first, unless the environment has QUERN_FUSE=off. */
+/** The same for fusion: plans recorded from now on run calls that share data together, on blocks
+ * that stay in the cache, where the device can (the CPU does). On at first, unless the environment
+ * has QUERN_FUSE=off. */
 QN_API bool qn_context_set_fusion(qn_context *ctx, bool enabled);
 
 /** What became of a plan. */
@@ -62,10 +65,11 @@ typedef struct qn_plan_info {
 } qn_plan_info;
 QN_API qn_plan_info qn_plan_stats(const qn_plan *plan);
 
-/** Seconds that the recording used last takes at least, on a machine of so many floating-point operations and bytes a
- * second: for each call its arithmetic, or the bytes that it reads and writes (each once), the longer of the two.
- * With INFINITY for one rate and 1 for the other, the sum of the other's. 0 when there is no recording to replay. What is not
- * known is left out: the cost of a plug-in's operations, and rows that a step of an optimizer skips or not. */
+/** Seconds that the recording used last takes at least, on a machine of so many floating-point
+ * operations and bytes a second: for each call its arithmetic, or the bytes that it reads and
+ * writes (each once), the longer of the two. With INFINITY for one rate and 1 for the other, the
+ * sum of the other's. 0 when there is no recording to replay. What is not known is left out: the
+ * cost of a plug-in's operations, and rows that a step of an optimizer skips or not. */
 QN_API double qn_plan_floor(const qn_plan *plan, double operations_rate, double bytes_rate);
 
 /** Calls of operations so far for which a kernel was chosen: constant while a plan is replayed. */

@@ -1,7 +1,7 @@
 /* quern/tensor.h: tensors and views of them.
  *
- * What is computed on: an array of one dtype with a shape, in the memory of a context's device. A view looks at
- * another tensor's elements through other strides.
+ * What is computed on: an array of one dtype with a shape, in the memory of a context's device. A
+ * view looks at another tensor's elements through other strides.
  */
 #ifndef QUERN_TENSOR_H
 #define QUERN_TENSOR_H
@@ -23,7 +23,8 @@ typedef struct qn_shape {
                 .dim = {__VA_ARGS__}})
 #define QN_SCALAR ((qn_shape){0})
 
-/** A set of axes, written QN_AXES(0, 2); negative ones count from the end; QN_ALL means every axis. */
+/** A set of axes, written QN_AXES(0, 2); negative ones count from the end; QN_ALL means every axis.
+ */
 typedef struct qn_axes {
     int count;
     int axis[QN_MAX_DIMS];
@@ -44,7 +45,8 @@ QN_API qn_tensor *qn_empty(qn_context *ctx, qn_dtype dtype, qn_shape shape);
 /** A tensor with a copy of `data`, row-major, of the dtype's C type. */
 QN_API qn_tensor *qn_from_data(qn_context *ctx, qn_dtype dtype, qn_shape shape, const void *data);
 
-/** Random tensors: uniform on [low, high), normal with mean and standard deviation. dtype f32 or f64. */
+/** Random tensors: uniform on [low, high), normal with mean and standard deviation. dtype f32 or
+ * f64. */
 QN_API qn_tensor *qn_uniform(qn_context *ctx, qn_dtype dtype, qn_shape shape, double low,
                              double high);
 QN_API qn_tensor *qn_normal(qn_context *ctx, qn_dtype dtype, qn_shape shape, double mean,
@@ -59,8 +61,8 @@ QN_API qn_tensor *qn_keep(qn_tensor *x);
 /** Frees a tensor now (one that the tape needs is freed at the step's end). */
 QN_API void qn_tensor_free(qn_tensor *x);
 
-/** Gives a step tensor back before the step's end: nobody uses it from now on but the tape, which keeps the elements
- * that a derivative will read. One that is kept, or a leaf, stays. */
+/** Gives a step tensor back before the step's end: nobody uses it from now on but the tape, which
+ * keeps the elements that a derivative will read. One that is kept, or a leaf, stays. */
 QN_API void qn_tensor_release(qn_tensor *x);
 
 QN_API qn_context *qn_tensor_context(const qn_tensor *x);
@@ -114,8 +116,8 @@ QN_API qn_tensor *qn_detach(qn_tensor *x);
 
 /** Sets every element. */
 QN_API qn_status qn_fill(qn_tensor *x, double value);
-/** Copies src's elements into dst; src is broadcast and converted to dst's dtype, and may share memory
- * with dst. */
+/** Copies src's elements into dst; src is broadcast and converted to dst's dtype, and may share
+ * memory with dst. */
 QN_API qn_status qn_copy(qn_tensor *dst, qn_tensor *src);
 /** Fills with random numbers, as qn_uniform() and qn_normal(). */
 QN_API qn_status qn_fill_uniform(qn_tensor *x, double low, double high);

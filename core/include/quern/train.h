@@ -15,7 +15,8 @@ extern "C" {
 /** The log and the report of a run that ends. */
 typedef struct qn_report qn_report;
 
-/** A loss: prediction and target to a tensor of one element. qn_fit() calls it until its step is recorded. */
+/** A loss: prediction and target to a tensor of one element. qn_fit() calls it until its step is
+ * recorded. */
 typedef qn_tensor *(*qn_loss_fn)(qn_tensor *prediction, qn_tensor *target);
 
 /** Result of an evaluation. */
@@ -34,7 +35,7 @@ typedef struct qn_fit_result {
     qn_metrics test;       /**< of that model on the test set; without one, as validation */
     double best_accuracy;  /**< of the best epoch */
     int best_epoch;        /**< from 1: the first with the highest validation accuracy, or with the
-                                *   lowest validation loss where targets are no classes */
+                            *   lowest validation loss where targets are no classes */
     double seconds;        /**< whole training, evaluation included */
     double samples_per_second; /**< training samples, evaluation excluded, median over epochs */
     bool interrupted;          /**< Ctrl-C was pressed, or *stop was set */
@@ -54,34 +55,34 @@ typedef struct qn_fit_opts {
     bool progress;          /**< progress on stderr: a bar on a terminal, else a line an epoch */
     const char *save;       /**< file for the model as it is at the end, with `settings` */
     const char *save_best;  /**< file for the model of the best epoch; needs validation */
-    bool
-        restore_best; /**< at the end the best epoch's parameters and buffers are put back: they are
-                            *   kept in memory and in the checkpoint; needs validation */
+    bool restore_best; /**< at the end the best epoch's parameters and buffers are put back: they
+                        * are kept in memory and in the checkpoint; needs validation */
     const char *checkpoint;  /**< file for the whole state, written each epoch and on Ctrl-C */
     int checkpoint_steps;    /**< > 0: and every so many steps */
     const char *resume;      /**< checkpoint file to continue from, bit for bit */
     const char *log;         /**< JSON-lines file, appended when resuming */
     const char *report;      /**< HTML file, written at the end */
     const char *tensorboard; /**< folder for a TensorBoard events file: settings, and of each epoch
-                                  *   the curves and how parameters and gradients are spread */
+                              *   the curves and how parameters and gradients are spread */
     const char *title;       /**< of the report */
     const qn_metadata *settings; /**< shown in the report and the log's first line */
     int settings_count;
-    int early_stop; /**< > 0: stop after so many epochs without a better validation loss; needs validation */
+    int early_stop; /**< > 0: stop after so many epochs without a better validation loss; needs
+                       validation */
     bool handle_interrupt;    /**< Ctrl-C finishes the batch, saves, and ends qn_fit() */
     const volatile int *stop; /**< NULL, or: ends like Ctrl-C when it becomes non-zero */
     bool eager; /**< steps run as they are, without a plan: for a loss, or a module, whose code does
-                  *   something else from step to step (see qn_plan_new) */
+                 *   something else from step to step (see qn_plan_new) */
     qn_fit_result *result; /**< NULL, or filled at the end */
-    /** NULL, or: called at the end of a run that was not interrupted, with the model as it stays and
-     * `result` filled: for more measures, which qn_report_number() and its kin add to log and report. What
-     * it writes to the module's buffers is saved too. */
+    /** NULL, or: called at the end of a run that was not interrupted, with the model as it stays
+     * and `result` filled: for more measures, which qn_report_number() and its kin add to log and
+     * report. What it writes to the module's buffers is saved too. */
     qn_status (*finish)(qn_report *report, void *data);
     void *finish_data;
 } qn_fit_opts;
 
-/** Trains a module on a dataset. Ended by Ctrl-C or *stop it returns QN_INTERRUPTED, which is no failure
- * and is not kept on the context. */
+/** Trains a module on a dataset. Ended by Ctrl-C or *stop it returns QN_INTERRUPTED, which is no
+ * failure and is not kept on the context. */
 QN_API qn_status qn_fit(qn_module *module, qn_dataset *train, const qn_fit_opts *opts);
 
 /** Loss and accuracy of a module on a dataset, in evaluation mode. batch_size 0 means 256. */
@@ -91,11 +92,11 @@ QN_API qn_metrics qn_evaluate(qn_module *module, qn_dataset *dataset, qn_loss_fn
 /** Runs a module over a dataset and gives the outputs as one kept f32 tensor [samples, ...]. */
 QN_API qn_tensor *qn_predict(qn_module *module, qn_dataset *dataset, int64_t batch_size);
 
-/* What a program adds to the end of its run, from qn_fit_opts.finish. Texts are copied, and escaped for
- * the page. Without a log or a report the calls do no harm. */
+/* What a program adds to the end of its run, from qn_fit_opts.finish. Texts are copied, and escaped
+ * for the page. Without a log or a report the calls do no harm. */
 
-/** A number of the log's last line ("test_mse"), in place of one that is there, and of the page's top.
- * NaN is null in the log. */
+/** A number of the log's last line ("test_mse"), in place of one that is there, and of the page's
+ * top. NaN is null in the log. */
 QN_API qn_status qn_report_number(qn_report *report, const char *key, double value);
 /** Begins a section of the page: tables and charts come after it. */
 QN_API qn_status qn_report_section(qn_report *report, const char *title);

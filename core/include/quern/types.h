@@ -49,7 +49,8 @@ typedef enum qn_dtype {
         QN_DTYPE_COUNT
 } qn_dtype;
 
-/** How matrix products and convolutions of f32 tensors read their operands; sums are f32 in all of them. */
+/** How matrix products and convolutions of f32 tensors read their operands; sums are f32 in all of
+ * them. */
 typedef enum qn_precision {
     QN_PRECISION_F32,  /**< as they are */
     QN_PRECISION_TF32, /**< rounded to 10 bits of mantissa, exponent of f32 */
@@ -62,7 +63,8 @@ typedef enum qn_precision {
 enum qn_hyper {
     QN_HYPER_LR,   /**< learning rate of this step */
     QN_HYPER_STEP, /**< number of this step, from 1 */
-    QN_HYPER_CLIP, /**< factor on the gradient (from clipping by norm, or a scaled loss), 1 for none */
+    QN_HYPER_CLIP, /**< factor on the gradient (from clipping by norm, or a scaled loss), 1 for none
+                    */
     QN_HYPER_SKIP, /**< not 0: the step is left out (the gradients of a scaled loss overflowed) */
     QN_HYPER_COUNT
 };

@@ -1,5 +1,5 @@
-/* convolution_results.cpp: the stand-in for cuDNN against plain sums: convolutions, their gradients, biases; and what
- * it refuses. */
+/* convolution_results.cpp: the stand-in for cuDNN against plain sums: convolutions, their
+ * gradients, biases; and what it refuses. */
 #include <algorithm>
 #include <cmath>
 #include <type_traits>

@@ -1,4 +1,5 @@
-/* cudnn_objects.h: a handle and descriptors of cuDNN for tests, given back at the end of their lives. */
+/* cudnn_objects.h: a handle and descriptors of cuDNN for tests, given back at the end of their
+ * lives. */
 #ifndef CUDASIM_CUDNN_OBJECTS_H
 #define CUDASIM_CUDNN_OBJECTS_H
 

@@ -1,5 +1,6 @@
-/* library_answers.c: what cuDNN and cuBLASLt answer without a GPU: sizes of results and refusals of descriptors, a
- * line each. compare_answers.sh runs it on NVIDIA's own libraries and on the stand-ins, and compares. */
+/* library_answers.c: what cuDNN and cuBLASLt answer without a GPU: sizes of results and refusals of
+ * descriptors, a line each. compare_answers.sh runs it on NVIDIA's own libraries and on the
+ * stand-ins, and compares. */
 #include <cublasLt.h>
 #include <cudnn.h>
 #include <stdint.h>
@@ -194,7 +195,7 @@ static void answer_cudnn(void) {
         derived(&d);
     refusals(&d);
     static const int statuses[] = {0, 1, 1001, 2000, 3000, 4000, 5000};
-    for (size_t i = 0; i < sizeof statuses / sizeof *statuses; i++)
+    for (size_t i = 0; i < sizeof(statuses) / sizeof(*statuses); i++)
         printf("status %d: %s\n", statuses[i], cudnnGetErrorString((cudnnStatus_t)statuses[i]));
     printf("destroyed %d %d %d %d\n", cudnnDestroyTensorDescriptor(d.tensor),
            cudnnDestroyFilterDescriptor(d.filter), cudnnDestroyConvolutionDescriptor(d.convolution),

@@ -1,4 +1,5 @@
-/* library_results.cpp: runs a test of the libraries' stand-ins by name; all without one. Exit code 1 on failures. */
+/* library_results.cpp: runs a test of the libraries' stand-ins by name; all without one. Exit code
+ * 1 on failures. */
 #include "results.h"
 
 #include <sys/wait.h>
@@ -28,7 +29,7 @@ void expect_report(const std::string &words, const std::function<void()> &calls)
         _exit(0);
     }
     close(ends[1]);
-    for (ssize_t more; (more = read(ends[0], part, sizeof part)) > 0;)
+    for (ssize_t more; (more = read(ends[0], part, sizeof(part))) > 0;)
         output.append(part, (size_t)more);
     close(ends[0]);
     waitpid(child, &status, 0);

@@ -40,7 +40,7 @@ template <class T> struct Product {
         d = layout(s.m, s.n);
         cublasLtMatmulPreferenceCreate(&preference);
         cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                             &workspace, sizeof workspace);
+                                             &workspace, sizeof(workspace));
     }
     ~Product() {
         cublasLtMatmulPreferenceDestroy(preference);
@@ -53,7 +53,7 @@ template <class T> struct Product {
     Product &operator=(const Product &) = delete;
 
     template <class V> void set(cublasLtMatmulDescAttributes_t attribute, const V &value) {
-        expect(cublasLtMatmulDescSetAttribute(desc, attribute, &value, sizeof value) ==
+        expect(cublasLtMatmulDescSetAttribute(desc, attribute, &value, sizeof(value)) ==
                    CUBLAS_STATUS_SUCCESS,
                "attribute of a product");
     }
@@ -64,9 +64,9 @@ template <class T> struct Product {
         cublasLtMatrixLayoutCreate(&made, type, (uint64_t)rows, (uint64_t)columns,
                                    rows + shape.gap);
         cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &batches,
-                                         sizeof batches);
+                                         sizeof(batches));
         cublasLtMatrixLayoutSetAttribute(made, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride,
-                                         sizeof stride);
+                                         sizeof(stride));
         return made;
     }
     cublasStatus_t choose() {
@@ -162,7 +162,8 @@ void products() {
     }
 }
 
-/** Operands are rounded to the format that the compute type names: each product shows it, its sum is exact. */
+/** Operands are rounded to the format that the compute type names: each product shows it, its sum
+ * is exact. */
 void product_precision() {
     static const struct {
         cublasComputeType_t compute;

@@ -1,4 +1,5 @@
-/* results.h: what the tests of the libraries' stand-ins share: arrays on the device, random numbers, expectations. */
+/* results.h: what the tests of the libraries' stand-ins share: arrays on the device, random
+ * numbers, expectations. */
 #ifndef CUDASIM_RESULTS_H
 #define CUDASIM_RESULTS_H
 

@@ -1,4 +1,5 @@
-/* window_results.cpp: the stand-in for cuDNN against plain sums: averages of windows, batch normalisation. */
+/* window_results.cpp: the stand-in for cuDNN against plain sums: averages of windows, batch
+ * normalisation. */
 #include <cmath>
 
 #include "cudnn_objects.h"

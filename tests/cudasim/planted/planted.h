@@ -1,5 +1,5 @@
-/* planted.h: the kernels of the planted faults, as the host launches them. Each does what its name says with a
- * fault, or what it should where `correct` is true. */
+/* planted.h: the kernels of the planted faults, as the host launches them. Each does what its name
+ * says with a fault, or what it should where `correct` is true. */
 #ifndef PLANTED_H
 #define PLANTED_H
 
@@ -19,11 +19,13 @@ typedef enum planted_kernel {
     PLANTED_SHIFT,         /**< y[i] = x[i + 1]; faulty: for i = n - 1, too */
     PLANTED_COPY_PAST_END, /**< y[i] = x[i]; faulty: for i = n, too */
     PLANTED_REVERSE,       /**< y[i] = x[n - 1 - i] by shared memory; faulty: no barrier */
-    PLANTED_SHIFT_UP, /**< y[i] = x[i - 1], y[0] = 0; faulty: no barrier, right when threads run forward */
+    PLANTED_SHIFT_UP,  /**< y[i] = x[i - 1], y[0] = 0; faulty: no barrier, right when threads run
+                          forward */
     PLANTED_SUM_TILES, /**< sums over tiles; faulty: no barrier before a tile is overwritten */
     PLANTED_DIVERGENT_BARRIER, /**< reverse; faulty: two barriers, half the threads at each */
-    PLANTED_EXIT_BEFORE, /**< reverse of the first n; faulty: the others return before the barrier */
-    PLANTED_SHUFFLE_MASK,     /**< faulty: odd lanes shuffle under a mask of all */
+    PLANTED_EXIT_BEFORE,  /**< reverse of the first n; faulty: the others return before the barrier
+                           */
+    PLANTED_SHUFFLE_MASK, /**< faulty: odd lanes shuffle under a mask of all */
     PLANTED_LANE_NOT_IN_MASK, /**< faulty: all lanes shuffle under a mask of half of them */
     PLANTED_SHUFFLE_LINES,  /**< faulty: half a warp shuffles at another line under a mask of all */
     PLANTED_LANES_RETURNED, /**< faulty: the mask names lanes that have returned */

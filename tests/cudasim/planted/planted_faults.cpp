@@ -1,6 +1,7 @@
-/* planted_faults.cpp: programs with one fault each, and the same ones without: `planted NAME` runs the faulty one,
- * `planted NAME correct` the other. Exit status 0: nothing was noticed and the result is right. What the program
- * itself notices, as a careful user would, is said after "PLANTED": a wrong result, an error of CUDA, a leak. */
+/* planted_faults.cpp: programs with one fault each, and the same ones without: `planted NAME` runs
+ * the faulty one, `planted NAME correct` the other. Exit status 0: nothing was noticed and the
+ * result is right. What the program itself notices, as a careful user would, is said after
+ * "PLANTED": a wrong result, an error of CUDA, a leak. */
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -15,7 +16,8 @@ namespace {
 constexpr int BLOCK = 256, WARP = 32, MOST = 2048;
 using Numbers = std::vector<float>;
 
-/* ---- what every program uses --------------------------------------------------------------------- */
+/* ---- what every program uses
+ * --------------------------------------------------------------------- */
 
 void must(cudaError_t error, const char *what) {
     if (error == cudaSuccess)
@@ -88,7 +90,8 @@ void copy(const float *x, float *y, int n, cudaStream_t stream = nullptr) {
     launch(PLANTED_COPY, true, (n + BLOCK - 1) / BLOCK, BLOCK, x, y, n, stream);
 }
 
-/** Runs one block on `n` numbers, and compares the first `results`, given as a function of their index. */
+/** Runs one block on `n` numbers, and compares the first `results`, given as a function of their
+ * index. */
 template <class Function>
 int one_block(planted_kernel kernel, bool correct, int threads, int n, int results,
               Function expected) {
@@ -105,7 +108,8 @@ const Numbers all = numbers(MOST);
 float same(int i) { return all[i]; }
 float reversed(int i) { return all[BLOCK - 1 - i]; }
 
-/* ---- memory of the device ------------------------------------------------------------------------ */
+/* ---- memory of the device
+ * ------------------------------------------------------------------------ */
 
 int read_past_end(bool correct) {
     float *x = take_filled(BLOCK), *y = take(BLOCK);
@@ -201,7 +205,8 @@ int global_race(bool correct) { return sum_of(PLANTED_SUM, correct); }
 
 int mixed_atomics(bool correct) { return sum_of(PLANTED_MIXED_ATOMICS, correct); }
 
-/* ---- blocks and warps ---------------------------------------------------------------------------- */
+/* ---- blocks and warps
+ * ---------------------------------------------------------------------------- */
 
 int missing_barrier(bool correct) {
     return one_block(PLANTED_REVERSE, correct, BLOCK, BLOCK, BLOCK, reversed);
@@ -288,7 +293,8 @@ int swallowed_error(bool correct) {
     return compare(fetch(y, BLOCK), numbers(BLOCK));
 }
 
-/* ---- host and device ----------------------------------------------------------------------------- */
+/* ---- host and device
+ * ----------------------------------------------------------------------------- */
 
 int host_dereference(bool correct) {
     float *x = take_filled(BLOCK);
@@ -321,7 +327,8 @@ int copy_past_end(bool correct) {
     return compare(fetch(x, 250), numbers(250));
 }
 
-/* ---- streams ------------------------------------------------------------------------------------- */
+/* ---- streams
+ * ------------------------------------------------------------------------------------- */
 
 int missing_synchronize(bool correct) {
     cudaStream_t stream = make_stream();
@@ -360,7 +367,8 @@ int staging_reused(bool correct) {
     return compare(fetch(y, BLOCK), numbers(BLOCK));
 }
 
-/* ---- graphs -------------------------------------------------------------------------------------- */
+/* ---- graphs
+ * -------------------------------------------------------------------------------------- */
 
 void begin(cudaStream_t stream) {
     MUST(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
@@ -451,7 +459,8 @@ int graph_of_freed_memory(bool correct) {
     return compare(fetch(y, BLOCK), numbers(BLOCK));
 }
 
-/** Copies from pinned memory are made at each launch of a graph: the buffer must still hold what is meant. */
+/** Copies from pinned memory are made at each launch of a graph: the buffer must still hold what is
+ * meant. */
 int graph_copies_again(bool correct) {
     cudaStream_t stream = make_stream();
     float *x = take(BLOCK), *y = take(BLOCK), *staging = take_pinned(BLOCK);

@@ -1,5 +1,5 @@
-/* ptx_device.h: PTX's operations for translated kernels. Approximate instructions are computed as exactly as the
- * host's library does, subnormals and the rounding directions follow PTX. */
+/* ptx_device.h: PTX's operations for translated kernels. Approximate instructions are computed as
+ * exactly as the host's library does, subnormals and the rounding directions follow PTX. */
 #ifndef CUDASIM_PTX_DEVICE_H
 #define CUDASIM_PTX_DEVICE_H
 
@@ -20,26 +20,26 @@
 
 namespace {
 
-[[maybe_unused]] uint32_t carry,
-    no_carry; /* of add.cc and its kin: set and read by one thread, without a meeting
-                                              between */
+[[maybe_unused]] uint32_t carry, no_carry; /* of add.cc and its kin: set and read by one thread,
+                                              without a meeting between */
 
-/* ---- bits and memory --------------------------------------------------------------------------- */
+/* ---- bits and memory ---------------------------------------------------------------------------
+ */
 
 template <class To, class From> inline To bits(From from) {
     static_assert(sizeof(To) == sizeof(From));
     To to;
-    memcpy(&to, &from, sizeof to);
+    memcpy(&to, &from, sizeof(to));
     return to;
 }
 
 template <class T> inline T load(const char *at) {
     T value;
-    memcpy(&value, at, sizeof value);
+    memcpy(&value, at, sizeof(value));
     return value;
 }
 
-template <class T> inline void store(char *at, T value) { memcpy(at, &value, sizeof value); }
+template <class T> inline void store(char *at, T value) { memcpy(at, &value, sizeof(value)); }
 
 inline char *pointer(uint64_t word) { return reinterpret_cast<char *>(word); }
 inline char *shared_at(uint32_t offset) {
@@ -54,7 +54,8 @@ inline bool is_shared(uint64_t generic) { return shared_offset(generic) < 256 * 
     cudasim::fail(std::string(what) + " at " + file + ":" + std::to_string(line));
 }
 
-/* ---- integers ------------------------------------------------------------------------------------ */
+/* ---- integers
+ * ------------------------------------------------------------------------------------ */
 
 template <class T> inline T multiply_low(T a, T b) {
     using U = std::make_unsigned_t<T>;
@@ -181,7 +182,8 @@ inline uint32_t funnel_shift(uint32_t low, uint32_t high, uint32_t by) {
     return left ? (uint32_t)(both << by >> 32) : (uint32_t)(both >> by);
 }
 
-/* ---- floating point -------------------------------------------------------------------------------- */
+/* ---- floating point
+ * -------------------------------------------------------------------------------- */
 
 struct Add {
     template <class T> T operator()(T a, T b) const { return a + b; }
@@ -233,7 +235,8 @@ template <class F, class T> inline T nan_or(F f, T a, T b) {
     return std::isunordered(a, b) ? std::numeric_limits<T>::quiet_NaN() : f(a, b);
 }
 
-/** An operation in another rounding direction. Volatile, so that nothing moves over the switches. */
+/** An operation in another rounding direction. Volatile, so that nothing moves over the switches.
+ */
 template <class F, class... T> inline auto rounded(unsigned direction, F f, T... operands) {
     unsigned saved = _mm_getcsr();
     _mm_setcsr((saved & ~(unsigned)_MM_ROUND_MASK) | direction);
@@ -248,7 +251,8 @@ inline float flush(float a) {
 
 template <class T> inline T saturate(T a) { return a > 1 ? T(1) : a > 0 ? a : T(0); }
 
-/** The upper 32 bits of a double, as the approximate instructions of f64 read and give them; subnormals are 0. */
+/** The upper 32 bits of a double, as the approximate instructions of f64 read and give them;
+ * subnormals are 0. */
 inline double upper_word(double a) {
     if (std::fpclassify(a) == FP_SUBNORMAL)
         return std::copysign(0.0, a);
@@ -269,7 +273,8 @@ template <class To, class From> inline To saturate_to(From a) {
     return (To)std::max(low, std::min(high, wide));
 }
 
-/* ---- 16-bit numbers: computed in double, rounded once more --------------------------------------------- */
+/* ---- 16-bit numbers: computed in double, rounded once more
+ * --------------------------------------------- */
 
 struct Half {
     static float value(uint16_t half) { return _cvtsh_ss(half); }
@@ -295,7 +300,8 @@ template <class Form, class F, class... Pairs> inline uint32_t apply_pair(F f, P
     return high << 16 | apply<Form>(f, pairs...);
 }
 
-/* ---- warps ---------------------------------------------------------------------------------------------- */
+/* ---- warps
+ * ---------------------------------------------------------------------------------------------- */
 
 inline uint32_t warp_id() {
     return (threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) / 32;
@@ -308,8 +314,8 @@ inline void meet(uint32_t mask, uint64_t word, cudasim::WarpOp op, const char *f
 
 enum class Shuffle { up, down, bfly, idx };
 
-/** shfl.sync. `clamp` holds the last lane of a segment, and in bits 8 to 12 which bits of a lane name its segment.
- * All bits set from a lane that takes no part, which on hardware is undefined. */
+/** shfl.sync. `clamp` holds the last lane of a segment, and in bits 8 to 12 which bits of a lane
+ * name its segment. All bits set from a lane that takes no part, which on hardware is undefined. */
 inline uint32_t shuffle(Shuffle mode, uint32_t mask, uint32_t value, uint32_t by, uint32_t clamp,
                         bool *inside, const char *file, int line) {
     int lane = (int)cudasim::lane_id(), step = (int)(by & 31);

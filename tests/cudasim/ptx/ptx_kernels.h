@@ -7,7 +7,8 @@
 
 namespace cudasim {
 
-/** Where a parameter lies in the block of parameters that a kernel reads; of `bytes` 0 after the last one. */
+/** Where a parameter lies in the block of parameters that a kernel reads; of `bytes` 0 after the
+ * last one. */
 struct PtxParameter {
     unsigned offset, bytes;
 };
@@ -21,8 +22,8 @@ struct PtxKernel {
     PtxParameter parameters[ptx_most_parameters];
 };
 
-/** The kernels of one translated file; known to the launching part while it lives. Found by its PTX, since two files may
- * have kernels of the same name. */
+/** The kernels of one translated file; known to the launching part while it lives. Found by its
+ * PTX, since two files may have kernels of the same name. */
 struct PtxModule {
     uint32_t bytes, crc32; /**< of the PTX */
     const PtxKernel *kernels;

@@ -1,5 +1,6 @@
-/* ptx_launch.cpp: the part of libcudart that objects compiled by nvcc call: registration of their kernels, launches.
- * Their translations are in libcudasim_kernels.so, which lies beside this library. */
+/* ptx_launch.cpp: the part of libcudart that objects compiled by nvcc call: registration of their
+ * kernels, launches. Their translations are in libcudasim_kernels.so, which lies beside this
+ * library. */
 #include <cuda_runtime_api.h>
 #include <cxxabi.h>
 #include <dlfcn.h>
@@ -22,8 +23,8 @@ namespace cudasim {
 
 namespace {
 
-/** Translated files by size and checksum of their PTX. A function, since libraries register before this file's own
- * variables are set up. */
+/** Translated files by size and checksum of their PTX. A function, since libraries register before
+ * this file's own variables are set up. */
 std::map<std::pair<uint32_t, uint32_t>, const PtxModule *> &translated() {
     static std::map<std::pair<uint32_t, uint32_t>, const PtxModule *> modules;
     return modules;
@@ -76,7 +77,7 @@ struct FatBinaryHeader {
 /** The PTX in a fat binary that was made for one virtual architecture and not compressed. */
 std::string_view ptx_in(const FatBinary &binary) {
     FatBinaryHeader header;
-    memcpy(&header, binary.data, sizeof header);
+    memcpy(&header, binary.data, sizeof(header));
     const std::string_view all(binary.data, header.header_bytes + header.bytes);
     const size_t start = all.find("\n.version ");
     if (start == all.npos)
@@ -156,7 +157,8 @@ PtxModule::PtxModule(uint32_t ptx_bytes, uint32_t ptx_crc32, const PtxKernel *gi
 
 } // namespace cudasim
 
-/* ---- what nvcc's host code calls; NVIDIA's headers declare only some of it -------------------------- */
+/* ---- what nvcc's host code calls; NVIDIA's headers declare only some of it
+ * -------------------------- */
 
 using namespace cudasim;
 
