@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "checksum.h"
 #include "safetensors.h"
 
 /* One tensor of the file; the name belongs to the parsed header. */
@@ -26,6 +27,8 @@ struct qn_tensor_file {
     entry *entries;         /* in the order of the data */
     int count;
     uint64_t data_offset, data_bytes;
+    const char *checksums; /* one a tensor, in the metadata; NULL: the file has none */
+    bool header_checked;   /* against a checksum of its own */
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -91,6 +94,22 @@ static qn_status parse_text(qn_tensor_file *file, const char *text, size_t bytes
     return QN_OK;
 }
 
+/* Holds the header against its checksum, where it has one. */
+static qn_status check_header(qn_tensor_file *file, char *text, size_t bytes) {
+    uint32_t expected;
+    const char *digits = qni_checksum_find(text, bytes, QNI_CHECKSUM_HEADER);
+    if (!digits)
+        return QN_OK;
+    file->header_checked = true;
+    if (qni_checksum_scan(digits, &expected) &&
+        qni_checksum_of_header(text, bytes, digits) == expected)
+        return QN_OK;
+    return qn_context_fail(file->ctx, QN_BAD_FORMAT,
+                           "%s: the header does not have its checksum: it is damaged, or was "
+                           "changed by a program that kept " QNI_CHECKSUM_PREFIX "* as they were",
+                           file->path);
+}
+
 static qn_status read_header(qn_tensor_file *file, uint64_t bytes) {
     char *text = malloc(bytes);
     if (!text) {
@@ -99,7 +118,9 @@ static qn_status read_header(qn_tensor_file *file, uint64_t bytes) {
     }
     qn_status status;
     if (fread(text, 1, bytes, file->stream) == bytes) {
-        status = parse_text(file, text, bytes);
+        status = check_header(file, text, bytes);
+        if (status == QN_OK)
+            status = parse_text(file, text, bytes);
     } else {
         status = qn_context_fail(file->ctx, QN_IO_ERROR, "%s: offset %d: cannot read the header",
                                  file->path, QNI_LENGTH_BYTES);
@@ -272,6 +293,25 @@ static qn_status check_places(qn_tensor_file *file) {
     return QN_OK;
 }
 
+/* Finds the checksums of the tensors; all are there, or none is. */
+static qn_status find_checksums(qn_tensor_file *file) {
+    const char *sums = json_string_value(json_object_get(file->metadata, QNI_CHECKSUM_TENSORS));
+    if (!sums && !file->header_checked)
+        return QN_OK;
+    bool sound =
+        sums && file->header_checked && strlen(sums) == (size_t)file->count * QNI_CHECKSUM_DIGITS;
+    uint32_t crc;
+    for (int i = 0; sound && i < file->count; i++)
+        sound = qni_checksum_scan(sums + i * QNI_CHECKSUM_DIGITS, &crc);
+    if (!sound)
+        return qn_context_fail(file->ctx, QN_BAD_FORMAT,
+                               "%s: the checksums (" QNI_CHECKSUM_PREFIX
+                               "*) are incomplete: the file is damaged",
+                               file->path);
+    file->checksums = sums;
+    return QN_OK;
+}
+
 static qn_status open_file(qn_tensor_file *file, const char *path) {
     uint64_t header_bytes = 0;
     file->path = strdup(path);
@@ -285,7 +325,9 @@ static qn_status open_file(qn_tensor_file *file, const char *path) {
     if (status == QN_OK) {
         status = read_entries(file);
     }
-    return status != QN_OK ? status : check_places(file);
+    if (status == QN_OK)
+        status = check_places(file);
+    return status == QN_OK ? find_checksums(file) : status;
 }
 
 qn_tensor_file *qn_tensor_file_open(qn_context *ctx, const char *path) {
@@ -347,13 +389,44 @@ size_t qni_tensor_file_bytes(const qn_tensor_file *file, int index) {
     return (size_t)(file->entries[index].end - file->entries[index].begin);
 }
 
+/* Holds the bytes of an entry against its checksum, where there is one. */
+static qn_status check_bytes(const qn_tensor_file *file, int index, const void *data) {
+    uint32_t expected = 0;
+    if (!file->checksums)
+        return QN_OK;
+    qni_checksum_scan(file->checksums + index * QNI_CHECKSUM_DIGITS, &expected);
+    const uint32_t found = qni_checksum(0, data, qni_tensor_file_bytes(file, index));
+    if (found == expected)
+        return QN_OK;
+    return qn_context_fail(file->ctx, QN_BAD_FORMAT,
+                           "%s: tensor \"%s\" has checksum %08x, expected %08x: it is damaged",
+                           file->path, file->entries[index].name, found, expected);
+}
+
 qn_status qni_tensor_file_fetch(qn_tensor_file *file, int index, void *data) {
     size_t bytes = qni_tensor_file_bytes(file, index);
     uint64_t offset = file->data_offset + file->entries[index].begin;
     if (fseeko(file->stream, (off_t)offset, SEEK_SET) != 0 ||
-        fread(data, 1, bytes, file->stream) != bytes) {
+        fread(data, 1, bytes, file->stream) != bytes)
         return qn_context_fail(file->ctx, QN_IO_ERROR, "%s: offset %llu: cannot read tensor \"%s\"",
                                file->path, (unsigned long long)offset, file->entries[index].name);
+    return check_bytes(file, index, data);
+}
+
+bool qn_tensor_file_has_checksums(const qn_tensor_file *file) { return file && file->checksums; }
+
+qn_status qn_tensor_file_verify(qn_tensor_file *file) {
+    if (!file)
+        return QN_INVALID_ARGUMENT;
+    qn_status status = QN_OK;
+    for (int i = 0; i < file->count && status == QN_OK; i++) {
+        const size_t bytes = qni_tensor_file_bytes(file, i);
+        void *data = malloc(bytes ? bytes : 1);
+        status =
+            data ? qni_tensor_file_fetch(file, i, data)
+                 : qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory for tensor \"%s\"",
+                                   file->path, file->entries[i].name);
+        free(data);
     }
-    return QN_OK;
+    return status;
 }

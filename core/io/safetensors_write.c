@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "checksum.h"
 #include "file_atomic.h"
 #include "safetensors.h"
 
@@ -15,6 +16,9 @@ typedef struct plan {
     int *order;     /* the tensors' places: larger elements first, so that all are aligned */
     size_t largest; /* bytes of the largest tensor */
     json_t *header;
+    char *text; /* the header as it is written, filled up with spaces */
+    size_t text_bytes;
+    char *checksums; /* where in the text those of the tensors go */
 } plan;
 
 static size_t tensor_bytes(const qn_tensor *tensor) {
@@ -77,27 +81,45 @@ static qn_status check_name(const plan *p, const char *what, const json_t *objec
     return QN_OK;
 }
 
-static qn_status add_metadata(plan *p, const qn_metadata *metadata, int count) {
-    if (count == 0) {
-        return QN_OK;
-    }
-    json_t *object = json_object();
-    if (json_object_set_new(p->header, QNI_METADATA_KEY, object) != 0) {
+/* Adds a metadata entry; those of checksums are the writer's own. */
+static qn_status add_entry(plan *p, json_t *object, const qn_metadata *entry) {
+    if (entry->key &&
+        strncmp(entry->key, QNI_CHECKSUM_PREFIX, sizeof(QNI_CHECKSUM_PREFIX) - 1) == 0)
+        return QN_OK; /* of the file that the metadata comes from */
+    qn_status status = check_name(p, "metadata key", object, entry->key);
+    if (status != QN_OK)
+        return status;
+    json_t *value = json_string(entry->value ? entry->value : "");
+    if (!value)
+        return qn_context_fail(p->ctx, QN_INVALID_ARGUMENT,
+                               "%s: the value of metadata key \"%s\" is not UTF-8", p->path,
+                               entry->key);
+    return json_object_set_new(object, entry->key, value) == 0 ? QN_OK : out_of_memory(p);
+}
+
+/* Adds places for the checksums, which are known when the tensors have been written. */
+static qn_status add_checksums(plan *p, json_t *object) {
+    const size_t digits = (size_t)p->count * QNI_CHECKSUM_DIGITS;
+    char *zeros = malloc(digits + 1);
+    if (!zeros)
         return out_of_memory(p);
-    }
-    for (int i = 0; i < count; i++) {
-        qn_status status = check_name(p, "metadata key", object, metadata[i].key);
-        if (status != QN_OK) {
-            return status;
-        }
-        const char *value = metadata[i].value ? metadata[i].value : "";
-        if (json_object_set_new(object, metadata[i].key, json_string(value)) != 0) {
-            return qn_context_fail(p->ctx, QN_INVALID_ARGUMENT,
-                                   "%s: the value of metadata key \"%s\" is not UTF-8", p->path,
-                                   metadata[i].key);
-        }
-    }
-    return QN_OK;
+    memset(zeros, '0', digits);
+    zeros[digits] = '\0';
+    const bool added =
+        json_object_set_new(object, QNI_CHECKSUM_HEADER, json_string("00000000")) == 0 &&
+        json_object_set_new(object, QNI_CHECKSUM_TENSORS, json_string(zeros)) == 0;
+    free(zeros);
+    return added ? QN_OK : out_of_memory(p);
+}
+
+static qn_status add_metadata(plan *p, const qn_metadata *metadata, int count) {
+    json_t *object = json_object();
+    if (json_object_set_new(p->header, QNI_METADATA_KEY, object) != 0)
+        return out_of_memory(p);
+    qn_status status = add_checksums(p, object);
+    for (int i = 0; i < count && status == QN_OK; i++)
+        status = add_entry(p, object, &metadata[i]);
+    return status;
 }
 
 static qn_status add_tensors(plan *p) {
@@ -120,33 +142,37 @@ static qn_status add_tensors(plan *p) {
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-/* Writes the length and the header, filled up with spaces so that the data is aligned. */
-static qn_status write_header(const plan *p, qni_atomic_file *file) {
-    static const char spaces[QNI_DATA_ALIGNMENT] = "       ";
+/* Makes the header's text, filled up with spaces so that the data is aligned. */
+static qn_status make_text(plan *p) {
     char *text = json_dumps(p->header, JSON_COMPACT);
-    if (!text) {
+    const size_t bytes = text ? strlen(text) : 0;
+    const size_t padding = (QNI_DATA_ALIGNMENT - bytes % QNI_DATA_ALIGNMENT) % QNI_DATA_ALIGNMENT;
+    p->text = text ? realloc(text, bytes + padding + 1) : NULL;
+    if (!p->text) {
+        free(text);
         return out_of_memory(p);
     }
-    size_t bytes = strlen(text);
-    size_t padding = (QNI_DATA_ALIGNMENT - bytes % QNI_DATA_ALIGNMENT) % QNI_DATA_ALIGNMENT;
-    uint64_t length = bytes + padding;
-    qn_status status = QN_OK;
-    if (length > QNI_HEADER_MAX) {
-        status = qn_context_fail(p->ctx, QN_UNSUPPORTED,
-                                 "%s: header of %llu bytes, safetensors has at most %d", p->path,
-                                 (unsigned long long)length, QNI_HEADER_MAX);
-    }
-    if (status == QN_OK) {
-        status = qni_atomic_write(file, &length, sizeof(length));
-    }
-    if (status == QN_OK) {
-        status = qni_atomic_write(file, text, bytes);
-    }
-    if (status == QN_OK) {
-        status = qni_atomic_write(file, spaces, padding);
-    }
-    free(text);
-    return status;
+    memset(p->text + bytes, ' ', padding);
+    p->text_bytes = bytes + padding;
+    p->checksums = qni_checksum_find(p->text, p->text_bytes, QNI_CHECKSUM_TENSORS);
+    if (p->text_bytes <= QNI_HEADER_MAX)
+        return QN_OK;
+    return qn_context_fail(p->ctx, QN_UNSUPPORTED,
+                           "%s: header of %zu bytes, safetensors has at most %d", p->path,
+                           p->text_bytes, QNI_HEADER_MAX);
+}
+
+static qn_status write_header(const plan *p, qni_atomic_file *file) {
+    const uint64_t length = p->text_bytes;
+    qn_status status = qni_atomic_write(file, &length, sizeof(length));
+    return status == QN_OK ? qni_atomic_write(file, p->text, p->text_bytes) : status;
+}
+
+/* Writes the header again, with the checksums that the elements gave. */
+static qn_status write_checksums(plan *p, qni_atomic_file *file) {
+    char *own = qni_checksum_find(p->text, p->text_bytes, QNI_CHECKSUM_HEADER);
+    qni_checksum_print(own, qni_checksum_of_header(p->text, p->text_bytes, own));
+    return qni_atomic_rewrite(file, QNI_LENGTH_BYTES, p->text, p->text_bytes);
 }
 
 static qn_status write_elements(const plan *p, qni_atomic_file *file) {
@@ -160,6 +186,8 @@ static qn_status write_elements(const plan *p, qni_atomic_file *file) {
         size_t bytes = tensor_bytes(tensor);
         status = qn_tensor_read(tensor, data, bytes);
         if (status == QN_OK) {
+            qni_checksum_print(p->checksums + i * QNI_CHECKSUM_DIGITS,
+                               qni_checksum(0, data, bytes));
             status = qni_atomic_write(file, data, bytes);
         }
     }
@@ -167,7 +195,7 @@ static qn_status write_elements(const plan *p, qni_atomic_file *file) {
     return status;
 }
 
-static qn_status write_file(const plan *p) {
+static qn_status write_file(plan *p) {
     qni_atomic_file file;
     qn_status status = qni_atomic_open(p->ctx, p->path, &file);
     if (status != QN_OK) {
@@ -177,6 +205,8 @@ static qn_status write_file(const plan *p) {
     if (status == QN_OK) {
         status = write_elements(p, &file);
     }
+    if (status == QN_OK)
+        status = write_checksums(p, &file);
     if (status != QN_OK) {
         qni_atomic_abandon(&file);
         return status;
@@ -207,10 +237,13 @@ qn_status qn_tensors_write(qn_context *ctx, const char *path, const qn_named_ten
     if (status == QN_OK) {
         status = add_tensors(&p);
     }
+    if (status == QN_OK)
+        status = make_text(&p);
     if (status == QN_OK) {
         status = write_file(&p);
     }
     json_decref(p.header);
+    free(p.text);
     free(p.order);
     return status;
 }

@@ -17,7 +17,7 @@ typedef struct qn_tensor_file qn_tensor_file;
 typedef struct qn_tensorboard qn_tensorboard;
 
 /** Saves a module's tensors as safetensors, written aside and renamed: a kill at any moment leaves
- * the old or the new file whole. */
+ * the old or the new file whole. See qn_tensors_write(). */
 QN_API qn_status qn_save(const qn_module *module, const char *path);
 /** Loads a module's tensors by name. Names, shapes and dtypes must match; else nothing is changed.
  */
@@ -28,7 +28,9 @@ typedef struct qn_metadata {
     const char *key, *value;
 } qn_metadata;
 
-/** Writes named tensors and metadata as safetensors, whole or not at all. */
+/** Writes named tensors and metadata as safetensors, whole or not at all. Checksums of the header
+ * and of each tensor are added to the metadata ("quern.checksum.*"), so that damage is noticed on
+ * reading. A symbolic link is followed, and the mode of the file that is replaced stays. */
 QN_API qn_status qn_tensors_write(qn_context *ctx, const char *path, const qn_named_tensor *tensors,
                                   int count, const qn_metadata *metadata, int metadata_count);
 /** Opens a safetensors file; NULL on failure. */
@@ -44,6 +46,12 @@ typedef struct qn_tensor_entry {
 QN_API qn_tensor_entry qn_tensor_file_entry(const qn_tensor_file *file, int index);
 /** Copies an entry into a tensor of its shape and dtype. */
 QN_API qn_status qn_tensor_file_read(qn_tensor_file *file, const char *name, qn_tensor *out);
+/** Reads all of the file and holds it against its checksums: BAD_FORMAT where a byte is not as it
+ * was written. (The header is checked when a file is opened, a tensor whenever it is read.) A file
+ * without checksums, as other programs write them, passes when its tensors can be read. */
+QN_API qn_status qn_tensor_file_verify(qn_tensor_file *file);
+/** Whether a file has checksums. */
+QN_API bool qn_tensor_file_has_checksums(const qn_tensor_file *file);
 /** The metadata value of a key, NULL if there is none. */
 QN_API const char *qn_tensor_file_metadata(const qn_tensor_file *file, const char *key);
 
