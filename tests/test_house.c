@@ -126,10 +126,13 @@ static const char *const *headers_for(const char *path) {
     return starts_with(path, "benchmarks/") ? bench : user;
 }
 
-/* Whether some file of the tree has this name: <zlib.h> is nobody's here, <quern.h> is ours. */
+/* Whether some file of the tree ends with this path: <zlib.h> and <sys/random.h> are nobody's here,
+ * <quern.h> and "quern/random.h" are ours. */
 static bool is_ours(const char *name) {
+    char end[1100];
+    snprintf(end, sizeof(end), "/%s", name);
     for (int i = 0; i < file_count; i++)
-        if (strcmp(base_name(files[i]), base_name(name)) == 0)
+        if (ends_with(files[i], end))
             return true;
     return false;
 }
