@@ -264,15 +264,16 @@ Test(example_mnist, refuses_bad_options_in_one_line) {
 Test(example_mnist, refuses_bad_files_in_one_line) {
     expect_refused("train --data nowhere", "nowhere");
     write_dataset();
-    expect_refused("train --data . --save no/model", "cannot write 'no/model'");
-    expect_refused("train --data . --report no/page", "cannot write 'no/page'");
+    expect_refused("train --data . --save no/model", "cannot write the model 'no/model'");
+    expect_refused("train --data . --report no/page", "cannot write the report 'no/page'");
     expect_refused("train --data . --log no/log", "no/log");
     cr_assert_eq(mkfifo(scratch_path("pipe"), 0600), 0);
     expect_refused("train --data . --save pipe", "'pipe': not a regular file");
     expect_refused("train --data . --report pipe", "'pipe': not a regular file");
-    expect_refused("train --data . --checkpoint pipe", "pipe: cannot replace: not a regular file");
-    expect_refused("train --data . --save one --log one", "'one' cannot be two of model, ");
-    expect_refused("train --data . --report one --checkpoint one", "'one' cannot be two of");
+    expect_refused("train --data . --checkpoint pipe", "cannot replace 'pipe': not a regular file");
+    expect_refused("train --data . --save one --log one", "'one' cannot be both model and log");
+    expect_refused("train --data . --report one --checkpoint one",
+                   "'one' cannot be both checkpoint and report");
     expect_refused("train --data . --resume nothing", "nothing");
     expect_refused("train --data . --resume t10k-labels-idx1-ubyte", "t10k-labels-idx1-ubyte");
     expect_refused("evaluate --data . --load nothing", "nothing");

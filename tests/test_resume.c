@@ -167,7 +167,7 @@ Test(resume, resuming_with_other_settings_is_refused_by_name) {
     qn_module *net =
         qn_nn_sequential(ctx, qn_nn_flatten(ctx), qn_nn_linear(ctx, 36, CLASSES, NULL), NULL);
     cr_expect_neq(qn_fit(net, small_set(SAMPLES), &opts), QN_OK);
-    expect_error(QN_SHAPE_MISMATCH, "tensors, this model and optimizer have 4");
+    expect_error(QN_SHAPE_MISMATCH, "was made with another model or optimizer");
 }
 
 Test(resume, resuming_from_something_else_is_refused) {

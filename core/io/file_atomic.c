@@ -318,3 +318,20 @@ void qni_atomic_abandon(qni_atomic_file *file) {
         fclose(file->stream);
     forget(file);
 }
+
+qn_status qn_file_write(qn_context *ctx, const char *path, const void *data, size_t bytes) {
+    if (!ctx)
+        return QN_INVALID_ARGUMENT;
+    if (!path || (!data && bytes > 0))
+        return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "file: the %s is NULL",
+                               path ? "content" : "name");
+    qni_atomic_file file;
+    qn_status status = qni_atomic_open(ctx, path, &file);
+    if (status != QN_OK)
+        return status;
+    status = qni_atomic_write(&file, data, bytes);
+    if (status == QN_OK)
+        return qni_atomic_commit(&file);
+    qni_atomic_abandon(&file);
+    return status;
+}

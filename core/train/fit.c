@@ -2,7 +2,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "fit.h"
 
@@ -66,7 +65,7 @@ static qn_status prepare(qni_fit *fit) {
 }
 
 /** The first reason why the options cannot be followed, or QN_OK. */
-static qn_status check_options(const qni_fit *fit) {
+static qn_status check_options(qni_fit *fit) {
     const qn_fit_opts *opts = &fit->opts;
     const char *needs = opts->save_best        ? "save_best"
                         : opts->restore_best   ? "restore_best"
@@ -79,39 +78,41 @@ static qn_status check_options(const qni_fit *fit) {
         if (!opts->settings || !opts->settings[i].key || !opts->settings[i].value)
             return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT,
                                    "fit: setting %d needs a key and a value, not NULL", i);
-    return QN_OK;
+    return qni_outputs_check(fit);
 }
 
-/** Finds out before the training that a file of its end could not take its place after it. */
-static qn_status check_outputs(const qni_fit *fit) {
-    const char *const paths[] = {fit->opts.save, fit->opts.save_best, fit->opts.report};
-    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
-        struct stat there;
-        if (paths[i] && stat(paths[i], &there) == 0 && !S_ISREG(there.st_mode))
-            return qn_context_fail(fit->ctx, QN_IO_ERROR,
-                                   "fit: cannot replace '%s': not a regular file", paths[i]);
-    }
-    return QN_OK;
+/** Fingerprints of the data, for a checkpoint that is to know it again. Taken before the loader
+ * starts, which reads samples from another thread. */
+static qn_status know_data(qni_fit *fit) {
+    if (!fit->opts.checkpoint && !fit->opts.resume)
+        return QN_OK;
+    qn_status status = qni_data_print(fit->ctx, fit->train, fit->train_print);
+    if (status == QN_OK)
+        status = qni_data_print(fit->ctx, fit->opts.validation, fit->validation_print);
+    return status;
+}
+
+/** Continues from a checkpoint, and writes one: which shows now, not later, that it can be. */
+static qn_status begin_state(qni_fit *fit) {
+    qn_status status = fit->opts.resume ? qni_checkpoint_load(fit) : QN_OK;
+    fit->first_epoch = fit->epoch_count;
+    fit->started = fit->epoch_started = qni_now();
+    if (!fit->opts.checkpoint || status != QN_OK)
+        return status;
+    status = qni_checkpoint_may_replace(fit);
+    return status == QN_OK ? qni_checkpoint_save(fit) : status;
 }
 
 static qn_status begin(qni_fit *fit) {
-    qn_status status = check_options(fit);
-    if (status == QN_OK)
-        status = check_outputs(fit);
-    if (status == QN_OK)
-        status = prepare(fit);
-    if (status == QN_OK && fit->opts.resume)
-        status = qni_checkpoint_load(fit);
-    fit->first_epoch = fit->epoch_count;
-    fit->started = fit->epoch_started = qni_now();
-    if (status == QN_OK &&
-        fit->opts.checkpoint) /* also shows now, not later, that it can be written */
-        status = qni_checkpoint_save(fit);
-    if (status == QN_OK)
-        status = qni_log_begin(fit);
-    if (status == QN_OK)
-        status = qni_board_begin(fit);
+    static qn_status (*const steps[])(qni_fit *) = {
+        check_options, know_data,        prepare,         begin_state,
+        qni_log_begin, qni_report_claim, qni_board_begin,
+    };
+    qn_status status = QN_OK;
+    fit->report_fd = -1;
     qni_progress_begin(fit);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(*steps) && status == QN_OK; i++)
+        status = steps[i](fit);
     return status;
 }
 
@@ -124,6 +125,7 @@ static void release(qni_fit *fit) {
     qn_tensor_free(fit->loss_sum);
     qni_best_close(fit);
     qni_report_close(fit);
+    qni_report_unclaim(fit);
     qn_tensorboard_free(fit->board);
     free(fit->epochs);
     if (fit->log)
@@ -225,6 +227,10 @@ static bool stalled(const qni_fit *fit) {
     return fit->opts.early_stop > 0 && fit->epoch_count - 1 - best >= fit->opts.early_stop;
 }
 
+bool qni_fit_finished(const qni_fit *fit) {
+    return fit->epoch_count >= fit->opts.epochs || stalled(fit);
+}
+
 /** Everything that is told and saved of an epoch that has ended. */
 static qn_status tell_epoch(qni_fit *fit) {
     qn_status status = QN_OK;
@@ -273,8 +279,7 @@ static qn_status end_epoch(qni_fit *fit) {
 static qn_status train(qni_fit *fit) {
     fit->plan = qn_plan_new(fit->ctx, train_step, fit);
     qn_status status = qn_context_error(fit->ctx, NULL);
-    while (status == QN_OK && !fit->interrupted && fit->epoch_count < fit->opts.epochs &&
-           !stalled(fit)) {
+    while (status == QN_OK && !fit->interrupted && !qni_fit_finished(fit)) {
         status = train_batches(fit);
         if (status == QN_OK && !fit->interrupted)
             status = end_epoch(fit);

@@ -49,10 +49,14 @@ typedef struct qni_fit {
     double epoch_started;    /**< clock at the epoch's start, or this session's if later */
     int64_t samples_earlier; /**< samples that those sessions took of the epoch that was cut */
     bool interrupted;
-    qn_tensor **best;      /**< NULL, or copies of the module's tensors; ended by NULL */
-    qn_report *report;     /**< what the program added at the end */
-    qn_tensorboard *board; /**< NULL, or where the curves go */
+    bool checkpoint_written; /**< by this run: the next one keeps it as the generation before */
+    char train_print[80],
+        validation_print[80]; /**< fingerprints of the data, where they are needed */
+    qn_tensor **best;         /**< NULL, or copies of the module's tensors; ended by NULL */
+    qn_report *report;        /**< what the program added at the end */
+    qn_tensorboard *board;    /**< NULL, or where the curves go */
     FILE *log;
+    int report_fd; /**< holds the report for this run; -1: none was asked for */
     qni_progress progress;
 } qni_fit;
 
@@ -77,6 +81,9 @@ void qni_pairs_free(qni_pairs *pairs);
 void qni_fit_settings(const qni_fit *fit, qni_pairs *out);
 /** Seconds as "0:07", "12:34" or "1:02:03". Returns `out`. */
 const char *qni_clock_text(double seconds, char out[24]);
+
+/** Whether a run has come to its end: all epochs, or no progress any more. */
+bool qni_fit_finished(const qni_fit *fit);
 
 /* ---- evaluate.c: passes over a dataset ----------------------------------------------------- */
 
@@ -111,8 +118,27 @@ qn_status qni_best_restore(qni_fit *fit);
 qn_status qni_checkpoint_save(qni_fit *fit);
 /** Writes the model with opts.settings as metadata. */
 qn_status qni_model_save(const qni_fit *fit, const char *path);
-/** Takes the state from opts.resume; every setting that decides the course must be as it was. */
+/** Takes the state from opts.resume or, where that file is damaged, from the one before it; every
+ * setting that decides the course, the model and the data must be as they were. */
 qn_status qni_checkpoint_load(qni_fit *fit);
+/** Refuses to write a checkpoint over that of a run which is further on and not finished. */
+qn_status qni_checkpoint_may_replace(const qni_fit *fit);
+
+/* ---- data_print.c -------------------------------------------------------------------------- */
+
+/** What is said of data that is not there. */
+#define QNI_NO_DATA "none"
+/** A dataset in a few words that differ where its samples do: how many, and a checksum of up to 256
+ * of them, evenly spread. QNI_NO_DATA for NULL. */
+qn_status qni_data_print(qn_context *ctx, const qn_dataset *dataset, char out[80]);
+
+/* ---- outputs.c ----------------------------------------------------------------------------- */
+
+/** Finds out before the training that what it is to write can be written: two outputs are not one
+ * file, and each can be made or replaced. */
+qn_status qni_outputs_check(const qni_fit *fit);
+/** Opens a file that one run at a time may have, and does not empty it yet; -1 and an error. */
+int qni_output_claim(qn_context *ctx, const char *what, const char *path);
 
 /* ---- interrupt.c --------------------------------------------------------------------------- */
 
@@ -132,6 +158,8 @@ void qni_progress_draw(qni_fit *fit, double loss);
 void qni_progress_epoch(qni_fit *fit);
 /** Says where an interrupted run stands. */
 void qni_progress_interrupted(qni_fit *fit);
+/** A line on stderr where progress is shown. */
+void qni_progress_note(qni_fit *fit, const char *format, ...) QN_PRINTF(2, 3);
 /** Takes the bar away. */
 void qni_progress_clear(qni_fit *fit);
 
@@ -167,6 +195,9 @@ const char *qni_validation_name(const qni_fit *fit);
 /** Makes ready for what the program adds. */
 qn_status qni_report_open(qni_fit *fit);
 void qni_report_close(qni_fit *fit);
+/** Holds the file of the report for this run alone, and lets go of it. */
+qn_status qni_report_claim(qni_fit *fit);
+void qni_report_unclaim(qni_fit *fit);
 /** Writes the HTML page. */
 qn_status qni_report_write(qni_fit *fit, const qn_fit_result *result);
 

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "report.h"
 
@@ -60,10 +61,17 @@ static qn_status log_start(qni_fit *fit) {
 qn_status qni_log_begin(qni_fit *fit) {
     if (!fit->opts.log)
         return QN_OK;
-    fit->log = fopen(fit->opts.log, "w");
-    if (!fit->log)
+    const int fd = qni_output_claim(fit->ctx, "log", fit->opts.log);
+    if (fd < 0)
+        return qn_context_error(fit->ctx, NULL);
+    fit->log = fdopen(fd, "w");
+    if (!fit->log) {
+        close(fd);
         return qn_context_fail(fit->ctx, QN_IO_ERROR, "log: cannot write '%s': %s", fit->opts.log,
                                strerror(errno));
+    }
+    if (ftruncate(fd, 0) != 0)
+        errno = 0; /* a pipe or a terminal, which has nothing to empty */
     qn_status status = log_start(fit);
     for (int epoch = 1; epoch <= fit->epoch_count && status == QN_OK; epoch++)
         status = qni_log_epoch(fit, epoch);

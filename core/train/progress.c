@@ -1,5 +1,6 @@
 /* progress.c: how a run goes, on stderr: a bar where that is a terminal, else a line an epoch. */
 #include <math.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -17,6 +18,17 @@
 #define BOLD "\033[1m"
 #define PLAIN "\033[0m"
 #define ERASE "\r\033[K"
+
+void qni_progress_note(qni_fit *fit, const char *format, ...) {
+    if (!fit->progress.active)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    qni_progress_clear(fit);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+}
 
 /** Whether the user's locale shows UTF-8, as the C library would find out. */
 static bool speaks_utf8(void) {

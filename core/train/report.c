@@ -1,9 +1,10 @@
 /* report.c: the HTML page of a run: its order, its tables, and the file. */
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "report.h"
 
@@ -223,38 +224,45 @@ static qn_status write_page(FILE *out, qni_fit *fit, const qn_fit_result *result
     return status;
 }
 
-/** Writes the page aside and renames it, so that a kill leaves no half page. */
-static qn_status write_file(qni_fit *fit, const qn_fit_result *result, const qni_inspection *found,
-                            const char *aside) {
-    FILE *out = fopen(aside, "w");
-    qn_status status = QN_OK;
-    bool failed = !out;
-    if (out) {
-        status = write_page(out, fit, result, found);
-        failed = ferror(out) != 0;
-        failed |= fclose(out) != 0;
-    }
-    if (status == QN_OK && (failed || rename(aside, fit->opts.report)))
-        status = qn_context_fail(fit->ctx, QN_IO_ERROR, "report: cannot write '%s': %s",
-                                 fit->opts.report, strerror(errno));
-    if (status != QN_OK)
-        remove(aside);
+/** Makes the page in memory and puts it in its place, so that a kill leaves no half page. */
+static qn_status write_file(qni_fit *fit, const qn_fit_result *result,
+                            const qni_inspection *found) {
+    char *page = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&page, &bytes);
+    qn_status status = out ? write_page(out, fit, result, found) : QN_OK;
+    const bool whole = out && !ferror(out);
+    if ((out && fclose(out) != 0) || !whole)
+        status = qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: no memory for the page");
+    if (status == QN_OK)
+        status = qn_file_write(fit->ctx, fit->opts.report, page, bytes);
+    free(page);
     return status;
 }
 
 qn_status qni_report_write(qni_fit *fit, const qn_fit_result *result) {
-    static const char suffix[] = ".part";
     qni_inspection found = {0};
     qn_status status = inspected(fit) ? qni_inspect(fit, inspected(fit), &found) : QN_OK;
-    size_t size = strlen(fit->opts.report) + sizeof(suffix);
-    char *aside = malloc(size);
-    if (status == QN_OK && !aside)
-        status = qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: no memory for a file name");
-    if (status == QN_OK) {
-        snprintf(aside, size, "%s%s", fit->opts.report, suffix);
-        status = write_file(fit, result, &found, aside);
-    }
-    free(aside);
+    if (status == QN_OK)
+        status = write_file(fit, result, &found);
     free(found.confusion);
     return status;
+}
+
+qn_status qni_report_claim(qni_fit *fit) {
+    if (!fit->opts.report)
+        return QN_OK;
+    fit->report_fd = qni_output_claim(fit->ctx, "report", fit->opts.report);
+    return fit->report_fd >= 0 ? QN_OK : qn_context_error(fit->ctx, NULL);
+}
+
+/** An empty file is one that the claim made and that no page came to. */
+void qni_report_unclaim(qni_fit *fit) {
+    struct stat claimed, there;
+    if (fit->report_fd < 0)
+        return;
+    if (fstat(fit->report_fd, &claimed) == 0 && stat(fit->opts.report, &there) == 0 &&
+        claimed.st_ino == there.st_ino && there.st_size == 0 && S_ISREG(there.st_mode))
+        unlink(fit->opts.report);
+    close(fit->report_fd);
 }

@@ -32,6 +32,7 @@ enum {
     KEY_JSON,
     KEY_HELP,
     KEY_VERSION,
+    KEY_VERIFY,
     KEY_OWN,
     KEY_END = KEY_OWN + EXAMPLE_OWN
 };
@@ -60,6 +61,7 @@ static const example_option common[COMMON] = {
     {"json", NULL, "print results as JSON lines", EXAMPLE_EVALUATE | EXAMPLE_PREDICT},
     {"help", NULL, "show this text", ALL},
     {"version", NULL, "show the version", ALL},
+    {"verify", "FILE", "check the checksums of a model or checkpoint, and do nothing else", ALL},
 };
 
 /** A parse under way. */
@@ -241,6 +243,8 @@ static error_t on_key(int key, char *value, struct argp_state *state) {
     } else if (key == KEY_VERSION) {
         printf("%s (Quern %s)\n", p->program->name, qn_version());
         exit(EXAMPLE_OK);
+    } else if (key == KEY_VERIFY) {
+        exit(example_verify(value));
     } else if (key >= KEY_DATA && key < KEY_END) {
         p->used[key - KEY_DATA] = true;
         if (value)

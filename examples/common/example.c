@@ -41,6 +41,18 @@ int example_open(const example_options *options, qn_context **ctx) {
     return qn_context_error(*ctx, NULL) == QN_DEVICE_ERROR ? EXAMPLE_BAD_INPUT : code;
 }
 
+int example_verify(const char *path) {
+    qn_context *ctx = qn_context_new("cpu");
+    qn_tensor_file *file = qn_tensor_file_open(ctx, path);
+    if (qn_tensor_file_verify(file) == QN_OK)
+        printf("%s: %d tensors, %s\n", path, qn_tensor_file_count(file),
+               qn_tensor_file_has_checksums(file) ? "as they were written"
+                                                  : "which have no checksums");
+    const int code = example_status(ctx);
+    qn_context_free(ctx);
+    return code;
+}
+
 const char *example_data_path(const char *path, char *out, size_t size) {
     const char *root = getenv("QUERN_DATA_DIR");
     if (root && *root && *path != '/' && access(path, F_OK) != 0) {

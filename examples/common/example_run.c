@@ -1,9 +1,8 @@
 /* example_run.c: training and evaluation, with what is printed of them. */
-#include <errno.h>
-#include <libgen.h>
+#define _GNU_SOURCE /* for mempcpy() */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "example_private.h"
 
@@ -17,30 +16,6 @@ static const char *beside(const char *path, const char *ending, char out[PATH_SI
         dot && dot != path && (!slash || dot > slash + 1) ? (int)(dot - path) : (int)strlen(path);
     snprintf(out, PATH_SIZE, "%.*s%s", stem, path, ending);
     return out;
-}
-
-/** Finds out before a long run that its results could not be written after it. */
-static int check_output(const char *path) {
-    char copy[PATH_SIZE];
-    if (!path)
-        return EXAMPLE_OK;
-    if (snprintf(copy, sizeof(copy), "%s", path) >= PATH_SIZE)
-        return example_error("file name too long: '%s'", path);
-    const char *folder = dirname(copy);
-    if (access(folder, W_OK) != 0)
-        return example_error("cannot write '%s': %s", path, strerror(errno));
-    return EXAMPLE_OK;
-}
-
-/** Files that would be written over each other. */
-static int check_distinct(const qn_fit_opts *opts) {
-    const char *const paths[] = {opts->save, opts->checkpoint, opts->log, opts->report};
-    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
-        for (size_t j = 0; j < i; j++)
-            if (paths[i] && paths[j] && strcmp(paths[i], paths[j]) == 0)
-                return example_error("'%s' cannot be two of model, checkpoint, log and report",
-                                     paths[i]);
-    return EXAMPLE_OK;
 }
 
 /** Prints a word so that a shell reads it back as it is. */
@@ -85,6 +60,55 @@ static void print_result(const qn_fit_result *result, const qn_fit_opts *opts) {
         printf("TensorBoard: tensorboard --logdir %s\n", opts->tensorboard);
 }
 
+/** Bytes of the character of UTF-8 at `text`; 0 where there is none. */
+static size_t character(const unsigned char *text) {
+    const size_t bytes = *text < 0x80                    ? 1
+                         : *text >= 0xc2 && *text < 0xe0 ? 2
+                         : *text >= 0xe0 && *text < 0xf0 ? 3
+                         : *text >= 0xf0 && *text < 0xf5 ? 4
+                                                         : 0;
+    for (size_t i = 1; i < bytes; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    return bytes;
+}
+
+/** A text with the bytes that are no UTF-8 written as \\xE9, so that names of files can stand in a
+ * model's metadata, log and report whatever they are made of. To be freed. */
+static char *as_utf8(const char *text) {
+    char *out = malloc(4 * strlen(text) + 1), *next = out;
+    for (const unsigned char *c = (const unsigned char *)text; out && *c;) {
+        const size_t bytes = character(c);
+        if (bytes > 0)
+            next = mempcpy(next, c, bytes);
+        else
+            next += sprintf(next, "\\x%02X", *c);
+        c += bytes > 0 ? bytes : 1;
+    }
+    if (out)
+        *next = '\0';
+    return out;
+}
+
+/** The run's settings as UTF-8, in memory for free_settings(); false when that is out. */
+static bool settings_as_utf8(qn_fit_opts *opts) {
+    const int count = opts->settings_count;
+    qn_metadata *settings = calloc((size_t)count + 1, sizeof(*settings));
+    bool made = settings != NULL;
+    for (int i = 0; i < count && made; i++) {
+        settings[i] = (qn_metadata){opts->settings[i].key, as_utf8(opts->settings[i].value)};
+        made = settings[i].value != NULL;
+    }
+    opts->settings = settings;
+    return made;
+}
+
+static void free_settings(qn_fit_opts *opts) {
+    for (int i = 0; opts->settings && i < opts->settings_count; i++)
+        free((char *)opts->settings[i].value);
+    free((qn_metadata *)opts->settings);
+}
+
 int example_fit(const example_options *options, qn_module *module, qn_dataset *train,
                 qn_dataset *test, qn_fit_opts opts) {
     char model[PATH_SIZE], checkpoint[PATH_SIZE];
@@ -107,14 +131,15 @@ int example_fit(const example_options *options, qn_module *module, qn_dataset *t
     opts.handle_interrupt = true;
     if (!opts.result)
         opts.result = &result;
-    int code = check_distinct(&opts);
-    if (code == EXAMPLE_OK)
-        code = check_output(opts.save);
-    if (code == EXAMPLE_OK)
-        code = check_output(opts.report);
-    if (code != EXAMPLE_OK)
-        return code;
+    if (options->load && options->resume)
+        return example_error("--load starts anew and --resume goes on: give one of them");
+    if (!settings_as_utf8(&opts)) {
+        free_settings(&opts);
+        example_error("out of memory");
+        return EXAMPLE_FAILED;
+    }
     qn_status status = qn_fit(module, train, &opts);
+    free_settings(&opts);
     if (status == QN_INTERRUPTED) {
         example_print_resume(options, opts.checkpoint);
         return EXAMPLE_INTERRUPTED;

@@ -23,6 +23,9 @@ QN_API qn_status qn_save(const qn_module *module, const char *path);
  */
 QN_API qn_status qn_load(qn_module *module, const char *path);
 
+/** Writes a whole file of bytes in the same way: aside, then renamed. */
+QN_API qn_status qn_file_write(qn_context *ctx, const char *path, const void *data, size_t bytes);
+
 /** A key and its value, as safetensors' "__metadata__" has them. */
 typedef struct qn_metadata {
     const char *key, *value;
