@@ -235,8 +235,9 @@ gate_cuda() {
 cudasim_ptx() {
     local tests=build/release/bin/tests status=0
     export LD_LIBRARY_PATH=$PWD/build/release/bin/cudasim/ptx QUERN_BACKEND_PATH=$PWD/build/release
-    QUERN_TEST_DEVICE=cuda run_tests cudasim $tests/test_{ops,values,views,refusals,products,matrix,stateful,nn,recurrent} \
-        $tests/test_{attention,embedding,sequence_ops,random,core,cuda,cuda_precision,plan,plan_fuse,plan_floor} \
+    QUERN_TEST_DEVICE=cuda run_tests cudasim \
+        $tests/test_{ops,layouts,values,views,refusals,products,matrix,stateful,nn,recurrent,attention} \
+        $tests/test_{embedding,sequence_ops,random,core,cuda,cuda_precision,plan,plan_fuse,plan_floor} \
         $tests/test_{plan_memory,tidy,optim,loss_scale,train,fit_end,fit_output,lengths,resume} || status=1
     tests/cudasim/train_examples.py build/release/bin || status=1
     TEST_FILTER='cudasim/what_nvcc_*' run_tests cudasim-nvcc $tests/test_cudasim || status=1
@@ -249,8 +250,8 @@ cudasim_checked() {
     local status=0 order
     export QUERN_BACKEND_PATH=$PWD/build/release/bin/cudasim/checked QUERN_TEST_DEVICE=cuda QUERN_POOL=off
     for order in forward reverse; do
-        TEST_FILTER='ops/@(each_*|nan_*|empty_*|large_*|a_*)' CUDASIM_ORDER=$order \
-            run_tests "cudasim-$order" build/release/bin/tests/test_ops || status=1
+        TEST_FILTER='@(ops|layouts)/@(each_*|nan_*|empty_*|large_*|a_*)' CUDASIM_ORDER=$order \
+            run_tests "cudasim-$order" build/release/bin/tests/test_{ops,layouts} || status=1
     done
     return $status
 }

@@ -17,26 +17,58 @@ static qn_tensor *weighted_transposed(qn_tensor *y) {
     return qn_sum(qn_mul(qn_transpose(y, -1, -2), qn_contiguous(weights)), QN_ALL, false);
 }
 
-op_outcome op_run(qn_context *ctx, const op_case *row, const op_inputs *inputs, qn_dtype dtype,
-                  op_layout layout) {
+/** A number whose gradient by y is the same weights, strided: a slice of what belongs to a stack.
+ */
+static qn_tensor *weighted_strided(qn_tensor *y) {
+    return op_weighted(qn_stack((qn_tensor *[]){qn_detach(y), y}, 2, -1));
+}
+
+/** The same, contiguous but one element off. */
+static qn_tensor *weighted_offset(qn_tensor *y) {
+    qn_tensor *one = qn_ones(qn_tensor_context(y), qn_tensor_dtype(y), QN_SHAPE(1));
+    return op_weighted(qn_concat((qn_tensor *[]){one, qn_flatten(y, 0)}, 2, 0));
+}
+
+/** A number for backward(), by which the gradient of y lies as `layout` says. */
+static qn_tensor *weighted_laid(qn_tensor *y, op_layout layout) {
+    const int rank = qn_tensor_shape(y).rank;
+    if (layout == TRANSPOSED && rank >= 2)
+        return weighted_transposed(y);
+    if (layout == STRIDED && rank < QN_MAX_DIMS)
+        return weighted_strided(y);
+    if (layout == OFFSET && rank >= 1)
+        return weighted_offset(y);
+    return layout == REPEATED ? qn_sum(y, QN_ALL, false) : op_weighted(y);
+}
+
+op_outcome op_run_laid(qn_context *ctx, const op_case *row, const op_inputs *inputs, qn_dtype dtype,
+                       const op_layouts *layouts) {
     qn_tensor *x[OP_MAX_INPUTS];
     bool grad = row->checks != FORWARD;
-    op_tensors(ctx, inputs, dtype, layout, grad, x);
+    op_tensors_laid(ctx, inputs, dtype, layouts, grad, x);
     qn_context_seed(ctx, OP_SEED);
     qn_tensor *y = row->call(x);
-    cr_assert_not_null(y, "%s: %s", row->id, qn_context_message(ctx));
+    if (!y)
+        return (op_outcome){.refused = true};
     op_outcome o = {.output = op_take(y)};
     if (grad) {
-        const bool turned = layout == TRANSPOSED && qn_tensor_shape(y).rank >= 2;
-        cr_assert_eq(qn_backward(turned ? weighted_transposed(y) : op_weighted(y)), QN_OK, "%s: %s",
-                     row->id, qn_context_message(ctx));
+        cr_assert_eq(qn_backward(weighted_laid(y, layouts->gradient)), QN_OK, "%s: %s", row->id,
+                     qn_context_message(ctx));
         for (int i = 0; i < inputs->count; i++)
-            if (inputs->input[i].differentiable) {
+            if (inputs->input[i].differentiable && x[i]) {
                 cr_assert_not_null(qn_grad(x[i]), "%s: no gradient for input %d", row->id, i);
                 o.grad[i] = op_take(qn_grad(x[i]));
             }
     }
     qn_step_end(ctx);
+    return o;
+}
+
+op_outcome op_run(qn_context *ctx, const op_case *row, const op_inputs *inputs, qn_dtype dtype,
+                  op_layout layout) {
+    const op_layouts layouts = op_layouts_all(layout);
+    op_outcome o = op_run_laid(ctx, row, inputs, dtype, &layouts);
+    cr_assert_not(o.refused, "%s: %s", row->id, qn_context_message(ctx));
     return o;
 }
 

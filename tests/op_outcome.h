@@ -17,6 +17,7 @@ typedef struct op_result {
 /** What a call gave: the output, and, if the row asks for it, a gradient for each input that takes
  * one. */
 typedef struct op_outcome {
+    bool refused; /**< there was no output */
     op_result output;
     op_result grad[OP_MAX_INPUTS];
 } op_outcome;
@@ -32,6 +33,11 @@ qn_tensor *op_weighted(qn_tensor *y);
  */
 op_outcome op_run(qn_context *ctx, const op_case *row, const op_inputs *inputs, qn_dtype dtype,
                   op_layout layout);
+
+/** The same with a layout for each input and for the gradient; a call without output is `refused`.
+ */
+op_outcome op_run_laid(qn_context *ctx, const op_case *row, const op_inputs *inputs, qn_dtype dtype,
+                       const op_layouts *layouts);
 
 /** The same from the reference provider in f64. */
 op_outcome op_oracle(const op_case *row, const op_inputs *inputs);

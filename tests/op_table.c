@@ -25,6 +25,26 @@ const op_case op_cases[] = {
 #undef OP_CASE
 const int op_case_count = sizeof(op_cases) / sizeof(op_cases[0]);
 
+bool op_is_asked_for(const op_case *row) {
+    const char *names = getenv("QUERN_TEST_ROWS");
+    if (!names || !*names)
+        return true;
+    size_t length = strlen(row->id);
+    for (const char *at = names; (at = strstr(at, row->id)); at += length)
+        if ((at == names || at[-1] == ',') && (at[length] == ',' || at[length] == '\0'))
+            return true;
+    return false;
+}
+
+const op_way op_ways[OP_WAYS] = {
+    {"ref", "ref", NULL},
+    {"openblas, then ref", "openblas,ref", NULL},
+    {"simd avx2", NULL, "avx2"},
+    {"best", NULL, NULL},
+};
+
+int op_first_way(void) { return test_on_cpu() ? 0 : OP_WAYS - 1; }
+
 /* ---- numbers ----------------------------------------------------------------------------- */
 
 static uint64_t next(uint64_t *state) { /* SplitMix64 (Steele, Lea and Flood 2014) */
@@ -174,19 +194,94 @@ static qn_tensor *gapped(qn_tensor *x) {
     return inside;
 }
 
-void op_tensors(qn_context *ctx, const op_inputs *inputs, qn_dtype dtype, op_layout layout,
-                bool grad, qn_tensor **x) {
+/** The same elements in a wider tensor, at index 1 of a new last axis of 2. */
+static qn_tensor *strided(qn_tensor *x) {
+    qn_shape wide = qn_tensor_shape(x);
+    wide.dim[wide.rank++] = 2;
+    qn_tensor *room = qn_full(qn_tensor_context(x), qn_tensor_dtype(x), wide, 77);
+    qn_tensor *inside = qn_squeeze(qn_slice(room, -1, 1, 2), -1);
+    qn_copy(inside, x);
+    return inside;
+}
+
+/** The same elements, contiguous, behind one that is not theirs. */
+static qn_tensor *offset(qn_tensor *x) {
+    int64_t count = qn_tensor_count(x);
+    qn_tensor *room = qn_full(qn_tensor_context(x), qn_tensor_dtype(x), QN_SHAPE(count + 1), 77);
+    qn_tensor *inside = qn_reshape(qn_slice(room, 0, 1, count + 1), qn_tensor_shape(x));
+    qn_copy(inside, x);
+    return inside;
+}
+
+/** One slice of x, seen as if it were all of them. */
+static qn_tensor *repeated(qn_tensor *x, int axis) {
+    return qn_expand(qn_contiguous(qn_slice(x, axis, 0, 1)), qn_tensor_shape(x));
+}
+
+static qn_tensor *laid(qn_tensor *x, op_layout layout, bool differentiable) {
+    const int rank = qn_tensor_shape(x).rank;
+    switch (layout) {
+    case CONTIGUOUS:
+        return x;
+    case TRANSPOSED:
+        if (rank >= 2)
+            return transposed(x);
+        return differentiable && rank == 1 ? gapped(x) : x;
+    case GAPPED:
+        return differentiable && rank >= 1 ? gapped(x) : x;
+    case STRIDED:
+        return rank < QN_MAX_DIMS ? strided(x) : x;
+    case OFFSET:
+        return offset(x);
+    case REPEATED:
+        return rank >= 1 ? repeated(x, rank - 1) : x;
+    case REPEATED_FIRST:
+        return rank >= 1 ? repeated(x, 0) : x;
+    case ABSENT:
+        return NULL;
+    }
+    return NULL;
+}
+
+op_layouts op_layouts_all(op_layout layout) {
+    op_layouts all = {.gradient = layout == TRANSPOSED ? TRANSPOSED : CONTIGUOUS};
+    for (int i = 0; i < OP_MAX_INPUTS; i++)
+        all.input[i] = layout;
+    return all;
+}
+
+void op_inputs_repeat(op_inputs *inputs, const op_layouts *layouts) {
+    for (int i = 0; i < inputs->count; i++) {
+        op_input *input = &inputs->input[i];
+        if (input->shape.rank == 0 || input->count == 0)
+            continue;
+        const int64_t inner = input->count / input->shape.dim[0];
+        const int64_t last = input->shape.dim[input->shape.rank - 1];
+        for (int64_t e = 0; e < input->count; e++)
+            if (layouts->input[i] == REPEATED)
+                input->values[e] = input->values[e / last * last];
+            else if (layouts->input[i] == REPEATED_FIRST)
+                input->values[e] = input->values[e % inner];
+    }
+}
+
+void op_tensors_laid(qn_context *ctx, const op_inputs *inputs, qn_dtype dtype,
+                     const op_layouts *layouts, bool grad, qn_tensor **x) {
     for (int i = 0; i < inputs->count; i++) {
         const op_input *input = &inputs->input[i];
         qn_dtype kind = input->is_float ? dtype : input->dtype;
-        qn_tensor *tensor = plain(ctx, kind, input->shape, input->values, input->count);
-        if (layout == TRANSPOSED && input->shape.rank >= 2)
-            tensor = transposed(tensor);
-        else if (layout != CONTIGUOUS && input->differentiable && input->shape.rank >= 1)
-            tensor = gapped(tensor);
-        x[i] = grad && input->differentiable ? qn_require_grad(tensor) : tensor;
-        cr_assert_not_null(x[i], "%s", qn_context_message(ctx));
+        x[i] = laid(plain(ctx, kind, input->shape, input->values, input->count), layouts->input[i],
+                    input->differentiable);
+        if (grad && input->differentiable && x[i])
+            x[i] = qn_require_grad(x[i]);
+        cr_assert(x[i] || layouts->input[i] == ABSENT, "%s", qn_context_message(ctx));
     }
+}
+
+void op_tensors(qn_context *ctx, const op_inputs *inputs, qn_dtype dtype, op_layout layout,
+                bool grad, qn_tensor **x) {
+    const op_layouts layouts = op_layouts_all(layout);
+    op_tensors_laid(ctx, inputs, dtype, &layouts, grad, x);
 }
 
 double *op_values(const qn_tensor *x) {

@@ -21,6 +21,21 @@ typedef struct op_case {
 extern const op_case op_cases[];
 extern const int op_case_count;
 
+/** Whether QUERN_TEST_ROWS, names with commas between them, asks for a row; unset, all are asked
+ * for. */
+bool op_is_asked_for(const op_case *row);
+
+/** A way in which calls are served; each is compared with the oracle. */
+typedef struct op_way {
+    const char *name, *providers, *isa;
+} op_way;
+#define OP_WAYS 4
+extern const op_way op_ways[OP_WAYS];
+
+/** The first of them on the device that the tests run on: on another than the CPU the last way
+ * alone is the device's. */
+int op_first_way(void);
+
 /** An input's values, before they become a tensor.
  *
  * Domains: none: normal numbers; positive: 0.5 to 2; unit: 0 to 1; distinct: all different, 0.06
@@ -46,11 +61,39 @@ typedef struct op_inputs {
 op_inputs op_inputs_make(const char *const *specs, uint64_t seed);
 void op_inputs_free(op_inputs *inputs);
 
-/** How an input lies in memory. */
-typedef enum op_layout { CONTIGUOUS, TRANSPOSED, GAPPED } op_layout;
+/** How an input lies in memory. From REPEATED on an input has other values, too. */
+typedef enum op_layout {
+    CONTIGUOUS,
+    TRANSPOSED,     /**< the last two axes are swapped in memory */
+    GAPPED,         /**< unused elements between the rows */
+    STRIDED,        /**< an unused element before each, the last axis too */
+    OFFSET,         /**< contiguous, one element behind the start of its buffer */
+    REPEATED,       /**< stride 0 along the last axis */
+    REPEATED_FIRST, /**< stride 0 along the first axis */
+    ABSENT,         /**< NULL */
+} op_layout;
+#define OP_LAYOUTS 8
+#define OP_LAYOUTS_OF_SAME_VALUES 5
+
+/** The layout of each input of a call, and of the gradient of its output. */
+typedef struct op_layouts {
+    op_layout input[OP_MAX_INPUTS];
+    op_layout gradient;
+} op_layouts;
+
+/** The same for every input; only TRANSPOSED is also the gradient's. */
+op_layouts op_layouts_all(op_layout layout);
+
+/** Makes values equal along the axes that REPEATED and REPEATED_FIRST repeat, so that a contiguous
+ * tensor of them has what the laid one has. */
+void op_inputs_repeat(op_inputs *inputs, const op_layouts *layouts);
 
 /** Makes the tensors of a call. Floating-point inputs get `dtype`; those that are differentiable
- * require a gradient if `grad`. Inputs from the second axis up lie as `layout` says. */
+ * require a gradient if `grad`. They lie as `layouts` says, where their axes allow it. */
+void op_tensors_laid(qn_context *ctx, const op_inputs *inputs, qn_dtype dtype,
+                     const op_layouts *layouts, bool grad, qn_tensor **x);
+
+/** The same with one layout for all. */
 void op_tensors(qn_context *ctx, const op_inputs *inputs, qn_dtype dtype, op_layout layout,
                 bool grad, qn_tensor **x);
 

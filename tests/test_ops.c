@@ -9,23 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "op_every_row.h"
 #include "op_outcome.h"
 #include "test_device.h"
-
-/* The ways in which a call is served; each is compared with the oracle. */
-typedef struct way {
-    const char *name, *providers, *isa;
-} way;
-static const way ways[] = {
-    {"ref", "ref", NULL},
-    {"openblas, then ref", "openblas,ref", NULL},
-    {"simd avx2", NULL, "avx2"},
-    {"best", NULL, NULL},
-};
-enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
-
-/** On another device than the CPU, the last way alone is the device's. */
-static int first_way(void) { return test_on_cpu() ? 0 : WAYS - 1; }
 
 static void compare(const op_case *row, const char *what, op_result expected, op_result got,
                     double relative) {
@@ -41,47 +27,15 @@ static void compare_outcomes(const op_case *row, const char *what, const op_outc
               "%s, %s: %s", row->id, what, difference);
 }
 
-static void free_rows(struct criterion_test_params *rows) { cr_free(rows->params); }
-
-/** Whether QUERN_TEST_ROWS, names with commas between them, asks for a row; unset, all are asked
- * for. */
-static bool row_is_asked_for(const char *id) {
-    const char *names = getenv("QUERN_TEST_ROWS");
-    if (!names || !*names)
-        return true;
-    size_t length = strlen(id);
-    for (const char *at = names; (at = strstr(at, id)); at += length)
-        if ((at == names || at[-1] == ',') && (at[length] == ',' || at[length] == '\0'))
-            return true;
-    return false;
-}
-
-/** Positions of the rows: Criterion hands each test process one of them. */
-static struct criterion_test_params every_row(void) {
-    int *rows = cr_malloc((size_t)op_case_count * sizeof(*rows));
-    size_t count = 0;
-    for (int i = 0; i < op_case_count; i++)
-        if (row_is_asked_for(op_cases[i].id))
-            rows[count++] = i;
-    return cr_make_param_array(int, rows, count, free_rows);
-}
-
-/* A test that runs once a row; its body is a function of the row. */
-#define EVERY_ROW(name)                                                                            \
-    static void name(const op_case *row);                                                          \
-    ParameterizedTestParameters(ops, name) { return every_row(); }                                 \
-    ParameterizedTest(const int *index, ops, name) { name(&op_cases[*index]); }                    \
-    static void name(const op_case *row)
-
 /* ---- values and layouts ------------------------------------------------------------------ */
 
-EVERY_ROW(each_provider_gives_what_the_oracle_gives) {
+EVERY_ROW(ops, each_provider_gives_what_the_oracle_gives) {
     op_inputs inputs = op_inputs_make(row->small, 1);
     op_outcome expected = op_oracle(row, &inputs);
-    for (int w = first_way(); w < WAYS; w++) {
-        qn_context *ctx = op_context(ways[w].providers, ways[w].isa);
+    for (int w = op_first_way(); w < OP_WAYS; w++) {
+        qn_context *ctx = op_context(op_ways[w].providers, op_ways[w].isa);
         op_outcome got = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
-        compare_outcomes(row, ways[w].name, &expected, &got, 1e-5);
+        compare_outcomes(row, op_ways[w].name, &expected, &got, 1e-5);
         op_outcome_free(&got);
         qn_context_free(ctx);
     }
@@ -89,11 +43,11 @@ EVERY_ROW(each_provider_gives_what_the_oracle_gives) {
     op_inputs_free(&inputs);
 }
 
-EVERY_ROW(each_layout_gives_the_same) {
+EVERY_ROW(ops, each_layout_gives_the_same) {
     op_inputs inputs = op_inputs_make(row->small, 2);
     op_outcome expected = op_oracle(row, &inputs);
-    for (int w = first_way(); w < WAYS; w++) {
-        qn_context *ctx = op_context(ways[w].providers, ways[w].isa);
+    for (int w = op_first_way(); w < OP_WAYS; w++) {
+        qn_context *ctx = op_context(op_ways[w].providers, op_ways[w].isa);
         for (op_layout layout = TRANSPOSED; layout <= GAPPED; layout++) {
             op_outcome got = op_run(ctx, row, &inputs, QN_F32, layout);
             compare_outcomes(row, layout == GAPPED ? "gapped" : "transposed", &expected, &got,
@@ -106,13 +60,13 @@ EVERY_ROW(each_layout_gives_the_same) {
     op_inputs_free(&inputs);
 }
 
-EVERY_ROW(each_kernel_for_doubles_gives_what_the_oracle_gives) {
+EVERY_ROW(ops, each_kernel_for_doubles_gives_what_the_oracle_gives) {
     op_inputs inputs = op_inputs_make(row->small, 9);
     op_outcome expected = op_oracle(row, &inputs);
-    for (int w = first_way(); w < WAYS; w++) {
-        qn_context *ctx = op_context(ways[w].providers, ways[w].isa);
+    for (int w = op_first_way(); w < OP_WAYS; w++) {
+        qn_context *ctx = op_context(op_ways[w].providers, op_ways[w].isa);
         op_outcome got = op_run(ctx, row, &inputs, QN_F64, TRANSPOSED);
-        compare_outcomes(row, ways[w].name, &expected, &got, 1e-11);
+        compare_outcomes(row, op_ways[w].name, &expected, &got, 1e-11);
         op_outcome_free(&got);
         qn_context_free(ctx);
     }
@@ -132,7 +86,7 @@ static bool plant(op_inputs *inputs, double value) {
     return false;
 }
 
-EVERY_ROW(nan_and_infinity_are_carried) {
+EVERY_ROW(ops, nan_and_infinity_are_carried) {
     const double special[] = {NAN, INFINITY, -INFINITY};
     if (strncmp(row->id, "cast_", 5) == 0)
         return; /* floating point to integer has a rule of its own: test_values.c */
@@ -142,10 +96,10 @@ EVERY_ROW(nan_and_infinity_are_carried) {
         op_inputs inputs = op_inputs_make(row->small, 3);
         if (plant(&inputs, special[s])) {
             op_outcome expected = op_oracle(row, &inputs);
-            for (int w = first_way(); w < WAYS; w++) {
-                qn_context *ctx = op_context(ways[w].providers, ways[w].isa);
+            for (int w = op_first_way(); w < OP_WAYS; w++) {
+                qn_context *ctx = op_context(op_ways[w].providers, op_ways[w].isa);
                 op_outcome got = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
-                compare(row, ways[w].name, expected.output, got.output, 1e-5);
+                compare(row, op_ways[w].name, expected.output, got.output, 1e-5);
                 op_outcome_free(&got);
                 qn_context_free(ctx);
             }
@@ -155,7 +109,7 @@ EVERY_ROW(nan_and_infinity_are_carried) {
     }
 }
 
-EVERY_ROW(empty_inputs_are_right_or_refused) {
+EVERY_ROW(ops, empty_inputs_are_right_or_refused) {
     op_inputs inputs = op_inputs_make(row->small, 4);
     int64_t first = inputs.input[0].shape.rank ? inputs.input[0].shape.dim[0] : -1;
     for (int i = 0; i < inputs.count; i++) {
@@ -165,8 +119,8 @@ EVERY_ROW(empty_inputs_are_right_or_refused) {
             input->count = 0;
         }
     }
-    for (int w = first_way(); w < WAYS; w++) {
-        qn_context *ctx = op_context(ways[w].providers, ways[w].isa);
+    for (int w = op_first_way(); w < OP_WAYS; w++) {
+        qn_context *ctx = op_context(op_ways[w].providers, op_ways[w].isa);
         qn_tensor *x[OP_MAX_INPUTS];
         op_tensors(ctx, &inputs, QN_F32, CONTIGUOUS, row->checks != FORWARD, x);
         qn_tensor *y = row->call(x);
@@ -253,7 +207,7 @@ static void check_derivative(const op_case *row, const op_inputs *inputs, scalar
     qn_context_free(ctx);
 }
 
-EVERY_ROW(gradient_matches_central_differences) {
+EVERY_ROW(ops, gradient_matches_central_differences) {
     if (row->checks == FORWARD)
         return;
     op_inputs inputs = op_inputs_make(row->small, 5);
@@ -261,7 +215,7 @@ EVERY_ROW(gradient_matches_central_differences) {
     op_inputs_free(&inputs);
 }
 
-EVERY_ROW(second_derivative_matches_central_differences) {
+EVERY_ROW(ops, second_derivative_matches_central_differences) {
     if (row->checks != TWICE)
         return;
     op_inputs inputs = op_inputs_make(row->small, 6);
@@ -279,7 +233,7 @@ static void same_bits(const op_case *row, const char *what, op_result expected, 
                      "%s: %s: other bits", row->id, what);
 }
 
-EVERY_ROW(any_number_of_threads_gives_the_same_bits) {
+EVERY_ROW(ops, any_number_of_threads_gives_the_same_bits) {
     if (!test_on_cpu())
         return;
     const char *isa[] = {"avx2", NULL};
@@ -302,7 +256,7 @@ EVERY_ROW(any_number_of_threads_gives_the_same_bits) {
     op_inputs_free(&inputs);
 }
 
-EVERY_ROW(a_second_run_on_a_device_gives_the_same_bits) {
+EVERY_ROW(ops, a_second_run_on_a_device_gives_the_same_bits) {
     op_inputs inputs = op_inputs_make(row->small, 7);
     qn_context *ctx = op_context(NULL, NULL);
     op_outcome one = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
@@ -319,8 +273,8 @@ EVERY_ROW(a_second_run_on_a_device_gives_the_same_bits) {
 }
 
 Test(ops, a_variance_of_too_few_elements_is_nan_and_so_is_its_gradient) {
-    for (int w = first_way(); w < WAYS; w++) {
-        qn_context *ctx = op_context(ways[w].providers, ways[w].isa);
+    for (int w = op_first_way(); w < OP_WAYS; w++) {
+        qn_context *ctx = op_context(op_ways[w].providers, op_ways[w].isa);
         const float values[3] = {1, 2, 4};
         qn_tensor *x = qn_require_grad(qn_from_data(ctx, QN_F32, QN_SHAPE(3), values));
         qn_tensor *y = qn_var(x, QN_ALL, 4, false);
@@ -332,8 +286,8 @@ Test(ops, a_variance_of_too_few_elements_is_nan_and_so_is_its_gradient) {
 }
 
 Test(ops, a_convolution_may_have_no_channels_at_all) {
-    for (int w = first_way(); w < WAYS; w++) {
-        qn_context *ctx = op_context(ways[w].providers, ways[w].isa);
+    for (int w = op_first_way(); w < OP_WAYS; w++) {
+        qn_context *ctx = op_context(op_ways[w].providers, op_ways[w].isa);
         qn_tensor *x = qn_parameter(ctx, QN_F32, QN_SHAPE(2, 0, 4, 5));
         qn_tensor *weight = qn_parameter(ctx, QN_F32, QN_SHAPE(0, 0, 3, 3));
         qn_tensor *y = qn_conv2d(x, weight, NULL, NULL);
@@ -345,15 +299,15 @@ Test(ops, a_convolution_may_have_no_channels_at_all) {
     }
 }
 
-EVERY_ROW(large_inputs_give_what_the_reference_gives) {
+EVERY_ROW(ops, large_inputs_give_what_the_reference_gives) {
     op_inputs inputs = op_inputs_make(row->large, 8);
     qn_context *ctx = op_context("ref", NULL);
     op_outcome expected = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
     qn_context_free(ctx);
-    for (int w = test_on_cpu() ? 1 : first_way(); w < WAYS; w++) {
-        ctx = op_context(ways[w].providers, ways[w].isa);
+    for (int w = test_on_cpu() ? 1 : op_first_way(); w < OP_WAYS; w++) {
+        ctx = op_context(op_ways[w].providers, op_ways[w].isa);
         op_outcome got = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
-        compare_outcomes(row, ways[w].name, &expected, &got, 2e-5);
+        compare_outcomes(row, op_ways[w].name, &expected, &got, 2e-5);
         op_outcome_free(&got);
         qn_context_free(ctx);
     }

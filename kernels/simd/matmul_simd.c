@@ -98,15 +98,25 @@ static void pack_task(const void *arg, int64_t index) {
 
 /* ---- tiles ------------------------------------------------------------------------------- */
 
+/* The bias of `part` columns of the output, from `col` on; -0 if there is none, which changes
+ * nothing, -0 included. */
+static vf bias_part(const product *p, int64_t col, int64_t part) {
+    vf shift = v_set(-0.0f);
+    if (!p->bias)
+        return shift;
+    const float *bias = p->bias + col * p->bias_step;
+    if (p->bias_step == 1)
+        return v_load_part(bias, part);
+    for (int64_t i = 0; i < part; i++)
+        shift[i] = bias[i * p->bias_step];
+    return shift;
+}
+
 /* Bias and activation on a finished part of the output; `col` is its first column. */
 static void finish(const product *p, int64_t col, int64_t rows, int64_t cols, float *c) {
     for (int64_t j = 0; j < cols; j += V_WIDTH) {
         const int64_t part = gemm_min(V_WIDTH, cols - j);
-        vf shift = v_set(-0.0f); /* which changes nothing, -0 included */
-        if (p->bias) {
-            const float *bias = p->bias + (col + j) * p->bias_step;
-            shift = p->bias_step == 1 ? v_load_part(bias, part) : v_set(*bias);
-        }
+        const vf shift = bias_part(p, col + j, part);
         for (int64_t i = 0; i < rows; i++) {
             float *at = c + i * p->c_step + j;
             const vf x = (part == V_WIDTH ? v_load(at) : v_load_part(at, part)) + shift;
