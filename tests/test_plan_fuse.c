@@ -100,7 +100,25 @@ static qn_tensor *shared(qn_tensor *x, qn_tensor *const *leaf) {
                   qn_sum(qn_mul(qn_div(y, qn_affine(z, 1, 1)), leaf[0]), QN_AXES(1), true));
 }
 
+/** Rows are added in front of and behind a tensor, and cut off again: no block of rows has its own.
+ */
+static qn_tensor *padded_rows(qn_tensor *x, qn_tensor *const *leaf) {
+    const int64_t before[] = {2, 0}, after[] = {3, 0};
+    qn_tensor *y = qn_exp(qn_pad(qn_mul(x, leaf[0]), before, after, 0.5));
+    return qn_mul(qn_slice(qn_sigmoid(y), 0, 1, 1 + qn_tensor_dim(x, 0)), leaf[1]);
+}
+
+/** All states of a recurrent layer and its last: the gradient of that one is padded along time. */
+static qn_tensor *recurrent(qn_tensor *x, qn_tensor *const *leaf) {
+    qn_context *ctx = qn_tensor_context(x);
+    qn_tensor *w = qn_full(ctx, QN_F32, QN_SHAPE(12, 4), 0.25);
+    qn_recurrent r = qn_gru(qn_mul(x, leaf[0]), w, w, NULL, NULL, NULL);
+    return qn_add(qn_mul(qn_tanh(r.y), leaf[1]), qn_unsqueeze(qn_exp(r.h), 1));
+}
+
 static const chain chains[] = {
+    {"padded rows", padded_rows, {2, {37, 11}}, 4},
+    {"recurrent", recurrent, {3, {9, 7, 4}}, 4},
     {"maps", maps, {2, {37, 11}}, 6},
     {"broadcasts", broadcasts, {2, {37, 11}}, 6},
     {"broadcasts of more axes", broadcasts, {3, {5, 7, 9}}, 4},

@@ -163,7 +163,10 @@ static bool cut_parts(fusion *f, const group *g, qni_fused *fused) {
     fused->rows = 0;
     for (int p = 0; p < g->count; p++) {
         fused->part[p] = trace->nodes[g->node[p]];
-        fused->rows = greatest_divisor(rows_of(trace, &fused->part[p], f->views[p]), fused->rows);
+        const int64_t rows = rows_of(trace, &fused->part[p], f->views[p]);
+        if (rows == 0) /* it cannot be cut, whatever the others can; and gcd(0, n) would be n */
+            return false;
+        fused->rows = greatest_divisor(rows, fused->rows);
     }
     for (int p = 0; p < g->count && fused->rows > 1; p++) {
         const qni_plan_node *part = &fused->part[p];
