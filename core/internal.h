@@ -142,9 +142,10 @@ struct qni_op {
     int outputs;        /**< number of outputs */
     uint32_t optional;  /**< bits of inputs that may be absent */
     uint32_t mutates;   /**< bits of inputs that the kernel writes to */
-    uint32_t rows;      /**< bits of inputs of which, where axis 0 has the extent that it has in all
-                           outputs, a row of the      outputs needs the same row alone: calls can be cut
-                           along      it (plan_fuse.c) */
+    uint32_t rows;      /**< bits of inputs of which a row of the outputs, along axis 0, needs the
+                           same row alone: calls can be cut along it (plan_fuse.c) */
+    /** Whether a call with these attributes and inputs keeps to that; NULL: each does. */
+    bool (*keeps_rows)(const void *attrs, const qn_view *in);
     /** Bits of inputs, and of outputs, whose elements the derivative does not read: their shapes at
      * most. Views' never does. */
     uint32_t unread, unread_outputs;

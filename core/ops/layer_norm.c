@@ -61,6 +61,10 @@ static void layer_norm_backward(qni_backward *b) {
     qni_give_outputs(b, &qni_op_layer_norm_grad, in, 5, 3);
 }
 
+static bool layer_norm_keeps_rows(const void *attrs, const qn_view *in) {
+    return ((const qn_norm_attrs *)attrs)->axes < in[0].rank;
+}
+
 const qni_op qni_op_layer_norm = {
     .name = "layer_norm",
     .inputs = 3,
@@ -68,6 +72,7 @@ const qni_op qni_op_layer_norm = {
     .unread = 1u << 2,
     .unread_outputs = 1,
     .rows = 1u << 0,
+    .keeps_rows = layer_norm_keeps_rows,
     .optional = 1u << 1 | 1u << 2,
     .attrs_size = sizeof(qn_norm_attrs),
     .infer = layer_norm_infer,

@@ -31,6 +31,11 @@ static void pad_backward(qni_backward *b) {
     qni_give(b, 0, window);
 }
 
+static bool pad_keeps_rows(const void *attrs, const qn_view *in) {
+    const qn_pad_attrs *pad = attrs;
+    return in[0].rank > 0 && pad->before[0] == 0 && pad->after[0] == 0;
+}
+
 const qni_op qni_op_pad = {
     .name = "pad",
     .inputs = 1,
@@ -38,6 +43,7 @@ const qni_op qni_op_pad = {
     .unread = 1,
     .unread_outputs = 1,
     .rows = 1u << 0,
+    .keeps_rows = pad_keeps_rows,
     .attrs_size = sizeof(qn_pad_attrs),
     .infer = pad_infer,
     .backward = pad_backward,

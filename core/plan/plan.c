@@ -198,6 +198,7 @@ static qn_status record(qn_plan *plan, int earlier, qn_tensor *const *in, int n_
         drop_all(plan);
         earlier = -1;
     }
+    trace->aliased = qni_trace_aliased(trace, in);
     if (status == QN_OK)
         settle(plan, trace, earlier);
     else

@@ -35,10 +35,6 @@ typedef struct fusion {
 
 /* ---- what a call uses -------------------------------------------------------------------- */
 
-static bool writes(const qni_plan_node *node, int i) {
-    return i >= node->call.n_in || (node->op->mutates >> i & 1u);
-}
-
 /** Bytes from a view's first element to behind its last. */
 static size_t reach(const qn_view *view) {
     int64_t last = 0;
@@ -59,7 +55,8 @@ static bool ordered(const qni_trace *trace, const qni_plan_node *a, const qni_pl
         return true;
     for (int i = 0; i < qni_node_views(a); i++)
         for (int k = 0; k < qni_node_views(b); k++)
-            if ((writes(a, i) || writes(b, k)) && overlap(trace, a->view + i, b->view + k))
+            if ((qni_node_writes(a, i) || qni_node_writes(b, k)) &&
+                overlap(trace, a->view + i, b->view + k))
                 return true;
     return false;
 }
@@ -81,15 +78,18 @@ static bool can_meet(const qni_trace *trace, const group *g) {
 
 /* ---- rows of a call ---------------------------------------------------------------------- */
 
-/** The inputs, as bits, of which a row of the outputs needs the same row alone. */
+/** The inputs, as bits, of which a row of the outputs needs the same row alone. An operation that
+ * does not say so has none, and its calls are never cut. */
 static uint32_t row_inputs(const qni_trace *trace, const qni_plan_node *node) {
     const uint32_t inputs = (1u << node->call.n_in) - 1;
+    const void *attrs = node->has_attrs ? trace->attrs + node->attrs : NULL;
     if (node->op->elementwise)
         return inputs;
-    if (!node->op->reduction)
-        return node->op->rows & inputs;
-    const qn_reduce_attrs *attrs = (const void *)(trace->attrs + node->attrs);
-    return attrs->axes & 1u ? 0 : inputs;
+    if (node->op->reduction)
+        return ((const qn_reduce_attrs *)attrs)->axes & 1u ? 0 : inputs;
+    if (node->op->keeps_rows && !node->op->keeps_rows(attrs, trace->views + node->view))
+        return 0;
+    return node->op->rows & inputs;
 }
 
 static bool may_take_part(const qni_trace *trace, const qni_plan_node *node) {
@@ -200,10 +200,10 @@ static bool shares_rows(const fusion *f, const qni_fused *fused) {
     for (int p = 0; p < fused->count; p++)
         for (int i = 0; i < qni_node_views(&fused->part[p]); i++) {
             const int at = fused->part[p].view + i;
-            if (trace->places[at].block < 0 || !writes(&fused->part[p], i))
+            if (trace->places[at].block < 0 || !qni_node_writes(&fused->part[p], i))
                 continue;
-            if (trace->blocks[trace->places[at].block].kind == QNI_BLOCK_INPUT)
-                return false; /* inputs may lie in one memory */
+            if (fused->cut[p][i].extent == 0)
+                return false; /* each block would write all of it */
             for (int q = 0; q < fused->count; q++)
                 for (int k = 0; k < qni_node_views(&fused->part[q]); k++)
                     if ((p != q || i != k) && overlap(trace, at, fused->part[q].view + k) &&
@@ -213,13 +213,23 @@ static bool shares_rows(const fusion *f, const qni_fused *fused) {
     return true;
 }
 
+/** Whether all views that parts have of a block have its elements in the same rows as this one. */
+static bool all_alike(const fusion *f, const qni_fused *fused, int p, int i, int block) {
+    for (int q = 0; q < fused->count; q++)
+        for (int k = 0; k < qni_node_views(&fused->part[q]); k++)
+            if (f->trace->places[fused->part[q].view + k].block == block &&
+                !same_rows(f, fused, p, i, q, k))
+                return false;
+    return true;
+}
+
 /** Whether nobody but the parts sees what is written to a view, and all of it is in their blocks.
  */
 static bool is_internal(const fusion *f, const qni_fused *fused, int p, int i) {
     const qni_trace *trace = f->trace;
     const int block = trace->places[fused->part[p].view + i].block;
-    return block >= 0 && fused->cut[p][i].extent > 0 &&
-           trace->blocks[block].kind == QNI_BLOCK_STEP && qn_view_is_contiguous(&f->views[p][i]) &&
+    return block >= 0 && trace->blocks[block].kind == QNI_BLOCK_STEP &&
+           all_alike(f, fused, p, i, block) &&
            qni_trace_uses(fused->part, fused->count, trace->places, block) ==
                qni_trace_uses(trace->nodes, trace->node_room.count, trace->places, block);
 }
@@ -326,7 +336,8 @@ static int writer_of(const qni_trace *trace, int node, int i) {
     for (int n = node - 1; n >= 0; n--) {
         const qni_plan_node *before = &trace->nodes[n];
         for (int k = 0; before->op && k < qni_node_views(before); k++)
-            if (writes(before, k) && overlap(trace, before->view + k, trace->nodes[node].view + i))
+            if (qni_node_writes(before, k) &&
+                overlap(trace, before->view + k, trace->nodes[node].view + i))
                 return n;
     }
     return -1;
@@ -415,7 +426,7 @@ static bool fuse_groups(fusion *f) {
 
 bool qni_trace_fuse(qni_trace *trace) {
     const size_t count = (size_t)trace->node_room.count;
-    if (trace->ctx->unfused || !trace->ctx->backend->parallel || count == 0)
+    if (trace->ctx->unfused || trace->aliased || !trace->ctx->backend->parallel || count == 0)
         return true;
     trace->epilogues = qni_trace_epilogues(trace);
     fusion *f = calloc(1, sizeof(*f));

@@ -14,6 +14,10 @@ enum { ALIGNMENT = 256 };
 
 int qni_node_views(const qni_plan_node *node) { return node->call.n_in + node->call.n_out; }
 
+bool qni_node_writes(const qni_plan_node *node, int i) {
+    return i >= node->call.n_in || (node->op->mutates >> i & 1u);
+}
+
 int qni_trace_uses(const qni_plan_node *nodes, int count, const qni_place *places, int block) {
     int uses = 0;
     for (int n = 0; n < count; n++)

@@ -47,11 +47,11 @@ static void log_graph(const char *what, const char *reason) {
 }
 
 static bool may_be_graph(const qni_trace *trace) {
-    bool may = trace->ctx->backend->capture_begin && !trace->in_order;
+    bool may = trace->ctx->backend->capture_begin && !trace->in_order && !trace->aliased;
     for (int i = 0; i < trace->node_room.count && may; i++)
         may = !trace->nodes[i].op || trace->nodes[i].kernel;
     for (int i = 0; i < trace->n_in && may; i++)
-        may = qn_view_is_contiguous(&trace->in[i]);
+        may = qn_view_is_contiguous(&trace->in[i]) && !trace->blocks[i].written;
     return may;
 }
 

@@ -84,7 +84,7 @@ static qni_plan_node *add_node(qni_trace *trace) {
     return node;
 }
 
-static void add_view(qni_trace *trace, const qn_view *view, const qn_tensor *x) {
+static void add_view(qni_trace *trace, const qn_view *view, const qn_tensor *x, bool written) {
     if (trace->failed ||
         !qni_room_for(&trace->views, &trace->view_room, 1, sizeof(*trace->views)) ||
         !qni_room_for(&trace->places, &trace->place_room, 1, sizeof(*trace->places))) {
@@ -100,6 +100,7 @@ static void add_view(qni_trace *trace, const qn_view *view, const qn_tensor *x) 
     const int node = trace->node_room.count - 1;
     block->first = block->first < 0 ? node : block->first;
     block->last = node;
+    block->written = block->written || written;
 }
 
 static void add_attrs(qni_trace *trace, qni_plan_node *node, const qn_call *call, size_t size) {
@@ -131,9 +132,9 @@ void qni_trace_call(qn_context *ctx, const qni_op *op, const qn_kernel *kernel, 
     node->workspace = kernel && kernel->workspace ? kernel->workspace(call) : 0;
     add_attrs(trace, node, call, op->attrs_size);
     for (int i = 0; i < call->n_in; i++)
-        add_view(trace, &call->in[i], in[i]);
+        add_view(trace, &call->in[i], in[i], op->mutates >> i & 1u);
     for (int i = 0; i < call->n_out; i++)
-        add_view(trace, &call->out[i], out[i]);
+        add_view(trace, &call->out[i], out[i], true);
 }
 
 void qni_trace_decline(qn_context *ctx, const char *reason) {
@@ -150,7 +151,10 @@ void qni_trace_write(qn_context *ctx, const qn_tensor *x) {
         return;
     }
     int block = trace->failed ? -1 : block_of(trace, x->storage);
-    if (block >= 0 && trace->blocks[block].first >= 0)
+    if (block < 0)
+        return;
+    trace->blocks[block].written = true;
+    if (trace->blocks[block].first >= 0)
         trace->in_order = true;
 }
 
@@ -292,6 +296,29 @@ static bool same_layout(const qn_view *a, const qn_view *b) {
     return true;
 }
 
+/** Whether input i lies in memory that the step keeps as well, and writes to one of the two. */
+static bool is_kept_too(const qni_trace *trace, int i, const qni_storage *storage) {
+    for (int k = trace->n_in; storage->pins > 0 && k < trace->block_room.count; k++) {
+        const qni_block *block = &trace->blocks[k];
+        if (block->kind == QNI_BLOCK_KEPT && block->storage == storage &&
+            (block->written || trace->blocks[i].written))
+            return true;
+    }
+    return false;
+}
+
+bool qni_trace_aliased(const qni_trace *trace, qn_tensor *const *in) {
+    for (int i = 0; i < trace->n_in; i++) {
+        if (is_kept_too(trace, i, in[i]->storage))
+            return true;
+        for (int k = 0; k < i; k++)
+            if (in[k]->storage == in[i]->storage &&
+                (trace->blocks[k].written || trace->blocks[i].written))
+                return true;
+    }
+    return false;
+}
+
 bool qni_trace_fits(const qni_trace *trace, qn_tensor *const *in, int n_in, int n_out) {
     const qn_context *ctx = trace->ctx;
     if (trace->n_in != n_in || trace->n_out != n_out || trace->grad != ctx->grad_enabled ||
@@ -303,7 +330,7 @@ bool qni_trace_fits(const qni_trace *trace, qn_tensor *const *in, int n_in, int 
     for (int i = 0; i < trace->leaf_room.count; i++)
         if (trace->leaves[i].leaf->grad_set != trace->leaves[i].before)
             return false;
-    return true;
+    return trace->aliased == qni_trace_aliased(trace, in);
 }
 
 static bool same_place(qni_place a, qni_place b) {
@@ -321,7 +348,7 @@ bool qni_trace_same(const qni_trace *a, const qni_trace *b) {
     bool same =
         a->node_room.count == b->node_room.count && a->view_room.count == b->view_room.count &&
         a->block_room.count == b->block_room.count && a->leaf_room.count == b->leaf_room.count &&
-        a->attrs_room.count == b->attrs_room.count;
+        a->attrs_room.count == b->attrs_room.count && a->aliased == b->aliased;
     for (int i = 0; same && i < a->node_room.count; i++)
         same = same_node(a, b, i);
     for (int i = 0; same && i < a->view_room.count; i++)

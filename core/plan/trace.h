@@ -27,6 +27,7 @@ typedef struct qni_block {
     qni_storage *storage; /**< kept and output: with a reference of the trace's */
     size_t bytes;         /**< as they were asked for; of one that was there before: all */
     int first, last;      /**< first and last node that uses it; -1: none */
+    bool written;         /**< by a call or by the host */
     size_t offset;        /**< step: place in the plan's memory */
     char *base;           /**< where it is, once the trace is sealed */
 } qni_block;
@@ -102,8 +103,9 @@ struct qni_trace {
     qni_place out[QN_PLAN_OUTPUTS];
     qn_view out_view[QN_PLAN_OUTPUTS];
     int n_in, n_out;
-    bool grad;   /**< calls went on the tape */
-    int threads; /**< of the context then */
+    bool aliased; /**< it writes to memory that it knows as two blocks (qni_trace_aliased) */
+    bool grad;    /**< calls went on the tape */
+    int threads;  /**< of the context then */
 
     qni_plan_node *nodes;
     qni_room node_room;
@@ -137,6 +139,10 @@ qn_tensor *qni_trace_input(qni_trace *trace, int i, qn_tensor *x);
 /** Notes the outputs and the leaves' state, before the step's tensors go. Recording ends. */
 void qni_trace_end(qni_trace *trace, qn_tensor *const *out);
 void qni_trace_free(qni_trace *trace);
+/** Whether the step writes to memory that it knows as two blocks, one of them an input's: two
+ * inputs may lie in one memory, or in memory that the step uses besides. Calls must stay in their
+ * order then. */
+bool qni_trace_aliased(const qni_trace *trace, qn_tensor *const *in);
 /** Whether a trace was recorded with inputs like these, in the context's present state. */
 bool qni_trace_fits(const qni_trace *trace, qn_tensor *const *in, int n_in, int n_out);
 /** Whether two recordings say the same: what does not depend on the step's number does. */
@@ -170,6 +176,8 @@ qn_status qni_fused_run(qni_trace *trace, const qni_plan_node *node);
 
 /** How many views a call has, inputs and outputs, absent ones included. */
 int qni_node_views(const qni_plan_node *node);
+/** Whether a call, not the host's, writes to its view i. */
+bool qni_node_writes(const qni_plan_node *node, int i);
 /** How many views of some calls lie in a block. */
 int qni_trace_uses(const qni_plan_node *nodes, int count, const qni_place *places, int block);
 /** Notes again which calls use each block first and last. */
