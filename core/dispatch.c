@@ -212,16 +212,20 @@ static bool repeats(const qn_view *view) {
     return false;
 }
 
+qn_status qni_check_writable(const char *op, const qn_tensor *x) {
+    if (!repeats(&x->view))
+        return QN_OK;
+    return qn_context_fail(x->ctx, QN_INVALID_ARGUMENT,
+                           "%s: cannot write to %s, which repeats elements (qn_expand, qn_unfold)",
+                           op, qni_text(x).s);
+}
+
 qn_tensor *qni_apply_to(const qni_op *op, qn_tensor *const *in, int n_in, const void *attrs,
                         qn_tensor *out) {
     if (!out)
         return qni_apply(op, in, n_in, attrs);
-    if (repeats(&out->view)) {
-        qn_context_fail(out->ctx, QN_INVALID_ARGUMENT,
-                        "%s: cannot write to %s, which repeats elements (qn_expand, qn_unfold)",
-                        op->name, qni_text(out).s);
+    if (qni_check_writable(op->name, out) != QN_OK)
         return NULL;
-    }
     if ((n_in > 0 && !context_of(op, in, n_in)) || qni_check_elements(op->name, out) != QN_OK)
         return NULL;
     qni_infer call;

@@ -244,6 +244,9 @@ void qni_embedding_backward(qni_backward *b);
 
 /** Error unless an optional input i is u8 [rows, 1] for the rows of input 0 (optim_step.c). */
 qn_status qni_expect_seen(qni_infer *call, int i);
+/** Error unless input i is `hyper` (author.h) of the dtype of input 0, contiguous (optim_step.c).
+ */
+qn_status qni_expect_hyper(qni_infer *call, int i);
 /** Shape rule of the optimizer steps: p, gradient, state tensors, hyper, seen (optim_step.c). */
 qn_status qni_infer_optim_step(qni_infer *call);
 /** Applies an optimizer step in place with the settings of `spec` (optim_step.c). */
@@ -315,6 +318,9 @@ void qni_drop_elements(qn_tensor *x);
 void qni_leave_to_tape(qn_tensor *x);
 /** QN_INVALID_ARGUMENT, told as `what`'s, for a tensor whose elements are gone (tidy.c). */
 qn_status qni_check_elements(const char *what, const qn_tensor *x);
+/** Error if places of x share an element, as after qn_expand() or where windows overlap
+ * (dispatch.c). */
+qn_status qni_check_writable(const char *op, const qn_tensor *x);
 
 /** Hands back the gradient of input i. Summed over axes that were broadcast; added to what came
  * before. */

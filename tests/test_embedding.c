@@ -229,9 +229,9 @@ Test(embedding, a_tied_table_gets_both_gradients) {
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-static qn_tensor *hyper(void) {
+static qn_tensor *hyper(const qn_tensor *p) {
     const float values[QN_HYPER_COUNT] = {0.25f, 3, 0.5f};
-    return qn_from_data(ctx, QN_F32, QN_SHAPE(QN_HYPER_COUNT), values);
+    return qn_cast(qn_from_data(ctx, QN_F32, QN_SHAPE(QN_HYPER_COUNT), values), qn_tensor_dtype(p));
 }
 
 static qn_status step(qn_optimizer_kind kind, qn_tensor **x, qn_tensor *seen) {
@@ -245,13 +245,13 @@ static qn_status step(qn_optimizer_kind kind, qn_tensor **x, qn_tensor *seen) {
                               .epsilon = 0.1};
     switch (kind) {
     case QN_OPT_ADAM:
-        return qn_adam_step(x[0], x[1], x[2], x[3], hyper(), seen, &spec);
+        return qn_adam_step(x[0], x[1], x[2], x[3], hyper(x[0]), seen, &spec);
     case QN_OPT_RMSPROP:
-        return qn_rmsprop_step(x[0], x[1], x[2], x[3], hyper(), seen, &spec);
+        return qn_rmsprop_step(x[0], x[1], x[2], x[3], hyper(x[0]), seen, &spec);
     case QN_OPT_ADADELTA:
-        return qn_adadelta_step(x[0], x[1], x[2], x[3], hyper(), seen, &spec);
+        return qn_adadelta_step(x[0], x[1], x[2], x[3], hyper(x[0]), seen, &spec);
     default:
-        return qn_sgd_step(x[0], x[1], x[2], hyper(), seen, &spec);
+        return qn_sgd_step(x[0], x[1], x[2], hyper(x[0]), seen, &spec);
     }
 }
 

@@ -2,6 +2,7 @@
  * at once: absent, strided, broadcast, one element off. So for the gradient of the output. */
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <string.h>
 
 #include "op_every_row.h"
 #include "op_outcome.h"
@@ -22,10 +23,12 @@ typedef struct sweep {
 } sweep;
 
 /* What a row changes in place cannot lie in memory that repeats. */
-static bool may_be_refused(const op_inputs *inputs, const op_layouts *layouts) {
-    for (int i = 0; i < inputs->count; i++)
+static bool must_be_refused(const op_case *row, const op_inputs *inputs,
+                            const op_layouts *layouts) {
+    const bool trains = strncmp(row->id, "batch_norm", 10) == 0 && !strstr(row->id, "evaluation");
+    for (int i = 0; i < inputs->count && trains; i++)
         if (inputs->input[i].is_float && !inputs->input[i].differentiable &&
-            layouts->input[i] >= REPEATED)
+            (layouts->input[i] == REPEATED || layouts->input[i] == REPEATED_FIRST))
             return true;
     return false;
 }
@@ -40,14 +43,12 @@ static void check(const sweep *s, const op_layouts *layouts, const char *what, o
     op_inputs_repeat(&inputs, layouts);
     op_outcome expected = op_run_laid(s->oracle, s->row, &inputs, s->oracle_dtype, &solid);
     op_outcome got = op_run_laid(s->ctx, s->row, &inputs, s->dtype, layouts);
-    if (got.refused)
-        cr_expect(expected.refused || may_be_refused(&inputs, layouts), "%s, %s, %s %s: %s",
-                  s->row->id, s->way, what, layout_names[layout], qn_context_message(s->ctx));
-    else
-        cr_expect(!expected.refused && op_outcomes_alike(&expected, &got, s->relative, difference,
-                                                         sizeof(difference)),
-                  "%s, %s, %s %s: %s", s->row->id, s->way, what, layout_names[layout],
-                  expected.refused ? "not refused" : difference);
+    const bool refused = expected.refused || must_be_refused(s->row, &inputs, layouts);
+    cr_expect_eq(got.refused, refused, "%s, %s, %s %s: %srefused: %s", s->row->id, s->way, what,
+                 layout_names[layout], refused ? "not " : "", qn_context_message(s->ctx));
+    if (!got.refused && !refused)
+        cr_expect(op_outcomes_alike(&expected, &got, s->relative, difference, sizeof(difference)),
+                  "%s, %s, %s %s: %s", s->row->id, s->way, what, layout_names[layout], difference);
     qn_context_clear_error(s->oracle);
     qn_context_clear_error(s->ctx);
     op_outcome_free(&expected);

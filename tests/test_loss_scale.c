@@ -14,13 +14,14 @@ TestSuite(loss_scale, .init = scratch_open, .fini = scratch_close);
 
 /* What an update leaves. */
 typedef struct updated {
-    float hyper[QN_HYPER_COUNT], scale[2];
+    double hyper[QN_HYPER_COUNT];
+    float scale[2];
 } updated;
 
 static updated update(double square_sum, const float scale[2], double max_norm) {
-    const float hyper[QN_HYPER_COUNT] = {[QN_HYPER_CLIP] = 1};
+    const double hyper[QN_HYPER_COUNT] = {[QN_HYPER_CLIP] = 1};
     qn_tensor *sum = qn_from_data(ctx, QN_F64, QN_SCALAR, &square_sum);
-    qn_tensor *h = qn_from_data(ctx, QN_F32, QN_SHAPE(QN_HYPER_COUNT), hyper);
+    qn_tensor *h = qn_from_data(ctx, QN_F64, QN_SHAPE(QN_HYPER_COUNT), hyper);
     qn_tensor *s = qn_from_data(ctx, QN_F32, QN_SHAPE(2), scale);
     updated u;
     cr_assert_eq(qn_loss_scale_update(sum, h, s, max_norm, GROWTH), QN_OK, "%s",

@@ -48,7 +48,7 @@ static void expect_parameters(const qn_module *module, const double *expected) {
         double p[SIZE];
         cr_assert_eq(qn_tensor_read(qn_module_find(module, names[which]), p, sizeof(p)), QN_OK);
         for (int i = 0; i < SIZE; i++)
-            cr_expect(fabs(p[i] - expected[i]) <= 1e-9 * fmax(1, fabs(expected[i])),
+            cr_expect(fabs(p[i] - expected[i]) <= 1e-13 * fmax(1, fabs(expected[i])),
                       "%s[%d]: %.12g, not %.12g", names[which], i, p[i], expected[i]);
     }
 }
@@ -116,12 +116,12 @@ static void compare(qn_optimizer_spec spec, rule move) {
     }
 }
 
-/* Rates here are sums of powers of 2: the rate goes through f32. */
+/* Rates that f32 cannot hold: the parameters are f64, and so is the rate that moves them. */
 
 Test(optim, sgd_follows_its_formula) {
-    compare(qn_sgd(0.125, 0), sgd);
-    compare(qn_sgd(0.0625, 0.9), sgd);
-    qn_optimizer_spec spec = qn_sgd(0.0625, 0.9);
+    compare(qn_sgd(0.1, 0), sgd);
+    compare(qn_sgd(0.07, 0.9), sgd);
+    qn_optimizer_spec spec = qn_sgd(0.07, 0.9);
     spec.weight_decay = 0.01;
     spec.nesterov = true;
     compare(spec, sgd);
@@ -132,9 +132,9 @@ Test(optim, sgd_follows_its_formula) {
 }
 
 Test(optim, adam_follows_its_formula) {
-    compare(qn_adam(0.125), adam);
-    compare(qn_adamw(0.125, 0.1), adam);
-    qn_optimizer_spec spec = qn_adam(0.125);
+    compare(qn_adam(0.1), adam);
+    compare(qn_adamw(0.1, 0.1), adam);
+    qn_optimizer_spec spec = qn_adam(0.1);
     spec.weight_decay = 0.1;
     spec.beta1 = 0.5;
     spec.beta2 = 0.75;
@@ -142,8 +142,8 @@ Test(optim, adam_follows_its_formula) {
 }
 
 Test(optim, rmsprop_follows_its_formula) {
-    compare(qn_rmsprop(0.03125), rmsprop);
-    qn_optimizer_spec spec = qn_rmsprop(0.03125);
+    compare(qn_rmsprop(0.03), rmsprop);
+    qn_optimizer_spec spec = qn_rmsprop(0.03);
     spec.momentum = 0.5;
     spec.weight_decay = 0.1;
     compare(spec, rmsprop);
@@ -151,7 +151,7 @@ Test(optim, rmsprop_follows_its_formula) {
 
 Test(optim, adadelta_follows_its_formula) {
     compare(qn_adadelta(1), adadelta);
-    qn_optimizer_spec spec = qn_adadelta(0.5);
+    qn_optimizer_spec spec = qn_adadelta(0.7);
     spec.weight_decay = 0.1;
     compare(spec, adadelta);
 }
@@ -228,12 +228,11 @@ Test(optim, clipping_by_norm_scales_all_elements) {
     qn_module *module = new_problem();
     qn_optimizer *optimizer = qn_optimizer_new(module, spec);
     take_step(module, optimizer);
-    /* The factor is kept in f32, so it is compared as such. */
-    const double norm = sqrt(2 * (1 + 36 + 4)), factor = (float)(3 / (norm + 1e-6));
+    const double norm = sqrt(2 * (1 + 36 + 4)), factor = 3 / (norm + 1e-6);
     double p[SIZE];
     cr_assert_eq(qn_tensor_read(qn_module_find(module, "a"), p, sizeof(p)), QN_OK);
     for (int i = 0; i < SIZE; i++)
-        cr_expect_float_eq(p[i], start[i] - factor * 2 * curve[i] * start[i], 1e-6);
+        cr_expect_float_eq(p[i], start[i] - factor * 2 * curve[i] * start[i], 1e-14);
 
     spec.clip_norm = 1000;
     module = new_problem();
@@ -250,7 +249,24 @@ Test(optim, both_clippings_go_value_first) {
     double p[SIZE];
     cr_assert_eq(qn_tensor_read(qn_module_find(module, "b"), p, sizeof(p)), QN_OK);
     for (int i = 0; i < SIZE; i++)
-        cr_expect_float_eq(p[i], start[i] - copysign(0.5 / sqrt(6), curve[i]), 1e-6);
+        cr_expect_float_eq(p[i], start[i] - copysign(0.5 / (sqrt(6) + 1e-6), curve[i]), 1e-14);
+}
+
+Test(optim, a_scaled_loss_clips_as_finely) {
+    qn_optimizer_spec spec = qn_sgd(1, 0);
+    spec.clip_norm = 3;
+    spec.loss_scale = 4096;
+    qn_module *module = new_problem();
+    qn_optimizer *optimizer = qn_optimizer_new(module, spec);
+    qn_tensor *x = qn_from_data(ctx, QN_F64, QN_SHAPE(SIZE), curve);
+    qn_tensor *loss = qn_optimizer_scale_loss(optimizer, qn_forward(module, x));
+    cr_assert_eq(qn_backward(loss), QN_OK, "%s", qn_context_message(ctx));
+    cr_assert_eq(qn_optimizer_step(optimizer), QN_OK, "%s", qn_context_message(ctx));
+    const double factor = 3 / (sqrt(2 * (1 + 36 + 4)) + 1e-6);
+    double p[SIZE];
+    cr_assert_eq(qn_tensor_read(qn_module_find(module, "a"), p, sizeof(p)), QN_OK);
+    for (int i = 0; i < SIZE; i++)
+        cr_expect_float_eq(p[i], start[i] - factor * 2 * curve[i] * start[i], 1e-14);
 }
 
 /* ---- what an optimizer is ---------------------------------------------------------------- */

@@ -175,6 +175,14 @@ Test(refusals, optimizer_steps) {
     cr_assert_neq(qn_sgd_step(qn_transpose(p, 0, 1), ONES(3, 2), NULL, hyper, NULL, &spec), QN_OK);
     expect_refusal(NULL, QN_INVALID_ARGUMENT,
                    "sgd_step: parameter and state must be contiguous: [3, 2]");
+    qn_tensor *wide = qn_cast(hyper, QN_F64),
+              *spread = qn_expand(ONES(1), QN_SHAPE(QN_HYPER_COUNT));
+    cr_assert_neq(qn_sgd_step(p, p, NULL, wide, NULL, &spec), QN_OK);
+    expect_refusal(NULL, QN_DTYPE_MISMATCH, "sgd_step: input 3 must be f32, got f64");
+    cr_assert_neq(qn_sgd_step(p, p, NULL, spread, NULL, &spec), QN_OK);
+    expect_refusal(NULL, QN_INVALID_ARGUMENT, "sgd_step: hyper must be contiguous: [4]");
+    cr_assert_neq(qn_clip_factor(qn_square_sum(p), wide, 1), QN_OK);
+    expect_refusal(NULL, QN_DTYPE_MISMATCH, "clip_factor: input 1 must be f32, got f64");
     cr_assert_neq(qn_clip_factor(qn_square_sum(p), hyper, 0), QN_OK);
     expect_refusal(NULL, QN_INVALID_ARGUMENT,
                    "clip_factor: the largest norm must be greater than 0, got 0");

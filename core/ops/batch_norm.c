@@ -17,6 +17,8 @@ static qn_status batch_norm_infer(qni_infer *call) {
     qn_shape channels = QN_SHAPE(x->shape[1]);
     for (int i = 1; i < 5 && status == QN_OK; i++)
         status = qni_expect_like(call, i, 0, channels);
+    for (int i = 3; i < 5 && status == QN_OK && attrs->training; i++)
+        status = qni_check_writable(call->op->name, call->in[i]);
     if (status != QN_OK)
         return status;
     if (attrs->training && x->shape[1] > 0 && qn_view_count(x) / x->shape[1] < 2)

@@ -6,9 +6,7 @@ static qn_status clip_factor_infer(qni_infer *call) {
     qn_status status = qni_expect_float(call, 0);
     if (status == QN_OK)
         status = qni_expect_shape(call, 0, QN_SCALAR);
-    if (status == QN_OK)
-        status = qni_expect_dtype(call, 1, QN_F32);
-    return status != QN_OK ? status : qni_expect_shape(call, 1, QN_SHAPE(QN_HYPER_COUNT));
+    return status != QN_OK ? status : qni_expect_hyper(call, 1);
 }
 
 const qni_op qni_op_clip_factor = {

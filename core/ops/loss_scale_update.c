@@ -7,10 +7,10 @@ static qn_status loss_scale_update_infer(qni_infer *call) {
     qn_status status = qni_expect_float(call, 0);
     if (status == QN_OK)
         status = qni_expect_shape(call, 0, QN_SCALAR);
-    for (int i = 1; i < call->n_in && status == QN_OK; i++)
-        status = qni_expect_dtype(call, i, QN_F32);
     if (status == QN_OK)
-        status = qni_expect_shape(call, 1, QN_SHAPE(QN_HYPER_COUNT));
+        status = qni_expect_hyper(call, 1);
+    if (status == QN_OK)
+        status = qni_expect_dtype(call, 2, QN_F32);
     return status != QN_OK ? status : qni_expect_shape(call, 2, QN_SHAPE(2));
 }
 

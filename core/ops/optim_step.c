@@ -12,25 +12,35 @@ qn_status qni_expect_seen(qni_infer *call, int i) {
     return status != QN_OK ? status : qni_expect_shape(call, i, QN_SHAPE(x->shape[0], 1));
 }
 
+/* A kernel reads a state as one array. */
+static qn_status expect_contiguous(const qni_infer *call, int i, const char *what) {
+    if (qn_view_is_contiguous(&call->in[i]->view))
+        return QN_OK;
+    return qn_context_fail(call->ctx, QN_INVALID_ARGUMENT, "%s: %s must be contiguous: %s",
+                           call->op->name, what, qni_text(call->in[i]).s);
+}
+
+qn_status qni_expect_hyper(qni_infer *call, int i) {
+    qn_status status = qni_expect_dtype(call, i, call->in[0]->view.dtype);
+    if (status == QN_OK)
+        status = qni_expect_shape(call, i, QN_SHAPE(QN_HYPER_COUNT));
+    return status != QN_OK ? status : expect_contiguous(call, i, "hyper");
+}
+
 qn_status qni_infer_optim_step(qni_infer *call) {
     int hyper = call->n_in - 2;
     qn_status status = qni_expect_float(call, 0);
     for (int i = 0; i < hyper && status == QN_OK; i++) {
-        const qn_tensor *x = call->in[i];
-        if (!x)
+        if (!call->in[i])
             continue;
         status = qni_expect_same_dtype(call, i, 0);
         if (status == QN_OK)
             status = qni_expect_shape(call, i, qni_shape_of(&call->in[0]->view));
-        if (status == QN_OK && i != 1 && !qn_view_is_contiguous(&x->view))
-            status = qn_context_fail(call->ctx, QN_INVALID_ARGUMENT,
-                                     "%s: parameter and state must be contiguous: %s",
-                                     call->op->name, qni_text(x).s);
+        if (status == QN_OK && i != 1)
+            status = expect_contiguous(call, i, "parameter and state");
     }
     if (status == QN_OK)
-        status = qni_expect_dtype(call, hyper, QN_F32);
-    if (status == QN_OK)
-        status = qni_expect_shape(call, hyper, QN_SHAPE(QN_HYPER_COUNT));
+        status = qni_expect_hyper(call, hyper);
     return status != QN_OK ? status : qni_expect_seen(call, hyper + 1);
 }
 

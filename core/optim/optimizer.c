@@ -18,10 +18,10 @@ struct qn_optimizer {
     qn_context *ctx;
     qn_module *module;
     qn_optimizer_spec spec;
-    double lr;     /* of the next step */
-    int64_t steps; /* taken */
-    int64_t count; /* elements of the flat buffers that the state belongs to */
-    qn_tensor *hyper;
+    double lr;        /* of the next step */
+    int64_t steps;    /* taken */
+    int64_t count;    /* elements of the flat buffers that the state belongs to */
+    qn_tensor *hyper; /* of the parameters' dtype */
     qn_tensor *scale; /* of the loss, and good steps since it changed; NULL: none. Also in state */
     group *groups;    /* the flat buffers, then the sparse parameters */
     int group_count;
@@ -132,7 +132,9 @@ static bool make_state(qn_optimizer *optimizer) {
             made = add_group(optimizer, p.tensor, p.name, p.tensor);
     }
     if (made && add_scale(optimizer))
-        optimizer->hyper = qn_keep(qn_zeros(optimizer->ctx, QN_F32, QN_SHAPE(QN_HYPER_COUNT)));
+        optimizer->hyper = qn_keep(
+            qn_zeros(optimizer->ctx, qn_tensor_dtype(qn_module_flat_parameters(optimizer->module)),
+                     QN_SHAPE(QN_HYPER_COUNT)));
     return optimizer->hyper != NULL;
 }
 
@@ -209,10 +211,15 @@ static qn_tensor *square_sum(const qn_optimizer *optimizer) {
 /* Writes rate and step number, and 1 as the factor that clips: what the host knows of a step. */
 static qn_status write_hyper(void *data) {
     qn_optimizer *optimizer = data;
-    const float hyper[QN_HYPER_COUNT] = {[QN_HYPER_LR] = (float)optimizer->lr,
-                                         [QN_HYPER_STEP] = (float)(optimizer->steps + 1),
-                                         [QN_HYPER_CLIP] = 1};
-    return qn_tensor_write(optimizer->hyper, hyper, sizeof(hyper));
+    const double hyper[QN_HYPER_COUNT] = {[QN_HYPER_LR] = optimizer->lr,
+                                          [QN_HYPER_STEP] = (double)(optimizer->steps + 1),
+                                          [QN_HYPER_CLIP] = 1};
+    if (qn_tensor_dtype(optimizer->hyper) == QN_F64)
+        return qn_tensor_write(optimizer->hyper, hyper, sizeof(hyper));
+    float rounded[QN_HYPER_COUNT];
+    for (int i = 0; i < QN_HYPER_COUNT; i++)
+        rounded[i] = (float)hyper[i];
+    return qn_tensor_write(optimizer->hyper, rounded, sizeof(rounded));
 }
 
 static qn_status count_step(void *data) {

@@ -13,7 +13,7 @@ template <class T> struct step_data {
     T *p;
     const T *grad;
     T *state[STEP_STATES];
-    const float *hyper;
+    const T *hyper;
     const uint8_t *seen;
     int64_t seen_step, width; /**< elements of a row, where only rows that are seen count */
 };
@@ -22,7 +22,7 @@ template <class T> struct step_data {
  * state is 0 before and forgotten after. Computed in double: the cost is that of the memory. */
 template <class T, class F>
 __global__ void step_elements(cuda_walk walk, step_data<T> d, qn_optim_attrs attrs) {
-    if (d.hyper[QN_HYPER_SKIP] != 0.0f)
+    if (d.hyper[QN_HYPER_SKIP] != (T)0)
         return;
     const double lr = (double)d.hyper[QN_HYPER_LR], number = (double)d.hyper[QN_HYPER_STEP];
     const double clip = (double)d.hyper[QN_HYPER_CLIP];
@@ -56,7 +56,7 @@ template <class T, class F> inline qn_status step_as(const qn_call *call) {
     step_data<T> d = {};
     d.p = (T *)p->data;
     d.grad = (const T *)call->in[1].data;
-    d.hyper = (const float *)call->in[call->n_in - 2].data;
+    d.hyper = (const T *)call->in[call->n_in - 2].data;
     d.seen = (const uint8_t *)seen->data;
     d.seen_step = seen->data ? seen->stride[0] : 0;
     const qn_view *views[WALK_VIEWS] = {p, &call->in[1], p, p};

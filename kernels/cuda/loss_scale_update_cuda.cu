@@ -11,18 +11,18 @@ namespace {
 const float least = 1.0f, most = 16777216.0f;
 
 template <class T>
-__global__ void update(qn_loss_scale_attrs attrs, const T *square_sum, float *hyper, float *scale) {
+__global__ void update(qn_loss_scale_attrs attrs, const T *square_sum, T *hyper, float *scale) {
     if (threadIdx.x != 0)
         return;
     const double norm = sqrt((double)*square_sum) / (double)scale[0];
     if (!(norm < (double)INFINITY)) { // NaN, too
-        hyper[QN_HYPER_SKIP] = 1.0f;
+        hyper[QN_HYPER_SKIP] = (T)1;
         scale[0] = fmaxf(scale[0] / 2.0f, least);
         scale[1] = 0.0f;
         return;
     }
     const double clip = attrs.max_norm > 0.0 ? attrs.max_norm / (norm + 1e-6) : 1.0;
-    hyper[QN_HYPER_CLIP] = (float)(fmin(clip, 1.0) / (double)scale[0]);
+    hyper[QN_HYPER_CLIP] = (T)(fmin(clip, 1.0) / (double)scale[0]);
     scale[1] += 1.0f;
     if ((double)scale[1] >= attrs.growth_steps) {
         scale[0] = fminf(scale[0] * 2.0f, most);
@@ -32,7 +32,7 @@ __global__ void update(qn_loss_scale_attrs attrs, const T *square_sum, float *hy
 
 template <class T> qn_status run_as(const qn_call *call) {
     return gpu_launch(call, update<T>, 1, GPU_WARP, 0, *(const qn_loss_scale_attrs *)call->attrs,
-                      (const T *)call->in[0].data, (float *)call->in[1].data,
+                      (const T *)call->in[0].data, (T *)call->in[1].data,
                       (float *)call->in[2].data);
 }
 

@@ -3,9 +3,8 @@
 
 static qn_status run(const qn_call *call) {
     const qn_scalar_attrs *largest = call->attrs;
-    float *hyper = call->in[1].data;
     double factor = largest->value / (sqrt(ref_load(&call->in[0], 0)) + 1e-6);
-    hyper[QN_HYPER_CLIP] = factor > 1 ? 1 : (float)factor;
+    ref_store(&call->in[1], QN_HYPER_CLIP, factor > 1 ? 1 : factor);
     return QN_OK;
 }
 

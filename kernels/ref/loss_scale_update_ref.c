@@ -10,16 +10,17 @@ enum { LEAST = 1, MOST = 1 << 24 };
 
 static qn_status run(const qn_call *call) {
     const qn_loss_scale_attrs *attrs = call->attrs;
-    float *hyper = call->in[1].data, *scale = call->in[2].data;
+    const qn_view *hyper = &call->in[1];
+    float *scale = call->in[2].data;
     const double norm = sqrt(ref_load(&call->in[0], 0)) / (double)scale[0];
     if (!isfinite(norm)) {
-        hyper[QN_HYPER_SKIP] = 1;
+        ref_store(hyper, QN_HYPER_SKIP, 1);
         scale[0] = scale[0] / 2 > LEAST ? scale[0] / 2 : LEAST;
         scale[1] = 0;
         return QN_OK;
     }
     const double clip = attrs->max_norm > 0 ? attrs->max_norm / (norm + 1e-6) : 1;
-    hyper[QN_HYPER_CLIP] = (float)((clip < 1 ? clip : 1) / (double)scale[0]);
+    ref_store(hyper, QN_HYPER_CLIP, (clip < 1 ? clip : 1) / (double)scale[0]);
     scale[1] += 1;
     if ((double)scale[1] >= attrs->growth_steps) {
         scale[0] = scale[0] * 2 < MOST ? scale[0] * 2 : MOST;

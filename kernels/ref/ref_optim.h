@@ -18,12 +18,12 @@ typedef void (*ref_update)(const ref_step *step, double grad, double *p, double 
  * one or two states, hyper, seen. */
 static inline qn_status ref_optim_step(const qn_call *call, ref_update update) {
     int states = call->n_in - 4;
-    const float *hyper = call->in[call->n_in - 2].data;
+    const qn_view *hyper = &call->in[call->n_in - 2];
     const qn_view *seen = &call->in[call->n_in - 1];
-    if (hyper[QN_HYPER_SKIP] != 0)
+    if (ref_load(hyper, QN_HYPER_SKIP) != 0)
         return QN_OK;
-    const ref_step step = {call->attrs, hyper[QN_HYPER_LR], hyper[QN_HYPER_STEP],
-                           hyper[QN_HYPER_CLIP]};
+    const ref_step step = {call->attrs, ref_load(hyper, QN_HYPER_LR),
+                           ref_load(hyper, QN_HYPER_STEP), ref_load(hyper, QN_HYPER_CLIP)};
     const qn_view *views[4] = {&call->in[0], &call->in[1], &call->in[2], &call->in[3]};
     double decay = step.attrs->weight_decay;
     for (ref_walk w = ref_start(2 + states, views); w.left > 0; ref_next(&w)) {

@@ -95,7 +95,9 @@ static qn_tensor *after(qn_tensor **x, int count, qn_status status) {
 
 static qn_tensor *hyper(qn_tensor **x) {
     const float values[QN_HYPER_COUNT] = {0.01f, 3, 0.5f};
-    return qn_from_data(qn_tensor_context(x[0]), QN_F32, QN_SHAPE(QN_HYPER_COUNT), values);
+    qn_tensor *made =
+        qn_from_data(qn_tensor_context(x[0]), QN_F32, QN_SHAPE(QN_HYPER_COUNT), values);
+    return qn_cast(made, qn_tensor_dtype(x[0]));
 }
 
 static qn_tensor *sgd_step(qn_tensor **x) {

@@ -105,8 +105,9 @@ QN_API qn_status qn_module_apply_limits(qn_module *module);
 /* ---- steps of optimizers --------------------------------------------------------------------- */
 
 /* The steps themselves, for optimizers of your own: p and the state tensors are contiguous, of one
- * shape and dtype, and changed in place; `hyper` is f32 [QN_HYPER_COUNT] (quern/types.h). With
- * `seen`, u8 [rows, 1], only the rows of p that have a 1 there are moved; NULL: all. With g' = clip
+ * shape and dtype, and changed in place; `hyper` is [QN_HYPER_COUNT] of their dtype
+ * (quern/types.h), contiguous. With `seen`, u8 [rows, 1], only the rows of p that have a 1 there
+ * are moved; NULL: all. With g' = clip
  * * g: weight decay w gives g' + w p, or, decoupled, p - lr w p first. */
 
 /** v = momentum v + (1 - dampening) g' (the first step: v = g'); p -= lr v, or with Nesterov
@@ -131,7 +132,8 @@ QN_API qn_status qn_adadelta_step(qn_tensor *p, qn_tensor *grad, qn_tensor *squa
 QN_API qn_tensor *qn_square_sum(qn_tensor *x);
 /** The same over the rows of x [rows, ...] with 1 in seen, u8 [rows, 1]; NULL: over all. */
 QN_API qn_tensor *qn_square_sum_rows(qn_tensor *x, qn_tensor *seen);
-/** hyper[QN_HYPER_CLIP] = min(1, max_norm / (sqrt(square_sum) + 1e-6)). */
+/** hyper[QN_HYPER_CLIP] = min(1, max_norm / (sqrt(square_sum) + 1e-6)); hyper has the dtype of
+ * square_sum, here and below. */
 QN_API qn_status qn_clip_factor(qn_tensor *square_sum, qn_tensor *hyper, double max_norm);
 /** For gradients of a loss that was multiplied by scale[0], scale f32 [2], with square_sum theirs
  * and norm = sqrt(square_sum) / scale[0]. Where that is finite: hyper[QN_HYPER_CLIP] = min(1,

@@ -58,8 +58,8 @@ typedef enum qn_precision {
     QN_PRECISION_F16   /**< rounded to IEEE half precision: 10 bits of mantissa, largest 65504 */
 } qn_precision;
 
-/** Positions in the `hyper` tensor (f32) that every optimizer step reads. It lies in device memory
- * so that a replayed step sees new values. */
+/** Positions in the `hyper` tensor, of the parameters' dtype, that every optimizer step reads. It
+ * lies in device memory so that a replayed step sees new values. */
 enum qn_hyper {
     QN_HYPER_LR,   /**< learning rate of this step */
     QN_HYPER_STEP, /**< number of this step, from 1 */
