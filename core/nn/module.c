@@ -9,6 +9,7 @@
 /* Frees a tree from its leaves. Called by the context, or once it no longer knows the module. */
 static void module_destroy(void *object) {
     qn_module *module = object;
+    qn_module_train(module, true); /* plans: the next module at this address starts so */
     for (int i = module->child_count - 1; i >= 0; i--)
         module_destroy(module->children[i]);
     for (int i = 0; i < module->tensor_count; i++) {
@@ -290,6 +291,8 @@ qn_tensor *qn_forward(qn_module *module, qn_tensor *x) {
 void qn_module_train(qn_module *module, bool training) {
     if (!module)
         return;
+    if (module->training != training)
+        qn_plan_switch(module->ctx, module);
     module->training = training;
     for (int i = 0; i < module->child_count; i++)
         qn_module_train(module->children[i], training);

@@ -103,9 +103,10 @@ struct qni_trace {
     qni_place out[QN_PLAN_OUTPUTS];
     qn_view out_view[QN_PLAN_OUTPUTS];
     int n_in, n_out;
-    bool aliased; /**< it writes to memory that it knows as two blocks (qni_trace_aliased) */
-    bool grad;    /**< calls went on the tape */
-    int threads;  /**< of the context then */
+    bool aliased;      /**< it writes to memory that it knows as two blocks (qni_trace_aliased) */
+    bool grad;         /**< calls went on the tape */
+    int threads;       /**< of the context then */
+    uint64_t switches; /**< and these (qn_plan_switch) */
 
     qni_plan_node *nodes;
     qni_room node_room;
