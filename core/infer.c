@@ -93,6 +93,26 @@ qn_status qni_infer_binary(qni_infer *call) {
     return status != QN_OK ? status : broadcast(call, 0, 1, call->in[0]->view.dtype);
 }
 
+qn_status qni_expect_one_shape(const char *op, const char *a_name, const qn_tensor *a,
+                               const char *b_name, const qn_tensor *b) {
+    if (qn_view_same_shape(&a->view, &b->view))
+        return QN_OK;
+    return qn_context_fail(a->ctx, QN_SHAPE_MISMATCH,
+                           "%s: %s %s and %s %s must have one shape; if one is meant for many, "
+                           "qn_reshape() and qn_expand() say so",
+                           op, a_name, qni_text(a).s, b_name, qni_text(b).s);
+}
+
+qn_status qni_infer_loss(qni_infer *call) {
+    const qn_tensor *prediction = call->in[0], *target = call->in[1];
+    qn_status status = qni_expect_float(call, 0);
+    if (status == QN_OK)
+        status = qni_expect_same_dtype(call, 1, 0);
+    if (status == QN_OK)
+        status = qni_expect_one_shape(call->op->name, "prediction", prediction, "target", target);
+    return status != QN_OK ? status : like(call, 0);
+}
+
 qn_status qni_infer_compare(qni_infer *call) {
     qn_status status = qni_expect_same_dtype(call, 1, 0);
     return status != QN_OK ? status : broadcast(call, 0, 1, QN_U8);

@@ -191,8 +191,13 @@ qn_tensor *qni_binary(const qni_op *op, qn_tensor *a, qn_tensor *b, const void *
  * (reduce.c). */
 qn_tensor *qni_reduce(const qni_op *op, qn_tensor *x, qn_axes axes, int correction, bool keepdim);
 
+/** Error unless two tensors, which it names, have one shape (infer.c). */
+qn_status qni_expect_one_shape(const char *op, const char *a_name, const qn_tensor *a,
+                               const char *b_name, const qn_tensor *b);
+
 /* Shape rules that many operations share (infer.c). Each records an error in words. */
 qn_status qni_infer_unary(qni_infer *call);   /**< one f32 or f64 input, output alike */
+qn_status qni_infer_loss(qni_infer *call);    /**< prediction and target alike, a loss an element */
 qn_status qni_infer_binary(qni_infer *call);  /**< floating-point inputs of one dtype, broadcast */
 qn_status qni_infer_compare(qni_infer *call); /**< two inputs of one dtype, broadcast, output u8 */
 qn_status qni_infer_reduce(qni_infer *call);  /**< qn_reduce_attrs: reduced axes become 1 */

@@ -58,9 +58,46 @@ Test(refusals, cross_entropy) {
                    "cross_entropy: label smoothing must be within 0 and 1, got 1.5");
 }
 
-Test(refusals, elementwise_losses) {
-    expect_refusal(qn_mse(ONES(3), ONES(4)), QN_SHAPE_MISMATCH,
-                   "mse: shapes do not broadcast: [3] x [4]");
+static qn_tensor *huber_one(qn_tensor *p, qn_tensor *t) { return qn_huber(p, t, 1); }
+
+/* Whatever only broadcasting would join is refused, both shapes named. */
+Test(refusals, losses_of_two_shapes) {
+    static qn_tensor *(*const losses[])(qn_tensor *, qn_tensor *) = {
+        qn_mse, qn_mae, qn_bce_with_logits, qn_observed_mse, huber_one};
+    static const char *const names[] = {"mse", "mae", "bce_with_logits", "observed_mse", "huber"};
+    const struct {
+        qn_shape shape[2];
+        const char *text[2];
+    } cases[] = {
+        {{QN_SHAPE(3), QN_SHAPE(4)}, {"[3]", "[4]"}},
+        {{QN_SHAPE(3, 1), QN_SHAPE(3)}, {"[3, 1]", "[3]"}},
+        {{QN_SHAPE(3), QN_SHAPE(3, 1)}, {"[3]", "[3, 1]"}},
+        {{QN_SHAPE(1), QN_SHAPE(3)}, {"[1]", "[3]"}},
+        {{QN_SHAPE(3), QN_SHAPE(1)}, {"[3]", "[1]"}},
+        {{QN_SHAPE(3), QN_SCALAR}, {"[3]", "[]"}},
+        {{QN_SHAPE(1), QN_SCALAR}, {"[1]", "[]"}},
+    };
+    for (int loss = 0; loss < 5; loss++)
+        for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+            qn_tensor *p = qn_ones(ctx, QN_F32, cases[i].shape[0]);
+            qn_tensor *t = qn_ones(ctx, QN_F32, cases[i].shape[1]);
+            char expected[256];
+            snprintf(expected, sizeof(expected),
+                     "%s: prediction %s and target %s must have one shape; if one is meant for "
+                     "many, qn_reshape() and qn_expand() say so",
+                     names[loss], cases[i].text[0], cases[i].text[1]);
+            expect_refusal(losses[loss](p, t), QN_SHAPE_MISMATCH, expected);
+            cr_expect_not_null(losses[loss](ONES(4, 3), qn_expand(ONES(1), QN_SHAPE(4, 3))));
+        }
+    expect_refusal(qn_gaussian_nll(ONES(3, 1), ONES(3, 1), ONES(3)), QN_SHAPE_MISMATCH,
+                   "gaussian_nll: mean [3, 1] and target [3] must have one shape; if one is meant "
+                   "for many, qn_reshape() and qn_expand() say so");
+    expect_refusal(qn_gaussian_nll(ONES(3, 1), ONES(1), ONES(3, 1)), QN_SHAPE_MISMATCH,
+                   "gaussian_nll: mean [3, 1] and std [1] must have one shape; if one is meant for "
+                   "many, qn_reshape() and qn_expand() say so");
+}
+
+Test(refusals, settings_of_huber) {
     expect_refusal(qn_huber(ONES(3), ONES(3), 0), QN_INVALID_ARGUMENT,
                    "huber: delta must be greater than 0, got 0");
     expect_refusal(qn_huber(ONES(3), ONES(3), NAN), QN_INVALID_ARGUMENT,

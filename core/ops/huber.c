@@ -18,7 +18,7 @@ const qni_op qni_op_huber = {
     .outputs = 1,
     .attrs_size = sizeof(qn_scalar_attrs),
     .elementwise = true,
-    .infer = qni_infer_binary,
+    .infer = qni_infer_loss,
     .backward = huber_backward,
 };
 

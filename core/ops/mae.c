@@ -15,7 +15,7 @@ const qni_op qni_op_mae = {
     .inputs = 2,
     .outputs = 1,
     .elementwise = true,
-    .infer = qni_infer_binary,
+    .infer = qni_infer_loss,
     .backward = mae_backward,
 };
 

@@ -17,7 +17,7 @@ const qni_op qni_op_mse = {
     .outputs = 1,
     .unread_outputs = 1,
     .elementwise = true,
-    .infer = qni_infer_binary,
+    .infer = qni_infer_loss,
     .backward = mse_backward,
 };
 

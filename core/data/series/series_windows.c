@@ -319,11 +319,3 @@ qn_window qn_windows_at(const qn_dataset *dataset, int64_t index) {
     const group *g = group_of(w, index);
     return (qn_window){.item = g - w->groups, .step = step_of(w, g, index)};
 }
-
-qn_tensor *qn_observed_mse(qn_tensor *prediction, qn_tensor *target) {
-    qn_tensor *observed = qn_equal(target, target); /* NaN is not equal to itself */
-    qn_tensor *known = qn_where(observed, target, prediction);
-    qn_tensor *count = qn_sum(qn_cast(observed, qn_tensor_dtype(prediction)), QN_ALL, false);
-    qn_tensor *mean = qn_affine(qn_mse(prediction, known), (double)qn_tensor_count(target), 0);
-    return qn_div(mean, qn_clamp(count, 1, INFINITY));
-}

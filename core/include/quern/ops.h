@@ -94,7 +94,9 @@ QN_API qn_tensor *qn_cross_entropy(qn_tensor *logits, qn_tensor *target);
 QN_API qn_tensor *qn_cross_entropy_with(qn_tensor *logits, qn_tensor *target,
                                         const qn_cross_entropy_opts *opts);
 
-/* Losses: prediction and target of one shape (or broadcast), mean over all elements. */
+/* Losses: mean over all elements. Prediction and target have one shape: [n] is not broadcast
+ * against [n, 1], whose mean would be over n * n pairs. Where one value is meant for many,
+ * qn_expand() says so. */
 QN_API qn_tensor *qn_mse(qn_tensor *prediction, qn_tensor *target); /**< mean (p - t)^2 */
 QN_API qn_tensor *qn_mae(qn_tensor *prediction, qn_tensor *target); /**< mean |p - t| */
 /** d = p - t: mean of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2) (Huber 1964). */
@@ -106,7 +108,7 @@ QN_API qn_tensor *qn_bce_with_logits(qn_tensor *logits, qn_tensor *target);
 QN_API qn_tensor *qn_quantile_loss(qn_tensor *prediction, qn_tensor *target, const double *levels,
                                    int count);
 /** Mean of log(std) + ((t - mean) / std)^2 / 2 + log(2 pi) / 2, where the target is normally
- * distributed. */
+ * distributed; the three have one shape. */
 QN_API qn_tensor *qn_gaussian_nll(qn_tensor *mean, qn_tensor *std, qn_tensor *target);
 
 /** Convolution settings: {height, width}. Where the second of stride or dilation is 0 it repeats
