@@ -228,6 +228,10 @@ typedef struct qni_window {
  * (input + 2 padding - dilation (kernel - 1) - 1) / stride + 1; -1 and an error when the geometry
  * is impossible (window.c). */
 int64_t qni_window_count(qni_infer *call, int axis, const qni_window *window);
+/** {height, width} of a setting by the rule in quern/ops.h (window.c). */
+void qni_window_pair(int32_t pair[2], const int given[2], const int32_t otherwise[2]);
+/** The same for padding, which QN_NO_PADDING can keep at 0 (window.c). */
+void qni_window_padding(int32_t pair[2], const int given[2]);
 /** Pooling settings as the kernels take them (window.c). */
 qn_pool2d_attrs qni_pool2d_attrs(const qn_pool2d_opts *opts);
 /** Output 0 of a pooling with qn_pool2d_attrs of in[0] [n, c, h, w] (window.c). */

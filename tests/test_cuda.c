@@ -45,7 +45,7 @@ typedef struct task {
 static void make_task(task *t, qn_context *ctx) {
     *t = (task){.ctx = ctx, .state = 1};
     qn_context_seed(ctx, 3);
-    t->net = qn_nn_sequential(ctx, qn_nn_conv2d(ctx, 1, 6, 3, &(qn_conv2d_opts){.padding = {1, 1}}),
+    t->net = qn_nn_sequential(ctx, qn_nn_conv2d(ctx, 1, 6, 3, &(qn_conv2d_opts){.padding = {1}}),
                               qn_nn_batch_norm(ctx, 6, NULL), qn_nn_relu(ctx),
                               qn_nn_max_pool2d(ctx, 2, NULL), qn_nn_flatten(ctx),
                               qn_nn_dropout(ctx, 0.2),

@@ -52,7 +52,7 @@ int __wrap_posix_memalign(void **memory, size_t alignment, size_t size) {
 
 /** A small network with a layer of each kind. */
 static qn_module *network(qn_context *ctx) {
-    return qn_nn_sequential(ctx, qn_nn_conv2d(ctx, 1, 4, 3, &(qn_conv2d_opts){.padding = {1, 1}}),
+    return qn_nn_sequential(ctx, qn_nn_conv2d(ctx, 1, 4, 3, &(qn_conv2d_opts){.padding = {1}}),
                             qn_nn_batch_norm(ctx, 4, NULL), qn_nn_relu(ctx),
                             qn_nn_max_pool2d(ctx, 2, NULL), qn_nn_flatten(ctx),
                             qn_nn_dropout(ctx, 0.3), qn_nn_linear(ctx, 4 * 3 * 3, 5, NULL), NULL);

@@ -305,7 +305,7 @@ Test(nn, linear_computes_and_starts_within_its_bound) {
 
 Test(nn, convolution_and_pooling_have_the_shapes_asked_for) {
     qn_module *net = qn_nn_sequential(
-        ctx, qn_nn_conv2d(ctx, 2, 4, 3, &(qn_conv2d_opts){.padding = {1, 1}, .groups = 2}),
+        ctx, qn_nn_conv2d(ctx, 2, 4, 3, &(qn_conv2d_opts){.padding = {1}, .groups = 2}),
         qn_nn_max_pool2d(ctx, 2, NULL), qn_nn_avg_pool2d(ctx, 3, &(qn_pool2d_opts){.stride = {1}}),
         qn_nn_adaptive_avg_pool2d(ctx, 1, 1), qn_nn_flatten(ctx), NULL);
     expect_shape(qn_module_find(net, "0.weight"), QN_SHAPE(4, 1, 3, 3));
@@ -315,6 +315,53 @@ Test(nn, convolution_and_pooling_have_the_shapes_asked_for) {
     for (int i = 0; i < 5; i++) {
         x = qn_forward(qn_module_child(net, i), x);
         expect_shape(x, expected[i]);
+    }
+}
+
+/* The rule of windows: a second 0 repeats the first, a first 0 is the default. */
+Test(nn, settings_of_windows_follow_one_rule) {
+    qn_tensor *x = qn_ones(ctx, QN_F32, QN_SHAPE(1, 1, 12, 12));
+    qn_tensor *w = qn_ones(ctx, QN_F32, QN_SHAPE(1, 1, 3, 3));
+    const struct {
+        qn_conv2d_opts opts;
+        int64_t height, width;
+    } convolutions[] = {
+        {{.padding = {1}}, 12, 12},
+        {{.padding = {1, QN_NO_PADDING}}, 12, 10},
+        {{.padding = {QN_NO_PADDING, 1}}, 10, 12},
+        {{.padding = {0, 1}}, 10, 12},
+        {{.padding = {2, 1}}, 14, 12},
+        {{.stride = {2}}, 5, 5},
+        {{.stride = {2, 1}}, 5, 10},
+        {{.stride = {0, 2}}, 10, 5},
+        {{.dilation = {2}}, 8, 8},
+        {{.dilation = {2, 1}}, 8, 10},
+        {{.dilation = {0, 2}}, 10, 8},
+        {{.stride = {2}, .padding = {1}}, 6, 6},
+    };
+    for (size_t i = 0; i < sizeof(convolutions) / sizeof(convolutions[0]); i++) {
+        qn_module *layer = qn_nn_conv2d(ctx, 1, 1, 3, &convolutions[i].opts);
+        const qn_shape expected = QN_SHAPE(1, 1, convolutions[i].height, convolutions[i].width);
+        expect_shape(qn_conv2d(x, w, NULL, &convolutions[i].opts), expected);
+        expect_shape(qn_forward(layer, x), expected);
+    }
+    const struct {
+        qn_pool2d_opts opts;
+        int64_t height, width;
+    } pools[] = {
+        {{.kernel = {3}}, 4, 4},
+        {{.kernel = {3, 2}}, 4, 6},
+        {{.kernel = {3, 2}, .stride = {2}}, 5, 6},
+        {{.kernel = {3, 2}, .stride = {0, 1}}, 4, 11},
+        {{.kernel = {2}, .stride = {1}, .padding = {1}}, 13, 13},
+        {{.kernel = {2}, .stride = {1}, .padding = {1, QN_NO_PADDING}}, 13, 11},
+        {{.kernel = {2}, .stride = {1}, .padding = {0, 1}}, 11, 13},
+    };
+    for (size_t i = 0; i < sizeof(pools) / sizeof(pools[0]); i++) {
+        const qn_shape expected = QN_SHAPE(1, 1, pools[i].height, pools[i].width);
+        expect_shape(qn_max_pool2d(x, &pools[i].opts), expected);
+        expect_shape(qn_avg_pool2d(x, &pools[i].opts), expected);
+        expect_shape(qn_forward(qn_nn_max_pool2d(ctx, 7, &pools[i].opts), x), expected);
     }
 }
 

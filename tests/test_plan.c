@@ -116,7 +116,7 @@ static qn_module *make_mlp(qn_context *ctx) {
 }
 
 static qn_module *make_conv(qn_context *ctx) {
-    return qn_nn_sequential(ctx, qn_nn_conv2d(ctx, 1, 4, 3, &(qn_conv2d_opts){.padding = {1, 1}}),
+    return qn_nn_sequential(ctx, qn_nn_conv2d(ctx, 1, 4, 3, &(qn_conv2d_opts){.padding = {1}}),
                             qn_nn_batch_norm(ctx, 4, NULL), qn_nn_relu(ctx),
                             qn_nn_max_pool2d(ctx, 2, NULL), qn_nn_flatten(ctx),
                             qn_nn_dropout(ctx, 0.3), qn_nn_linear(ctx, 4 * 3 * 3, 3, NULL), NULL);

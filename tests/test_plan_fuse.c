@@ -42,9 +42,9 @@ static qn_tensor *normalised(qn_tensor *x, qn_tensor *const *leaf) {
 }
 
 static qn_tensor *pooled(qn_tensor *x, qn_tensor *const *leaf) {
-    qn_tensor *y = qn_max_pool2d(qn_relu(qn_mul(x, leaf[0])),
-                                 &(qn_pool2d_opts){.kernel = {2, 2}, .stride = {2, 2}});
-    return qn_avg_pool2d(qn_exp(qn_neg(y)), &(qn_pool2d_opts){.kernel = {2, 2}, .stride = {1, 1}});
+    qn_tensor *y =
+        qn_max_pool2d(qn_relu(qn_mul(x, leaf[0])), &(qn_pool2d_opts){.kernel = {2}, .stride = {2}});
+    return qn_avg_pool2d(qn_exp(qn_neg(y)), &(qn_pool2d_opts){.kernel = {2}, .stride = {1}});
 }
 
 /** Axis 0 of one tensor is an inner axis of the other: no block of rows has what it needs. */
@@ -68,7 +68,7 @@ static qn_tensor *reduces(qn_tensor *x, qn_tensor *const *leaf) {
 static qn_tensor *epilogues(qn_tensor *x, qn_tensor *const *leaf) {
     qn_context *ctx = qn_tensor_context(x);
     qn_tensor *corner = qn_slice(qn_slice(leaf[1], 2, 0, 1), 3, 0, 1); /* [4, 4, 1, 1] */
-    qn_tensor *y = qn_relu(qn_conv2d(x, leaf[0], NULL, &(qn_conv2d_opts){.padding = {1, 1}}));
+    qn_tensor *y = qn_relu(qn_conv2d(x, leaf[0], NULL, &(qn_conv2d_opts){.padding = {1}}));
     y = qn_relu(qn_conv2d(y, corner, NULL, NULL));
     y = qn_relu(qn_batch_norm(y, NULL, NULL, qn_zeros(ctx, QN_F32, QN_SHAPE(4)),
                               qn_ones(ctx, QN_F32, QN_SHAPE(4)), true, NULL));

@@ -60,7 +60,8 @@ static results convolve(const shape *s, const char *providers, const char *isa, 
     qn_tensor *x = leaf(ctx, dtype, dim, 1);
     qn_tensor *w = leaf(ctx, dtype, QN_SHAPE(s->o, s->c / s->groups, s->taps, s->taps), 2);
     qn_tensor *bias = leaf(ctx, dtype, QN_SHAPE(s->o), 3);
-    const qn_conv2d_opts opts = {.padding = {s->padding[0], s->padding[1]}, .groups = s->groups};
+    const int right = s->padding[1] == 0 ? QN_NO_PADDING : s->padding[1];
+    const qn_conv2d_opts opts = {.padding = {s->padding[0], right}, .groups = s->groups};
     qn_tensor *y = qn_conv2d(s->transposed ? qn_transpose(x, 2, 3) : x, w, bias, &opts);
     cr_assert_not_null(y, "%s", qn_context_message(ctx));
     results r = {{0}, {0}};
@@ -129,8 +130,8 @@ static qn_tensor *with_special(qn_context *ctx, double special) {
 static void plant(qn_context *ctx, double special, int taps) {
     const int reach = taps / 2;
     qn_tensor *w = qn_normal(ctx, QN_F32, QN_SHAPE(CHANNELS, CHANNELS, taps, taps), 0, 1);
-    double *y = op_values(qn_conv2d(with_special(ctx, special), w, NULL,
-                                    &(qn_conv2d_opts){.padding = {reach, reach}}));
+    double *y = op_values(
+        qn_conv2d(with_special(ctx, special), w, NULL, &(qn_conv2d_opts){.padding = {reach}}));
     for (int i = 0; i < SIDE; i++)
         for (int j = 0; j < SIDE; j++) {
             const double value = y[i * SIDE + j];
@@ -168,7 +169,7 @@ Test(winograd, all_passes_are_in_this_form) {
     for (int taps = 3; taps <= 5; taps += 2) {
         qn_tensor *x = leaf(ctx, QN_F32, QN_SHAPE(IMAGES, CHANNELS, SIDE, SIDE), 1);
         qn_tensor *w = leaf(ctx, QN_F32, QN_SHAPE(CHANNELS, CHANNELS, taps, taps), 2);
-        const qn_conv2d_opts opts = {.padding = {taps / 2, taps / 2}};
+        const qn_conv2d_opts opts = {.padding = {taps / 2}};
         qn_tensor *y = qn_conv2d(x, w, NULL, &opts);
         cr_expect_gt(count_nan(qn_conv2d(with_special(ctx, INFINITY), w, NULL, &opts)), 0);
         cr_assert_eq(qn_backward(qn_sum(qn_mul(y, with_special(ctx, INFINITY)), QN_ALL, false)),
@@ -181,7 +182,7 @@ Test(winograd, all_passes_are_in_this_form) {
 
 /* relu(conv2d(x, w)), of in = {x, w}. */
 static qn_status rectified(void *data, qn_tensor *const *in, qn_tensor **out) {
-    const qn_conv2d_opts opts = {.padding = {1, 1}};
+    const qn_conv2d_opts opts = {.padding = {1}};
     (void)data;
     out[0] = qn_relu(qn_conv2d(in[0], in[1], NULL, &opts));
     return out[0] ? QN_OK : QN_INVALID_ARGUMENT;

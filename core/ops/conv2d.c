@@ -99,21 +99,15 @@ const qni_op qni_op_conv2d = {
     .backward = conv2d_backward,
 };
 
-/** A pair of settings: a second of 0 repeats the first, 0 for both means 1. */
-static void set_pair(int32_t out[2], const int given[2]) {
-    out[0] = given[0] == 0 && given[1] == 0 ? 1 : given[0];
-    out[1] = given[1] == 0 ? out[0] : given[1];
-}
-
 qn_tensor *qn_conv2d(qn_tensor *x, qn_tensor *weight, qn_tensor *bias, const qn_conv2d_opts *opts) {
     static const qn_conv2d_opts defaults = {0};
     if (!opts)
         opts = &defaults;
     qn_conv2d_attrs attrs = {0};
-    set_pair(attrs.stride, opts->stride);
-    set_pair(attrs.dilation, opts->dilation);
-    attrs.padding[0] = opts->padding[0];
-    attrs.padding[1] = opts->padding[1];
+    static const int32_t one[2] = {1, 1};
+    qni_window_pair(attrs.stride, opts->stride, one);
+    qni_window_pair(attrs.dilation, opts->dilation, one);
+    qni_window_padding(attrs.padding, opts->padding);
     attrs.groups = opts->groups == 0 ? 1 : opts->groups;
     return qni_apply(&qni_op_conv2d, (qn_tensor *[]){x, weight, bias}, 3, &attrs);
 }

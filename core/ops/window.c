@@ -35,17 +35,27 @@ int64_t qni_window_count(qni_infer *call, int axis, const qni_window *window) {
     return (padded - reach) / window->stride + 1;
 }
 
+void qni_window_pair(int32_t pair[2], const int given[2], const int32_t otherwise[2]) {
+    pair[0] = given[0] != 0 ? given[0] : otherwise[0];
+    pair[1] = given[1] != 0 ? given[1] : given[0] != 0 ? given[0] : otherwise[1];
+}
+
+void qni_window_padding(int32_t pair[2], const int given[2]) {
+    static const int32_t none[2] = {0, 0};
+    qni_window_pair(pair, given, none);
+    for (int i = 0; i < 2; i++)
+        if (pair[i] == QN_NO_PADDING)
+            pair[i] = 0;
+}
+
 qn_pool2d_attrs qni_pool2d_attrs(const qn_pool2d_opts *opts) {
     qn_pool2d_attrs attrs = {0};
     if (!opts)
         return attrs;
-    for (int i = 0; i < 2; i++) {
-        attrs.kernel[i] = opts->kernel[i] != 0 ? opts->kernel[i] : opts->kernel[0];
-        attrs.stride[i] = opts->stride[i] != 0 ? opts->stride[i] : opts->stride[0];
-        attrs.padding[i] = opts->padding[i];
-        if (attrs.stride[i] == 0)
-            attrs.stride[i] = attrs.kernel[i];
-    }
+    static const int32_t none[2] = {0, 0};
+    qni_window_pair(attrs.kernel, opts->kernel, none);
+    qni_window_pair(attrs.stride, opts->stride, attrs.kernel);
+    qni_window_padding(attrs.padding, opts->padding);
     attrs.count_include_pad = !opts->exclude_pad;
     return attrs;
 }

@@ -17,7 +17,7 @@ static int64_t pooled(int64_t height, int64_t width) {
 
 /** Two 5x5 convolutions, each followed by pooling, and two linear layers. */
 static qn_module *lenet(qn_context *ctx, int64_t height, int64_t width, int64_t classes) {
-    const qn_conv2d_opts same = {.padding = {2, 2}};
+    const qn_conv2d_opts same = {.padding = {2}};
     return qn_nn_sequential(ctx, qn_nn_conv2d(ctx, 1, 32, 5, &same), qn_nn_relu(ctx),
                             qn_nn_max_pool2d(ctx, 2, NULL), qn_nn_conv2d(ctx, 32, 64, 5, &same),
                             qn_nn_relu(ctx), qn_nn_max_pool2d(ctx, 2, NULL), qn_nn_flatten(ctx),
@@ -27,7 +27,7 @@ static qn_module *lenet(qn_context *ctx, int64_t height, int64_t width, int64_t 
 
 /** Appends convolution 3x3, batch normalisation, ReLU. */
 static void append_block(qn_context *ctx, qn_module *net, int64_t in, int64_t out) {
-    const qn_conv2d_opts same = {.padding = {1, 1}, .no_bias = true};
+    const qn_conv2d_opts same = {.padding = {1}, .no_bias = true};
     qn_nn_append(net, qn_nn_conv2d(ctx, in, out, 3, &same));
     qn_nn_append(net, qn_nn_batch_norm(ctx, out, NULL));
     qn_nn_append(net, qn_nn_relu(ctx));

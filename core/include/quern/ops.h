@@ -111,8 +111,12 @@ QN_API qn_tensor *qn_quantile_loss(qn_tensor *prediction, qn_tensor *target, con
  * distributed; the three have one shape. */
 QN_API qn_tensor *qn_gaussian_nll(qn_tensor *mean, qn_tensor *std, qn_tensor *target);
 
-/** Convolution settings: {height, width}. Where the second of stride or dilation is 0 it repeats
- * the first, and 0 for both means 1; groups 0 means 1. Padding is taken as it stands. */
+/* Settings of windows are {height, width}, by one rule: a width of 0 repeats the height, so {2}
+ * means both, and a height of 0 means the default. Padding {1, QN_NO_PADDING} is of the height
+ * alone, {0, 1} of the width alone. */
+enum { QN_NO_PADDING = -2147483647 - 1 };
+
+/** Convolution settings; by default stride, dilation and groups are 1, and padding 0. */
 typedef struct qn_conv2d_opts {
     int stride[2], padding[2], dilation[2], groups;
     bool no_bias; /**< modules only: make no bias */
@@ -143,8 +147,8 @@ QN_API qn_tensor *qn_conv1d(qn_tensor *x, qn_tensor *weight, qn_tensor *bias,
 QN_API qn_tensor *qn_conv1d_max(qn_tensor *x, qn_tensor *weight, qn_tensor *bias,
                                 qn_tensor *lengths, int padding);
 
-/** Pooling settings: {height, width}. A second kernel or stride of 0 repeats the first; stride 0
- * means the kernel. Padding is taken as it stands, at most half the kernel. */
+/** Pooling settings, by the same rule; by default the stride is the kernel, and padding 0. Padding
+ * is at most half the kernel. */
 typedef struct qn_pool2d_opts {
     int kernel[2], stride[2], padding[2];
     bool exclude_pad; /**< average: divide by the elements inside the input only */
