@@ -35,6 +35,12 @@ static void expect_text(const qn_corpus *corpus, int64_t index, const char *name
     cr_assert_str_eq(qn_corpus_text(corpus, index), text);
 }
 
+/* What was guessed of the file has these words. */
+static void expect_note(const qn_corpus *corpus, const char *words) {
+    cr_expect(strstr(qn_corpus_notes(corpus), words), "\"%s\" is not in \"%s\"", words,
+              qn_corpus_notes(corpus));
+}
+
 /* ---- Formats -------------------------------------------------------------------------------- */
 
 Test(corpus, csv_as_rfc_4180_has_it) {
@@ -73,10 +79,13 @@ Test(corpus, csv_of_several_labels) {
 Test(corpus, csv_errors_name_the_line) {
     const qn_corpus_opts csv = {.format = QN_TEXT_CSV};
     expect_bad("A,\"x\ny\"\nB\n", &csv,
-               ":3: 1 column, expected two: LABEL,text (text with commas stands in double quotes)");
+               ":3: 1 column, expected two: LABEL,text (text with commas stands in double quotes), "
+               "or more "
+               "with a header line that names them");
     expect_bad(
         "A,b\n\nB,c,d\n", NULL,
-        ":3: 3 columns, expected two: LABEL,text (text with commas stands in double quotes)");
+        ":3: 3 columns, expected two: LABEL,text (text with commas stands in double quotes), or "
+        "more with a header line that names them");
     expect_bad("A,b\n ,c\n", NULL, ":2: an empty label, expected the name of a class");
     expect_bad("A,b\n\"B\nC\",c\n", NULL,
                ":2: a label with a control character, expected the name of a class");
@@ -126,7 +135,7 @@ Test(corpus, polarity_pair) {
         cr_assert_eq(qn_corpus_count(corpus), 3);
         expect_text(corpus, 0, "neg", "bad");
         expect_text(corpus, 1, "pos", "good");
-        expect_text(corpus, 2, "pos", "fine\xc2\x85really"); /* Latin-1's next line, one text */
+        expect_text(corpus, 2, "pos", "fine\xe2\x80\xa6really"); /* Windows-1252 */
     }
     scratch_write_gzip("z.pos.gz", "good\n", 5);
     scratch_write_gzip("z.neg.gz", "bad\n", 4);
@@ -176,10 +185,72 @@ Test(corpus, format_is_told_or_asked_for) {
 
 Test(corpus, encodings) {
     expect_text(read_text("A,caf\xc3\xa9\n", NULL), 0, "A", "caf\xc3\xa9");
-    /* One byte that is not UTF-8 makes all of the file Latin-1. */
-    qn_corpus *corpus = read_text("A,caf\xc3\xa9\nB,caf\xe9\n", NULL);
-    expect_text(corpus, 0, "A", "caf\xc3\x83\xc2\xa9");
-    expect_text(corpus, 1, "B", "caf\xc3\xa9");
+    /* A line that is not UTF-8 is Windows-1252; the others stay what they are. */
+    qn_corpus *corpus = read_text("A,caf\xc3\xa9\nB,caf\xe9 \x80 it\x92s c\x9cur\n", NULL);
+    expect_text(corpus, 0, "A", "caf\xc3\xa9");
+    expect_text(corpus, 1, "B", "caf\xc3\xa9 \xe2\x82\xac it\xe2\x80\x99s c\xc5\x93ur");
+    expect_note(corpus, ":2: not UTF-8, taken as Windows-1252\n");
+    static const char wide[] = "\xff\xfe"
+                               "A\0,\0x\0\n\0",
+                      bare[] = "A\0,\0x\0y\0\n\0";
+    cr_assert_null(qn_corpus_open(ctx, scratch_write("texts", wide, sizeof(wide) - 1), NULL));
+    expect_file_error(QN_BAD_FORMAT, "texts",
+                      ": text in UTF-16, expected UTF-8: iconv -f UTF-16 -t UTF-8 converts it");
+    cr_assert_null(qn_corpus_open(ctx, scratch_write("texts", bare, sizeof(bare) - 1), NULL));
+    expect_file_error(QN_BAD_FORMAT, "texts",
+                      ": text in UTF-16, expected UTF-8: iconv -f UTF-16 -t UTF-8 converts it");
+}
+
+/* ---- Columns ----------------------------------------------------------------------------------
+ */
+
+Test(corpus, a_header_line_names_the_columns) {
+    static const char *const headers[] = {"label,text", "Sentiment,Review", "category,title"};
+    for (size_t i = 0; i < sizeof(headers) / sizeof(*headers); i++) {
+        char text[100];
+        snprintf(text, sizeof(text), "%s\nA,x y\nB,z\n", headers[i]);
+        qn_corpus *corpus = read_text(text, NULL);
+        cr_expect_eq(qn_corpus_count(corpus), 2);
+        expect_text(corpus, 0, "A", "x y");
+        expect_note(corpus, ":1: a header line: labels from column");
+    }
+    qn_corpus *corpus = read_text("review,rating,sentiment\nx y,5,A\nz,1,B\n", NULL);
+    expect_text(corpus, 1, "B", "z");
+    corpus = read_text("id\ttext\tlabel\n1\ta, b\tA\n2\tc\tB\n", NULL);
+    expect_text(corpus, 0, "A", "a, b");
+    expect_note(corpus, "columns are separated by tabs");
+}
+
+Test(corpus, columns_are_chosen_by_name_or_number) {
+    qn_corpus *corpus =
+        read_text("stars,words\nA,x\nB,y\n",
+                  &(qn_corpus_opts){.label_column = "words", .text_column = "stars"});
+    expect_text(corpus, 0, "x", "A");
+    corpus =
+        read_text("x,A,1\ny,B,2\n", &(qn_corpus_opts){.label_column = "2", .text_column = "1"});
+    expect_text(corpus, 1, "B", "y");
+    expect_text(read_text("x,A\n", &(qn_corpus_opts){.label_column = "2"}), 0, "A", "x");
+    cr_assert_null(open_text("a,b\nA,x\n", &(qn_corpus_opts){.label_column = "tone"}));
+    expect_file_error(QN_INVALID_ARGUMENT, "texts", ":1: no column 'tone' among these 2: a, b");
+    cr_assert_null(open_text("A,x\n", &(qn_corpus_opts){.label_column = "3"}));
+    expect_file_error(QN_INVALID_ARGUMENT, "texts", ":1: no column '3' among these 2: A, x");
+}
+
+Test(corpus, swapped_columns_are_refused_and_classes_of_one_text_told) {
+    char swapped[2000] = "", single[2000] = "";
+    for (int i = 0; i < 40; i++) {
+        char line[40];
+        snprintf(line, sizeof(line), "text %d,%s\n", i, i % 2 ? "A" : "B");
+        strcat(swapped, line);
+        snprintf(line, sizeof(line), "%d,text %d\n", i, i);
+        strcat(single, line);
+    }
+    cr_assert_null(open_text(swapped, NULL));
+    cr_expect(strstr(qn_context_message(ctx), "are the columns text,LABEL?"), "%s",
+              qn_context_message(ctx));
+    qn_context_clear_error(ctx);
+    expect_text(read_text(swapped, &(qn_corpus_opts){.label_column = "2"}), 0, "B", "text 0");
+    expect_note(read_text(single, NULL), "40 classes for 40 texts: most have a single text");
 }
 
 Test(corpus, nothing_there) {
@@ -188,7 +259,7 @@ Test(corpus, nothing_there) {
     expect_bad("\n", &(qn_corpus_opts){.format = QN_TEXT_CSV}, ": there are no texts");
     expect_bad("\n", &(qn_corpus_opts){.format = QN_TEXT_FASTTEXT}, ": there are no texts");
     cr_assert_null(qn_corpus_open(ctx, scratch_write("texts", "A,b\nA,\0c\n", 9), NULL));
-    expect_file_error(QN_BAD_FORMAT, "texts", ":2: a zero byte, expected text in UTF-8 or Latin-1");
+    expect_file_error(QN_BAD_FORMAT, "texts", ":2: a zero byte, expected text in UTF-8");
     cr_assert_null(qn_corpus_open(ctx, scratch_path("none"), NULL));
     expect_file_error(QN_IO_ERROR, "none", ": No such file or directory");
     cr_assert_null(qn_corpus_open(ctx, NULL, NULL));

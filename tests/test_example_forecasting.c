@@ -154,7 +154,8 @@ Test(example_forecasting, refuses_bad_files_in_one_line) {
     expect_refused("train --data nowhere.csv", "nowhere.csv");
     expect_refused("train --data bad.csv", "bad.csv:3: column 'a': 'x' is no number");
     run("train --data wide.csv --epochs 1 --quiet " SMALL);
-    expect_refused("evaluate --quiet --data items.csv", "items.csv: 2 items that are not those");
+    expect_refused("evaluate --quiet --data items.csv",
+                   "items.csv does not have the items that the model");
     expect_refused("evaluate --quiet --data hours.csv",
                    "steps of H do not fit a model for steps of D");
     expect_refused("predict nowhere.csv", "nowhere.csv");

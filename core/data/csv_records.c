@@ -116,14 +116,46 @@ static qn_status parse_lines(reading *r, struct csv_parser *parser, const char *
     return r->status;
 }
 
-qn_status qni_csv_read(qn_context *ctx, const char *path, const qni_bytes *bytes, qni_csv_take take,
-                       void *data) {
+/** How often each of the separators is in a line, outside quotes; the line's end is returned. */
+static const char *count_separators(const char *at, const char *end, const char *separators,
+                                    int *counts) {
+    bool quoted = false;
+    for (; at < end && (*at != '\n' || quoted); at++) {
+        quoted ^= *at == '"';
+        const char *found = quoted ? NULL : strchr(separators, *at);
+        if (found && *found)
+            counts[found - separators]++;
+    }
+    return at < end ? at + 1 : end;
+}
+
+char qni_csv_separator(const qni_bytes *bytes) {
+    static const char separators[] = ",\t;";
+    enum { SEPARATORS = sizeof(separators) - 1, LINES = 20 };
+    const char *at = (const char *)bytes->data, *end = at + bytes->size;
+    int first[SEPARATORS] = {0};
+    bool even[SEPARATORS] = {true, true, true};
+    for (int line = 0; line < LINES && at < end; line++) {
+        int counts[SEPARATORS] = {0};
+        at = count_separators(at, end, separators, line == 0 ? first : counts);
+        for (int i = 0; i < SEPARATORS && line > 0; i++)
+            even[i] = even[i] && counts[i] == first[i];
+    }
+    for (int i = 0; i < SEPARATORS; i++)
+        if (even[i] && first[i] > 0)
+            return separators[i];
+    return separators[0];
+}
+
+qn_status qni_csv_read(qn_context *ctx, const char *path, const qni_bytes *bytes, char separator,
+                       qni_csv_take take, void *data) {
     static const char mark[] = "\xef\xbb\xbf";
     reading r = {.ctx = ctx, .path = path, .take = take, .data = data, .line = 1};
     struct csv_parser parser;
     if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI))
         return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for a parser", path);
     csv_set_blk_size(&parser, FIELD_BLOCK);
+    csv_set_delim(&parser, (unsigned char)separator);
     const char *at = (const char *)bytes->data, *end = at + bytes->size;
     if (bytes->size >= 3 && memcmp(at, mark, 3) == 0)
         at += 3;

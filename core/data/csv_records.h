@@ -14,13 +14,18 @@ typedef struct qni_csv_record {
 /** Takes one record; a status other than QN_OK ends the reading. */
 typedef qn_status (*qni_csv_take)(void *data, const qni_csv_record *record);
 
-/** Gives each record of the bytes of the file `path` to take(). Lines end with LF, CR LF or CR;
- * empty ones are skipped, as is a byte order mark; spaces around fields without quotes do not
- * count.
+/** What separates the fields of a CSV file, told from its first lines: a comma, a tab or a
+ * semicolon, the first of them that is in each of these lines equally often (outside quotes). A
+ * comma where none is. */
+char qni_csv_separator(const qni_bytes *bytes);
+
+/** Gives each record of the bytes of the file `path` to take(). Fields end with `separator`, lines
+ * with LF, CR LF or CR; empty ones are skipped, as is a byte order mark; spaces around fields
+ * without quotes do not count.
  *
  * Errors: what take() returned; BAD_FORMAT with file and line: a misplaced quote, one that is never
  * closed, a zero byte; OUT_OF_MEMORY. */
-qn_status qni_csv_read(qn_context *ctx, const char *path, const qni_bytes *bytes, qni_csv_take take,
-                       void *data);
+qn_status qni_csv_read(qn_context *ctx, const char *path, const qni_bytes *bytes, char separator,
+                       qni_csv_take take, void *data);
 
 #endif

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 const example_program *example_running;
@@ -16,6 +17,11 @@ int example_error(const char *format, ...) {
     va_end(arguments);
     fputc('\n', stderr);
     return EXAMPLE_BAD_INPUT;
+}
+
+void example_notes(const char *notes) {
+    for (const char *end; (end = strchr(notes, '\n')); notes = end + 1)
+        fprintf(stderr, "%s: %.*s\n", example_running->name, (int)(end - notes), notes);
 }
 
 int example_status(const qn_context *ctx) {

@@ -84,6 +84,9 @@ int example_error(const char *format, ...) QN_PRINTF(1, 2);
 /** Prints a context's error, if it has one, and returns the exit code for it. */
 int example_status(const qn_context *ctx);
 
+/** Prints what was guessed of a file, a line each with the program's name, on stderr. */
+void example_notes(const char *notes);
+
 /** Opens a context on the device, with the threads, the seed and the precision that the options
  * name. Returns the exit code; the context is to be freed either way. */
 int example_open(const example_options *options, qn_context **ctx);

@@ -288,22 +288,37 @@ int forecast_model_load(qn_context *ctx, const char *path, forecast_model *out) 
     return example_status(ctx);
 }
 
+/** Puts the set's items into the model's order; others, or others' names, are an error. */
+static int arrange_items(const forecast_model *model, const forecast_set *set) {
+    const qn_tensor *buffer = qn_module_find(model->net, NAMES);
+    const size_t size = (size_t)qn_tensor_count(buffer);
+    char *made = malloc(size + 1);
+    const char **names = calloc((size_t)model->items, sizeof(*names));
+    int64_t count = 0;
+    if (!made || !names || qn_tensor_read(buffer, made, size) != QN_OK) {
+        free(made);
+        free(names);
+        example_error("no memory for the names of %lld items", (long long)model->items);
+        return EXAMPLE_FAILED;
+    }
+    made[size] = '\0';
+    for (const char *name = made; name < made + size && count < model->items;
+         name += strlen(name) + 1)
+        names[count++] = name;
+    const qn_status status = qn_series_arrange(set->series, names, count);
+    free(made);
+    free(names);
+    if (status == QN_INVALID_ARGUMENT)
+        return example_error("%s does not have the items that the model was trained on: %s",
+                             set->name, qn_context_message(qn_series_context(set->series)));
+    return example_status(qn_series_context(set->series));
+}
+
 int forecast_model_check(forecast_model *model, const forecast_set *set) {
     float row[QN_SERIES_FEATURES];
     model->sizes.inputs = QN_WINDOW_INPUTS + qn_series_features(set->series, 0, row);
     if (strcmp(model->frequency, set->facts.frequency) != 0)
         return example_error("%s: steps of %s do not fit a model for steps of %s", set->name,
                              set->facts.frequency, model->frequency);
-    size_t size;
-    const qn_tensor *buffer = qn_module_find(model->net, NAMES);
-    char *names = join_names(set->series, &size), *made = malloc((size_t)qn_tensor_count(buffer));
-    bool same = names && made && size == (size_t)qn_tensor_count(buffer) &&
-                qn_tensor_read(buffer, made, size) == QN_OK && memcmp(names, made, size) == 0;
-    free(names);
-    free(made);
-    if (!same)
-        return example_error(
-            "%s: %lld items that are not those that the model was trained on (%lld)", set->name,
-            (long long)set->facts.items, (long long)model->items);
-    return EXAMPLE_OK;
+    return arrange_items(model, set);
 }

@@ -50,6 +50,7 @@ static int split(const example_options *options, forecast_set *set) {
 }
 
 static void tell(const example_options *options, const forecast_set *set) {
+    example_notes(qn_series_notes(set->series));
     if (options->quiet)
         return;
     const qn_series_facts *f = &set->facts;

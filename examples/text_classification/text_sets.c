@@ -157,7 +157,10 @@ static int find_files(const example_options *options, set_files *out) {
 
 /** Settings of the files as the options have them. */
 static qn_corpus_opts corpus_opts(const example_options *options, const qn_corpus *classes) {
-    qn_corpus_opts opts = {.delimiter = options->own[TEXT_DELIMITER], .classes = classes};
+    qn_corpus_opts opts = {.delimiter = options->own[TEXT_DELIMITER],
+                           .classes = classes,
+                           .label_column = options->own[TEXT_LABEL_COLUMN],
+                           .text_column = options->own[TEXT_TEXT_COLUMN]};
     const char *format = options->own[TEXT_FORMAT];
     for (int i = 0; format && text_formats[i]; i++)
         if (strcmp(text_formats[i], format) == 0)
@@ -193,6 +196,7 @@ int text_set_open(const example_options *options, qn_context *ctx, text_set *out
     snprintf(out->name, sizeof(out->name), "%s", slash ? slash + 1 : files.train);
     if (!out->all)
         return example_status(ctx);
+    example_notes(qn_corpus_notes(out->all));
     if (options->own[TEXT_FOLDS])
         return EXAMPLE_OK;
     if (options->own[TEXT_HOLDOUT]) {
@@ -201,6 +205,7 @@ int text_set_open(const example_options *options, qn_context *ctx, text_set *out
     } else {
         opts.classes = out->all;
         out->test = qn_corpus_open(ctx, files.test, &opts);
+        example_notes(qn_corpus_notes(out->test));
     }
     return example_status(ctx);
 }
@@ -217,5 +222,6 @@ int text_test_open(const example_options *options, qn_context *ctx, const text_m
     if (!opts.delimiter && *model->delimiter)
         opts.delimiter = model->delimiter;
     *out = qn_corpus_open(ctx, files.test, &opts);
+    example_notes(qn_corpus_notes(*out));
     return example_status(ctx);
 }

@@ -13,7 +13,19 @@ enum { MOST_STEPS_A_LINE = 100, STEPS_FOR_ANY = 1 << 20 };
 
 bool qni_same_word(const char *a, const char *b) { return strcasecmp(a, b) == 0; }
 
-bool qni_value_read(const char *text, double *out) {
+/** A number whose decimal point is a comma, with a point in its place; false where it is none. */
+static bool with_point(const char *text, char *out, size_t size) {
+    const char *comma = strchr(text, ',');
+    const size_t length = strlen(text);
+    if (!comma || strchr(comma + 1, ',') || strchr(text, '.') || length >= size)
+        return false;
+    memcpy(out, text, length + 1);
+    out[comma - text] = '.';
+    return true;
+}
+
+bool qni_value_read(const qni_table *table, const char *text, double *out) {
+    char pointed[64];
     static const char *const missing[] = {"", "na", "n/a", "nan", "null", "none"};
     for (size_t i = 0; i < sizeof(missing) / sizeof(*missing); i++)
         if (qni_same_word(text, missing[i])) {
@@ -21,6 +33,8 @@ bool qni_value_read(const char *text, double *out) {
             return true;
         }
     char *end;
+    if (table->separator == ';' && with_point(text, pointed, sizeof(pointed)))
+        text = pointed;
     *out = strtod(text, &end);
     end += strspn(end, " \t");
     return *end == '\0' && isfinite(*out);
@@ -52,27 +66,41 @@ static void free_table(qni_table *table) {
 
 /** Looks at the first record only. */
 static qn_status see_format(void *data, const qni_csv_record *record) {
-    qn_series_format *format = data;
+    qni_table *table = data;
     qni_timestamp stamp;
     double value;
-    int named = 0;
-    if (*format != QN_SERIES_AUTO)
+    if (table->format != QN_SERIES_AUTO)
         return QN_OK;
-    for (int i = 0; i < record->count; i++)
-        named += qni_same_word(record->fields[i], "item_id") ||
-                 qni_same_word(record->fields[i], "timestamp") ||
-                 qni_same_word(record->fields[i], "target_value");
     const bool bare = record->count >= 3 && !qni_timestamp_read(record->fields[0], &stamp) &&
                       qni_timestamp_read(record->fields[1], &stamp) &&
-                      strlen(record->fields[1]) > 4 && qni_value_read(record->fields[2], &value);
-    *format = named >= 2 || bare ? QN_SERIES_ITEMS : QN_SERIES_WIDE;
+                      strlen(record->fields[1]) > 4 &&
+                      qni_value_read(table, record->fields[2], &value);
+    table->format = bare || qni_items_have_header(record) ? QN_SERIES_ITEMS : QN_SERIES_WIDE;
     return QN_OK;
+}
+
+/* ---- columns that are no items --------------------------------------------------------------- */
+
+bool qni_is_index_name(const char *name) {
+    return *name == '\0' || qni_same_word(name, "index") || strncmp(name, "Unnamed: ", 9) == 0;
+}
+
+qn_status qni_column_drop(qni_table *table, const char *name, const char *why) {
+    qni_notes_add(table->notes, "%s: column '%s' is left out: %s", table->path, name, why);
+    if (qni_strings_add(&table->dropped, name, strlen(name)))
+        return QN_OK;
+    return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for column '%s'",
+                           table->path, name);
 }
 
 static qn_status read_table(qni_table *table, const qni_bytes *bytes) {
     qn_status status = QN_OK;
+    table->separator = qni_csv_separator(bytes);
+    if (table->separator != ',')
+        qni_notes_add(table->notes, "%s: columns are separated by %s", table->path,
+                      table->separator == ';' ? "semicolons" : "tabs");
     if (table->format == QN_SERIES_AUTO)
-        status = qni_csv_read(table->ctx, table->path, bytes, see_format, &table->format);
+        status = qni_csv_read(table->ctx, table->path, bytes, table->separator, see_format, table);
     if (status != QN_OK)
         return status;
     status = table->format == QN_SERIES_ITEMS ? qni_items_read(table, bytes)
@@ -218,13 +246,16 @@ qn_series *qn_series_open(qn_context *ctx, const char *path, const qn_series_opt
     static const qn_series_opts defaults = {0};
     qni_bytes bytes;
     opts = opts ? opts : &defaults;
-    if (qni_bytes_read(ctx, path, &bytes))
+    qni_notes notes = {""};
+    if (qni_text_read(ctx, path, &bytes, &notes) != QN_OK)
         return NULL;
-    qni_table table = {.ctx = ctx, .path = path, .format = opts->format};
+    qni_table table = {.ctx = ctx, .path = path, .format = opts->format, .notes = &notes};
     qni_axis axis = {0};
     qn_series *series = NULL;
     if (!read_table(&table, &bytes) && !qni_axis_find(&table, opts->frequency, &axis))
         series = series_of(&table, &axis, opts->fill);
+    if (series)
+        series->notes = notes;
     free(bytes.data);
     free_table(&table);
     return series && qn_context_own(ctx, series, destroy_series) ? NULL : series;
@@ -257,6 +288,8 @@ qn_context *qn_series_context(const qn_series *series) { return series ? series-
 static bool has_item(const qn_series *series, int64_t item) {
     return series && item >= 0 && item < series->items;
 }
+
+const char *qn_series_notes(const qn_series *series) { return series ? series->notes.text : ""; }
 
 const char *qn_series_name(const qn_series *series, int64_t item) {
     return has_item(series, item) ? qni_strings_at(&series->names, item) : NULL;
@@ -293,7 +326,7 @@ bool qn_series_observed(const qn_series *series, int64_t item, int64_t step) {
 
 const char *qn_series_time(const qn_series *series, int64_t step, char out[32]) {
     out[0] = '\0';
-    return series ? qni_time_text(qni_time_of(&series->axis, step), series->axis.clock, out) : out;
+    return series ? qni_time_text(&series->axis, qni_time_of(&series->axis, step), out) : out;
 }
 
 int qn_series_features(const qn_series *series, int64_t step, float out[QN_SERIES_FEATURES]) {

@@ -45,7 +45,10 @@ qn_status qni_stamps_add(qni_table *table, const char *text, int64_t item, int64
     }
     s->clock |= stamp.clock;
     s->day_first[s->count] = stamp.orders ? stamp.day_first : stamp.time;
-    s->items[s->count++] = (qni_stamp){.time = stamp.time, .item = item, .line = line, .row = row};
+    s->zoned += stamp.zoned;
+    *(stamp.zoned ? &s->zoned_line : &s->bare_line) = line;
+    s->items[s->count++] = (qni_stamp){
+        .time = stamp.time, .offset = stamp.offset, .item = item, .line = line, .row = row};
     return QN_OK;
 }
 
@@ -64,6 +67,45 @@ static qn_status settle_order(qni_table *table) {
     return QN_OK;
 }
 
+/** Whether all timestamps are ahead of UTC by the same time, and whether all show one time of day.
+ */
+static void compare_clocks(const qni_stamps *s, bool *one_offset, bool *one_clock) {
+    *one_offset = *one_clock = true;
+    for (int64_t i = 1; i < s->count; i++) {
+        *one_offset &= s->items[i].offset == s->items[0].offset;
+        *one_clock &= qni_clock_of(s->items[i].time) == qni_clock_of(s->items[0].time);
+    }
+}
+
+/** Settles what clock the axis goes by: the one that is written, with its zone where that never
+ * changes. Where daylight saving moves it, days and longer steps keep to the written clock, which
+ * is regular then, and shorter ones go by UTC. */
+static qn_status settle_zones(qni_table *table, qni_axis *axis) {
+    qni_stamps *s = &table->stamps;
+    bool one_offset, one_clock;
+    if (s->zoned == 0)
+        return QN_OK;
+    if (s->zoned < s->count)
+        return qn_context_fail(table->ctx, QN_BAD_FORMAT,
+                               "%s:%lld: a time without a zone, where line %lld has one",
+                               table->path, (long long)s->bare_line, (long long)s->zoned_line);
+    compare_clocks(s, &one_offset, &one_clock);
+    axis->zoned = one_offset || !one_clock;
+    axis->offset = one_offset ? s->items[0].offset : 0;
+    if (one_offset)
+        return QN_OK;
+    if (one_clock) {
+        axis->clock = qni_clock_of(s->items[0].time) != 0;
+        qni_notes_add(table->notes, "%s: offsets from UTC change: times are local ones",
+                      table->path);
+        return QN_OK;
+    }
+    for (int64_t i = 0; i < s->count; i++)
+        s->items[i].time -= s->items[i].offset;
+    qni_notes_add(table->notes, "%s: offsets from UTC change: times are in UTC", table->path);
+    return QN_OK;
+}
+
 static int by_item_and_time(const void *a, const void *b) {
     const qni_stamp *x = a, *y = b;
     if (x->item != y->item)
@@ -73,7 +115,7 @@ static int by_item_and_time(const void *a, const void *b) {
     return x->line < y->line ? -1 : x->line > y->line;
 }
 
-static qn_status refuse_twice(const qni_table *table) {
+static qn_status refuse_twice(const qni_table *table, const qni_axis *axis) {
     for (int64_t i = 1; i < table->stamps.count; i++) {
         const qni_stamp *a = &table->stamps.items[i - 1], *b = a + 1;
         char text[32];
@@ -81,7 +123,7 @@ static qn_status refuse_twice(const qni_table *table) {
             return qn_context_fail(
                 table->ctx, QN_BAD_FORMAT, "%s:%lld: %s%s%s was on line %lld already", table->path,
                 (long long)b->line, table->columns ? "" : qni_strings_at(&table->names, b->item),
-                table->columns ? "" : " at ", qni_time_text(b->time, table->stamps.clock, text),
+                table->columns ? "" : " at ", qni_time_text(axis, b->time, text),
                 (long long)a->line);
     }
     return QN_OK;
@@ -224,8 +266,8 @@ static qn_status check_steps(const qni_table *table, const qni_axis *axis) {
             return qn_context_fail(
                 table->ctx, QN_BAD_FORMAT,
                 "%s:%lld: %s lies between the steps, one every %s from %s on", table->path,
-                (long long)s->items[i].line, qni_time_text(s->items[i].time, axis->clock, text),
-                qni_frequency_words(axis, words), qni_time_text(axis->origin, axis->clock, from));
+                (long long)s->items[i].line, qni_time_text(axis, s->items[i].time, text),
+                qni_frequency_words(axis, words), qni_time_text(axis, axis->origin, from));
     }
     return QN_OK;
 }
@@ -233,15 +275,17 @@ static qn_status check_steps(const qni_table *table, const qni_axis *axis) {
 qn_status qni_axis_find(qni_table *table, const char *frequency, qni_axis *axis) {
     qni_stamps *s = &table->stamps;
     qn_status status = settle_order(table);
+    axis->clock = s->clock;
+    if (status == QN_OK)
+        status = settle_zones(table, axis);
     if (status != QN_OK)
         return status;
     qsort(s->items, (size_t)s->count, sizeof(*s->items), by_item_and_time);
-    status = refuse_twice(table);
+    status = refuse_twice(table, axis);
     if (status == QN_OK)
         status = frequency ? given_frequency(table, frequency, axis) : find_frequency(table, axis);
     if (status != QN_OK)
         return status;
-    axis->clock = s->clock;
     axis->origin = s->items[0].time;
     for (int64_t i = 1; i < s->count; i++)
         if (s->items[i].time < axis->origin)

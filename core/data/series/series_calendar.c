@@ -109,10 +109,10 @@ static bool read_slashed(const char **at, int64_t first, qni_timestamp *out) {
     return out->orders != 0;
 }
 
-/** "Z", "+HH:MM", "-HHMM" or "+HH" at the end of a time: how many seconds to take off. */
-static bool read_zone(const char **at, int64_t *offset) {
+/** "Z", "+HH:MM", "-HHMM" or "+HH" at the end of a time: by how many seconds it is ahead of UTC. */
+static bool read_zone(const char **at, qni_timestamp *out) {
     int64_t hours, minutes = 0;
-    *offset = 0;
+    out->zoned = **at != '\0';
     if (read_mark(at, 'Z') || **at == '\0')
         return true;
     const int sign = **at == '-' ? -1 : 1;
@@ -123,13 +123,13 @@ static bool read_zone(const char **at, int64_t *offset) {
     read_mark(at, ':');
     if (**at && !read_digits(at, 2, 2, &minutes))
         return false;
-    *offset = sign * (hours * HOUR + minutes * MINUTE);
+    out->offset = sign * (hours * HOUR + minutes * MINUTE);
     return hours <= 14 && minutes < 60;
 }
 
 /** HH:MM[:SS[.000]] and a zone. */
-static bool read_clock(const char **at, int64_t *seconds) {
-    int64_t hour, minute, second = 0, offset;
+static bool read_clock(const char **at, int64_t *seconds, qni_timestamp *out) {
+    int64_t hour, minute, second = 0;
     if (!read_digits(at, 1, 2, &hour) || !read_mark(at, ':') || !read_digits(at, 2, 2, &minute))
         return false;
     if (read_mark(at, ':') && !read_digits(at, 2, 2, &second))
@@ -137,9 +137,9 @@ static bool read_clock(const char **at, int64_t *seconds) {
     if (**at == '.')
         for ((*at)++; **at == '0'; (*at)++)
             ;
-    if (hour > 23 || minute > 59 || second > 59 || !read_zone(at, &offset))
+    if (hour > 23 || minute > 59 || second > 59 || !read_zone(at, out))
         return false;
-    *seconds = hour * HOUR + minute * MINUTE + second - offset;
+    *seconds = hour * HOUR + minute * MINUTE + second;
     return true;
 }
 
@@ -157,7 +157,7 @@ bool qni_timestamp_read(const char *text, qni_timestamp *out) {
     if (*at == ' ' || *at == 'T') {
         at++;
         out->clock = true;
-        if (!read_clock(&at, &clock))
+        if (!read_clock(&at, &clock, out))
             return false;
     }
     out->time += clock;
@@ -165,13 +165,18 @@ bool qni_timestamp_read(const char *text, qni_timestamp *out) {
     return *at == '\0';
 }
 
-const char *qni_time_text(qni_time time, bool clock, char out[32]) {
+const char *qni_time_text(const qni_axis *axis, qni_time time, char out[32]) {
     const civil date = date_of(time);
     const int64_t second = qni_clock_of(time);
     int length = snprintf(out, 32, "%04d-%02d-%02d", (int)date.year, date.month, date.day);
-    if (clock)
-        snprintf(out + length, 32 - (size_t)length, " %02d:%02d:%02d", (int)(second / HOUR),
-                 (int)(second / MINUTE % 60), (int)(second % 60));
+    if (axis->clock)
+        length += snprintf(out + length, 32 - (size_t)length, " %02d:%02d:%02d",
+                           (int)(second / HOUR), (int)(second / MINUTE % 60), (int)(second % 60));
+    if (axis->clock && axis->zoned) {
+        const int64_t ahead = axis->offset < 0 ? -axis->offset : axis->offset;
+        snprintf(out + length, 32 - (size_t)length, "%c%02d:%02d", axis->offset < 0 ? '-' : '+',
+                 (int)(ahead / HOUR), (int)(ahead / MINUTE % 60));
+    }
     return out;
 }
 

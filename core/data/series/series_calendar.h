@@ -14,12 +14,14 @@ enum { QNI_MONTH_FIRST = 1, QNI_DAY_FIRST = 2 };
 typedef struct qni_timestamp {
     qni_time time;      /**< with the month first, where that can be */
     qni_time day_first; /**< with the day first, where that can be */
-    int orders; /**< of day and month, those that give a date; 0 where the year comes first */
-    bool clock; /**< it has a time of day */
+    int orders;     /**< of day and month, those that give a date; 0 where the year comes first */
+    bool clock;     /**< it has a time of day */
+    bool zoned;     /**< and says how far that is from UTC */
+    int64_t offset; /**< by so many seconds it is ahead */
 } qni_timestamp;
 
-/** Reads a timestamp in one of the forms that qn_series_open() lists; false where it is none. Zone
- * offsets are subtracted, parts of a second must be zeros. */
+/** Reads a timestamp in one of the forms that qn_series_open() lists; false where it is none. The
+ * times are those that are written, whatever their zone; parts of a second must be zeros. */
 bool qni_timestamp_read(const char *text, qni_timestamp *out);
 
 /** The distance of steps: `count` units. */
@@ -32,6 +34,8 @@ typedef struct qni_axis {
     qni_time origin; /**< time of step 0 */
     int day;         /**< months: of the month, cut to its length */
     bool clock;      /**< timestamps show a time of day */
+    bool zoned;      /**< and how far it is from UTC: */
+    int64_t offset;  /**< by so many seconds it is ahead */
 } qni_axis;
 
 /** Reads "15min", "H", "M" and so on into unit and count; false where it is none. */
@@ -59,8 +63,8 @@ int64_t qni_clock_of(qni_time time);
 /** Whether the day after is in another month. */
 bool qni_is_month_end(qni_time time);
 
-/** A time as text, with the time of day where `clock` is set. */
-const char *qni_time_text(qni_time time, bool clock, char out[32]);
+/** A time as text, with the time of day and its zone where the axis has them. */
+const char *qni_time_text(const qni_axis *axis, qni_time time, char out[32]);
 /** Features of a time as qn_series_features() gives them. */
 int qni_calendar_features(const qni_axis *axis, qni_time time, float out[QN_SERIES_FEATURES]);
 

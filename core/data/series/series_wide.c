@@ -9,6 +9,7 @@
 typedef struct column {
     char *name;
     int64_t numbers, others; /* lines that hold a number, and that hold something else */
+    int64_t counted;         /* lines that hold their own number, from 0 or from 1 */
     int64_t line;            /* of the first that holds something else */
     char text[48];           /* and what it holds */
 } column;
@@ -36,6 +37,16 @@ static bool is_date(const char *text) {
     return qni_timestamp_read(text, &stamp);
 }
 
+static qn_status refuse_same_names(const reader *r, int64_t line) {
+    for (int i = 0; i < r->count; i++)
+        for (int j = 0; j < i; j++)
+            if (*r->columns[i].name && strcmp(r->columns[i].name, r->columns[j].name) == 0)
+                return qn_context_fail(
+                    r->table->ctx, QN_BAD_FORMAT, "%s:%lld: columns %d and %d are both named '%s'",
+                    r->table->path, (long long)line, j + 1, i + 1, r->columns[i].name);
+    return QN_OK;
+}
+
 /** Takes the names of the columns from the first record; without a header they are numbered from 1.
  */
 static qn_status take_names(reader *r, const qni_csv_record *record) {
@@ -54,7 +65,7 @@ static qn_status take_names(reader *r, const qni_csv_record *record) {
     if (!r->columns || !r->columns[record->count - 1].name)
         return qn_context_fail(r->table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %d columns",
                                r->table->path, record->count);
-    return QN_OK;
+    return refuse_same_names(r, record->line);
 }
 
 /** Finds the date: a column that is named so, else the first that holds one. */
@@ -71,9 +82,11 @@ static qn_status find_date(reader *r, const qni_csv_record *record) {
     return QN_OK;
 }
 
-static void take_field(column *c, const char *text, int64_t line, double *value) {
+static void take_field(const qni_table *table, column *c, const char *text, int64_t line,
+                       double *value) {
     *value = NAN;
-    if (qni_value_read(text, value)) {
+    if (qni_value_read(table, text, value)) {
+        c->counted += *value == (double)c->numbers || *value == (double)c->numbers + 1;
         c->numbers += *value == *value;
         return;
     }
@@ -105,7 +118,7 @@ static qn_status take_record(void *data, const qni_csv_record *record) {
     double *row = table->values + r->rows++ * r->count;
     for (int i = 0; i < r->count; i++)
         if (i != r->date)
-            take_field(&r->columns[i], record->fields[i], record->line, &row[i]);
+            take_field(table, &r->columns[i], record->fields[i], record->line, &row[i]);
     return QN_OK;
 }
 
@@ -129,15 +142,19 @@ static qn_status name_items(const reader *r) {
         const column *c = &r->columns[i];
         if (i == r->date)
             continue;
-        if (c->numbers <= c->others) {
+        if (r->headed && qni_is_index_name(c->name) && c->counted == r->rows) {
+            status = qni_column_drop(table, c->name, "it numbers the lines");
+        } else if (c->numbers <= c->others) {
             status = add_name(table, &table->dropped, c->name);
         } else if (c->others > 0) {
             status = qn_context_fail(table->ctx, QN_BAD_FORMAT,
                                      "%s:%lld: column '%s': '%s' is no number", table->path,
                                      (long long)c->line, c->name, c->text);
         } else {
+            char number[16];
+            snprintf(number, sizeof(number), "%d", i + 1);
             table->columns[table->names.count] = i;
-            status = add_name(table, &table->names, c->name);
+            status = add_name(table, &table->names, *c->name ? c->name : number);
         }
     }
     return status;
@@ -145,7 +162,8 @@ static qn_status name_items(const reader *r) {
 
 qn_status qni_wide_read(qni_table *table, const qni_bytes *bytes) {
     reader r = {.table = table, .date = -1};
-    qn_status status = qni_csv_read(table->ctx, table->path, bytes, take_record, &r);
+    qn_status status =
+        qni_csv_read(table->ctx, table->path, bytes, table->separator, take_record, &r);
     if (status == QN_OK)
         status = name_items(&r);
     table->width = r.count;

@@ -43,6 +43,10 @@ const char *qn_corpus_class(const qn_corpus *corpus, int64_t index) {
     return there ? qni_strings_at(&corpus->whole->classes, index) : NULL;
 }
 
+const char *qn_corpus_notes(const qn_corpus *corpus) {
+    return corpus ? corpus->whole->notes.text : "";
+}
+
 bool qn_corpus_multi_label(const qn_corpus *corpus) { return corpus && corpus->whole->multi_label; }
 
 /* The whole's text that is a part's text `index`; -1 if there is none. */

@@ -2,6 +2,7 @@
 #ifndef QUERN_CORPUS_H
 #define QUERN_CORPUS_H
 
+#include "data/notes.h"
 #include "data/string_table.h"
 
 struct qn_corpus {
@@ -15,6 +16,7 @@ struct qn_corpus {
     qni_strings texts, classes;
     int64_t *labels, *label_starts; /* text i's labels are those from label_starts[i] to [i + 1] */
     bool multi_label;
+    qni_notes notes; /* what was guessed of the file */
 };
 
 /** A corpus without texts, or a part of `whole`; owned by the context. NULL on failure. */

@@ -3,13 +3,14 @@
 #define QUERN_CORPUS_BUILD_H
 
 #include "corpus.h"
-#include "text_bytes.h"
+#include "data/text_bytes.h"
 
 /** A corpus under way. */
 typedef struct qni_corpus_builder {
     qn_context *ctx;
-    const char *path;       /* of the file that is read now, for messages */
-    int64_t line;           /* where the present text begins */
+    const char *path; /* of the file that is read now, for messages */
+    int64_t line;     /* where the present text begins */
+    const qn_corpus_opts *opts;
     const char *delimiter;  /* between labels; NULL: one label */
     const qn_corpus *given; /* NULL, or the corpus whose classes must do */
     qn_corpus *corpus;

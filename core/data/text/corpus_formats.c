@@ -1,8 +1,7 @@
-/* corpus_formats.c: the forms in which files hold labelled texts. */
+/* corpus_formats.c: the forms in which files hold labelled texts line by line, and telling them. */
 #include <string.h>
 
 #include "corpus_build.h"
-#include "data/csv_records.h"
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
@@ -36,33 +35,6 @@ static size_t word_length(const char *text, size_t length) {
         end++;
     }
     return end;
-}
-
-static qn_status take_record(void *data, const qni_csv_record *record) {
-    qni_corpus_builder *b = data;
-    b->line = record->line;
-    if (record->count != 2) {
-        return qn_context_fail(b->ctx, QN_BAD_FORMAT,
-                               "%s:%lld: %d column%s, expected two: LABEL,text (text with commas "
-                               "stands in double quotes)",
-                               b->path, (long long)b->line, record->count,
-                               record->count == 1 ? "" : "s");
-    }
-    const char *label = record->fields[0];
-    for (const char *end; b->delimiter && (end = strstr(label, b->delimiter));) {
-        qn_status status = qni_corpus_add_label(b, label, (size_t)(end - label));
-        if (status != QN_OK) {
-            return status;
-        }
-        label = end + strlen(b->delimiter);
-    }
-    qn_status status = qni_corpus_add_label(b, label, strlen(label));
-    return status != QN_OK ? status
-                           : qni_corpus_add_text(b, record->fields[1], strlen(record->fields[1]));
-}
-
-qn_status qni_corpus_read_csv(qni_corpus_builder *b, const qni_bytes *bytes) {
-    return qni_csv_read(b->ctx, b->path, bytes, take_record, b);
 }
 
 /* Adds the labels that a line begins with, and takes them off it. */
@@ -133,10 +105,15 @@ typedef struct line_forms {
     bool csv, fasttext, trec;
 } line_forms;
 
+static bool has_separator(const qni_line *line) {
+    return memchr(line->text, ',', line->length) || memchr(line->text, ';', line->length) ||
+           memchr(line->text, '\t', line->length);
+}
+
 static line_forms forms_of(const qni_line *line) {
     const size_t mark = strlen(QNI_FASTTEXT_LABEL);
     const size_t word = word_length(line->text, line->length);
-    line_forms forms = {.csv = line->text[0] == '"' || memchr(line->text, ',', line->length)};
+    line_forms forms = {.csv = line->text[0] == '"' || has_separator(line)};
     forms.fasttext = word > mark && memcmp(line->text, QNI_FASTTEXT_LABEL, mark) == 0;
     size_t upper = 0, lower = 0;
     while (upper < word && line->text[upper] >= 'A' && line->text[upper] <= 'Z') {

@@ -88,7 +88,7 @@ static qn_status read_half(qni_corpus_builder *b, const char *stem, const char *
     }
     qni_bytes bytes;
     b->path = path;
-    qn_status status = qni_text_read(b->ctx, path, &bytes);
+    qn_status status = qni_text_read(b->ctx, path, &bytes, &b->corpus->notes);
     status = status != QN_OK ? status : qni_corpus_read_plain(b, &bytes, ending);
     free(bytes.data);
     free(path);
@@ -112,7 +112,7 @@ static qn_status read_pair(qni_corpus_builder *b) {
 
 static qn_status read_file(qni_corpus_builder *b, qn_text_format format) {
     qni_bytes bytes;
-    qn_status status = qni_text_read(b->ctx, b->path, &bytes);
+    qn_status status = qni_text_read(b->ctx, b->path, &bytes, &b->corpus->notes);
     if (status == QN_OK && format == QN_TEXT_AUTO) {
         status = qni_text_format_detect(b->ctx, b->path, &bytes, &format);
     }
@@ -159,6 +159,7 @@ static qn_status begin(qni_corpus_builder *b, const char *path, const qn_corpus_
         return qn_context_fail(b->ctx, QN_OUT_OF_MEMORY, "%s: no memory for a corpus", path);
     }
     b->path = corpus->path;
+    b->opts = opts;
     b->given = opts->classes;
     b->delimiter = opts->delimiter;
     corpus->multi_label = opts->delimiter || qn_corpus_multi_label(opts->classes);

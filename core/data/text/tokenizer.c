@@ -3,7 +3,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include "text_bytes.h"
+#include "data/text_bytes.h"
 #include "tokenizer.h"
 
 /** A text that is being cut. */
@@ -191,9 +191,9 @@ static char *normalise(const char *text, bool keep_case) {
     if (qni_is_utf8(text, size)) {
         return fold_unicode(text, size, keep_case);
     }
-    uint8_t *latin = qni_utf8_from_latin1(text, size, &size);
-    char *out = latin ? fold_unicode(latin, size, keep_case) : NULL;
-    free(latin);
+    uint8_t *decoded = qni_utf8_from_lines(text, size, &size, NULL, NULL);
+    char *out = decoded ? fold_unicode((char *)decoded, size, keep_case) : NULL;
+    free(decoded);
     return out;
 }
 

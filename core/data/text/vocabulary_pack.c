@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "text_bytes.h"
+#include "data/text_bytes.h"
 #include "vocabulary.h"
 
 enum { HEADER_BYTES = 32, AT_CASE = 8, AT_NGRAMS = 12, AT_BUCKETS = 16, AT_WORDS = 24 };

@@ -19,9 +19,11 @@ typedef enum qn_series_format {
     QN_SERIES_AUTO, /**< found from the header, or from the first line where there is none */
     /** A date column and one column an item, as the ETT sets have it (Zhou et al. 2021). */
     QN_SERIES_WIDE,
-    /** Lines of item_id, timestamp, target_value in any order that a header names (that order
-     * without one), Amazon Forecast's target time series. Further columns are dimensions: their
-     * values join the item's name, so that store and product make an item of its own. */
+    /** Lines of item, timestamp and value in any order that a header names (item_id, unique_id,
+     * item, series ...; timestamp, ds, date ...; target_value, y, demand, value, sales ...), or in
+     * that order without one: Amazon Forecast's target time series and its kin. Further columns are
+     * dimensions: their values join the item's name, so that store and product make an item of its
+     * own. A column that changes within items and tells none apart is left out. */
     QN_SERIES_ITEMS
 } qn_series_format;
 
@@ -45,15 +47,27 @@ typedef struct qn_series_opts {
  *
  * Timestamps: YYYY-MM-DD or YYYY/MM/DD, alone or with " HH:MM", "THH:MM", ":SS", ".000", "Z" or an
  * offset; YYYYMMDD; YYYY-MM; YYYY; M/D/YYYY or D/M/YYYY where the file shows which. Lines may come
- * in any order. Missing values (an empty field, NA, N/A, NaN, null, None, whatever the case) and
- * steps without a line are counted and filled. In a wide file columns that mostly hold no numbers
- * are left out, and named by qn_series_dropped().
+ * in any order. Fields are separated by commas, tabs or semicolons; with semicolons a comma may
+ * stand for the decimal point. Times keep the clock that is written, and their offset from UTC
+ * where it never changes; where it does, days and longer steps keep the clock, shorter ones are in
+ * UTC. The text is UTF-8; a line that is not is taken as Windows-1252. Missing values (an empty
+ * field, NA, N/A, NaN, null, None, whatever the case) and steps without a line are counted and
+ * filled. In a wide file columns that mostly hold no numbers are left out, and named by
+ * qn_series_dropped(), as is a column without a name, or named "index", that numbers the lines.
+ * What was guessed is told by qn_series_notes().
  *
  * The frequency is the commonest distance between neighbouring timestamps; an item that mostly
- * comes at another is an error, and so is a timestamp between the steps, the same step twice, a
- * field that is no number: each names file and line. */
+ * comes at another is an error, and so is a timestamp between the steps, the same step twice, two
+ * columns of one name, a zone in some times alone, a field that is no number: each names file and
+ * line. */
 QN_API qn_series *qn_series_open(qn_context *ctx, const char *path, const qn_series_opts *opts);
 QN_API void qn_series_free(qn_series *series);
+/** What was guessed of the file: encoding, separator, zones, columns that are no items. A line
+ * each, ended by a newline; "" where nothing was. */
+QN_API const char *qn_series_notes(const qn_series *series);
+/** Puts the items into the order of these names, as a model that knows them needs it. An item that
+ * is not there, and one that is left over, are errors that name it; nothing is changed then. */
+QN_API qn_status qn_series_arrange(qn_series *series, const char *const *names, int64_t count);
 
 /** What a file turned out to hold. */
 typedef struct qn_series_facts {
@@ -81,8 +95,8 @@ QN_API int64_t qn_series_end(const qn_series *series, int64_t item);
 QN_API double qn_series_value(const qn_series *series, int64_t item, int64_t step);
 /** Whether the file has a value there. */
 QN_API bool qn_series_observed(const qn_series *series, int64_t item, int64_t step);
-/** Timestamp of a step, which may be before or after those of the file: "2016-07-01 00:00:00", or
- * the date alone where no line has a time of day. */
+/** Timestamp of a step, which may be before or after those of the file: "2016-07-01 00:00:00", with
+ * "+02:00" where the file says so; the date alone where no line has a time of day. */
 QN_API const char *qn_series_time(const qn_series *series, int64_t step, char out[32]);
 
 /** Calendar features of a step: sine and cosine of its place in each cycle that the frequency tells

@@ -25,7 +25,7 @@ typedef struct qn_vocabulary qn_vocabulary;
 /** How texts and labels lie in a file. Empty lines are skipped in all of them. */
 typedef enum qn_text_format {
     QN_TEXT_AUTO, /**< told from name and content; a file that could be two things is an error */
-    QN_TEXT_CSV,  /**< records "LABEL,text", quoted as RFC 4180 says, without a header line */
+    QN_TEXT_CSV,  /**< records "LABEL,text" (or with tabs or semicolons), quoted as RFC 4180 says */
     QN_TEXT_FASTTEXT, /**< lines "__label__a __label__b text" */
     QN_TEXT_TREC,     /**< lines "LABEL:fine text" (Li and Roth 2002); LABEL is the class */
     QN_TEXT_POLARITY  /**< a pair of files X.pos and X.neg with a text a line (Pang and Lee 2005) */
@@ -38,21 +38,30 @@ typedef struct qn_corpus_opts {
                                 ("|"), so "A|B,text". fastText's lines may have several anyway. */
     const qn_corpus *classes; /**< NULL, or: use the classes of this corpus (of the training texts,
                                  say); a label that is not among them is then an error */
+    /** CSV: the columns of labels and of texts, by the header line's name or by number from 1.
+     * NULL: told from a header line that names both as the field does ("label", "class",
+     * "sentiment" ...; "text", "review", "sentence" ...); without one the columns are LABEL,text.
+     */
+    const char *label_column, *text_column;
 } qn_corpus_opts;
 
 /** Reads a file of labelled texts, plain or gzip.
  *
- * The text is UTF-8, with or without a byte order mark; a file that is not valid UTF-8 is taken as
- * Latin-1 as a whole. For QN_TEXT_POLARITY `path` is either file of the pair, or a folder that
+ * The text is UTF-8, with or without a byte order mark; a line that is not valid UTF-8 is taken as
+ * Windows-1252 (ISO 8859-1's characters are a part of it). What was guessed of the file is told by
+ * qn_corpus_notes(). For QN_TEXT_POLARITY `path` is either file of the pair, or a folder that
  * holds one pair; the classes are "neg" and "pos". Texts may be empty, labels not; labels that a
  * text has twice count once. A corpus may have a single class.
  *
  * Errors: IO_ERROR; BAD_FORMAT with "path:line:" and what was expected: another number of columns,
  * no label, an unknown label, more than one label where the classes' corpus has one, a misplaced
- * quote, a zero byte, no texts at all; INVALID_ARGUMENT: a format that cannot be told, a delimiter
- * in a format that has one label a text. */
+ * quote, a zero byte, UTF-16, no texts at all, columns that are surely swapped; INVALID_ARGUMENT: a
+ * format that cannot be told, a delimiter in a format that has one label a text. */
 QN_API qn_corpus *qn_corpus_open(qn_context *ctx, const char *path, const qn_corpus_opts *opts);
 QN_API void qn_corpus_free(qn_corpus *corpus);
+/** What was guessed of the file, for whoever wants to show it: a header line, a separator, an
+ * encoding, classes with a single text. A line each, ended by a newline; "" where nothing was. */
+QN_API const char *qn_corpus_notes(const qn_corpus *corpus);
 /** Number of texts. */
 QN_API int64_t qn_corpus_count(const qn_corpus *corpus);
 /** Number of classes. */
@@ -120,7 +129,8 @@ QN_API int64_t qn_vocabulary_words(const qn_vocabulary *vocabulary);
 QN_API const char *qn_vocabulary_word(const qn_vocabulary *vocabulary, int64_t id);
 /** Writes the numbers of a text's tokens to `ids`, `limit` at most: its words in order, then its
  * n-grams of two words, of three, and so on. A text without tokens is one unknown token, so that no
- * sample is empty. Text that is not UTF-8 is taken as Latin-1. `ids` may be NULL when limit is 0.
+ * sample is empty. Lines that are not UTF-8 are taken as Windows-1252. `ids` may be NULL when limit
+ * is 0.
  *
  * Returns how many there are, which may be more than limit; -1 when memory is out (on the context).
  */
