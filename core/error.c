@@ -27,6 +27,16 @@ size_t qn_dtype_bytes(qn_dtype dtype) {
     return (size_t)dtype < QN_DTYPE_COUNT ? qn_dtype_size(dtype) : 0;
 }
 
+/** Control characters become '?': messages name files and labels, and a terminal would do what
+ * those say. In UTF-8 the second set of them is 0xc2 0x80 to 0xc2 0x9f. */
+static void make_printable(char *message) {
+    for (unsigned char *c = (unsigned char *)message; *c; c++)
+        if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)
+            c[0] = c[1] = '?';
+        else if (*c < 0x20 || *c == 0x7f)
+            *c = '?';
+}
+
 qn_status qn_context_fail(qn_context *ctx, qn_status status, const char *format, ...) {
     if (!ctx || status == QN_OK || ctx->status != QN_OK)
         return status;
@@ -35,6 +45,7 @@ qn_status qn_context_fail(qn_context *ctx, qn_status status, const char *format,
     va_start(args, format);
     vsnprintf(ctx->message, sizeof(ctx->message), format, args);
     va_end(args);
+    make_printable(ctx->message);
     return status;
 }
 

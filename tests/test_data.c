@@ -354,3 +354,30 @@ Test(data, dataset_null) {
     cr_assert_null(qn_dataset_new(ctx, NULL));
     cr_assert_eq(qn_dataset_get(NULL, 0, NULL, NULL), QN_INVALID_ARGUMENT);
 }
+
+Test(data, mnist_files_with_dots_and_labels_of_the_test_alone) {
+    uint8_t pictures[16 + 2] = {0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 7, 9};
+    uint8_t answers[8 + 2] = {0, 0, 8, 1, 0, 0, 0, 2, 0, 3};
+    scratch_write("train-images.idx3-ubyte", pictures, sizeof(pictures));
+    scratch_write("train-labels.idx1-ubyte", answers, sizeof(answers));
+    qn_dataset *train = qn_mnist_open(ctx, scratch_folder, QN_TRAIN);
+    cr_assert_not_null(train, "%s", qn_context_message(ctx));
+    cr_expect_eq(qn_dataset_info(train)->classes, 4);
+    scratch_write_gzip("t10k-images-idx3-ubyte.gz", pictures, sizeof(pictures));
+    answers[9] = 4;
+    scratch_write("t10k-labels-idx1-ubyte", answers, sizeof(answers));
+    cr_assert_null(qn_mnist_open(ctx, scratch_folder, QN_TEST));
+    expect_file_error(QN_BAD_FORMAT, "t10k-labels-idx1-ubyte",
+                      ": offset 9: label 4, expected one of 4 classes");
+    unlink(scratch_path("train-labels.idx1-ubyte")); /* a folder to test with alone */
+    qn_dataset *test = qn_mnist_open(ctx, scratch_folder, QN_TEST);
+    cr_assert_not_null(test, "%s", qn_context_message(ctx));
+    cr_expect_eq(qn_dataset_info(test)->classes, 5);
+}
+
+Test(data, names_in_messages_do_nothing_to_a_terminal) {
+    cr_assert_null(qn_image_read(ctx, "no\x1b[2Jsuch\nfile\xc2\x9b"
+                                      "1m.png"));
+    cr_expect_str_eq(qn_context_message(ctx), "no?[2Jsuch?file??1m.png: No such file or directory");
+    qn_context_clear_error(ctx);
+}

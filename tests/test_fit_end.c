@@ -324,3 +324,19 @@ Test(fit_end, several_labels_a_sample_are_learnt) {
                                           .get = get_labelled},
                        qn_bce_with_logits, qn_nn_linear(ctx, LOOK_BACK, 3, NULL));
 }
+
+/* 50 samples in batches of 7 leave one: of it alone batch norm over features has no variance. */
+Test(fit_end, a_last_batch_of_one_sample_can_be_left_out) {
+    qn_fit_opts opts = {.epochs = 1, .batch_size = 7};
+    for (int drop = 0; drop < 2; drop++) {
+        qn_module *net =
+            qn_nn_sequential(ctx, qn_nn_flatten(ctx), qn_nn_batch_norm(ctx, SIDE * SIDE, NULL),
+                             qn_nn_linear(ctx, SIDE * SIDE, CLASSES, NULL), NULL);
+        opts.drop_last = drop;
+        const qn_status status = qn_fit(net, small_set(SAMPLES), &opts);
+        cr_expect_eq(status, drop ? QN_OK : QN_INVALID_ARGUMENT, "%s", qn_context_message(ctx));
+        if (!drop)
+            expect_error(QN_INVALID_ARGUMENT,
+                         "in the last batch of the epoch, of 1 sample: drop_last");
+    }
+}

@@ -50,6 +50,7 @@ static qn_status prepare(qni_fit *fit) {
                                                     .shuffle = true,
                                                     .seed = opts->seed,
                                                     .augment = opts->augment,
+                                                    .drop_last = opts->drop_last,
                                                     .length_multiple = QNI_LENGTH_MULTIPLE});
     if (!fit->optimizer || !fit->loader)
         return qn_context_error(fit->ctx, NULL);
@@ -202,13 +203,26 @@ static qn_status between_batches(qni_fit *fit) {
     return status;
 }
 
+/** Adds to an error in a smaller last batch how to do without it. */
+static qn_status tell_of_last(qni_fit *fit, qn_status status, int64_t size) {
+    char message[512];
+    if (status != QN_INVALID_ARGUMENT || size == fit->opts.batch_size || fit->batch < fit->batches)
+        return status;
+    snprintf(message, sizeof(message), "%s", qn_context_message(fit->ctx));
+    qn_context_clear_error(fit->ctx);
+    return qn_context_fail(fit->ctx, status,
+                           "%s (in the last batch of the epoch, of %lld sample%s: drop_last leaves "
+                           "it out, another batch size avoids it)",
+                           message, (long long)size, size == 1 ? "" : "s");
+}
+
 /** Trains until the epoch ends or the run is interrupted. */
 static qn_status train_batches(qni_fit *fit) {
     qn_batch batch;
     qn_status status = QN_OK;
     qn_module_train(fit->module, true);
     while (status == QN_OK && !fit->interrupted && qn_loader_next(fit->loader, &batch)) {
-        status = train_batch(fit, &batch);
+        status = tell_of_last(fit, train_batch(fit, &batch), batch.size);
         qn_step_end(fit->ctx);
         if (status == QN_OK && fit->batch < fit->batches)
             status = between_batches(fit);

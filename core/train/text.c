@@ -82,7 +82,8 @@ static void add_schedule(const qn_schedule *schedule, int epochs, qni_pairs *out
 void qni_fit_settings(const qni_fit *fit, qni_pairs *out) {
     const qn_fit_opts *opts = &fit->opts;
     qni_pairs_add(out, "training samples", "%lld", (long long)qn_dataset_info(fit->train)->count);
-    qni_pairs_add(out, "batch size", "%lld", (long long)opts->batch_size);
+    qni_pairs_add(out, "batch size", "%lld%s", (long long)opts->batch_size,
+                  opts->drop_last ? ", full ones only" : "");
     qni_pairs_add(out, "seed", "%llu", (unsigned long long)opts->seed);
     add_optimizer(&opts->optimizer, out);
     add_schedule(&opts->schedule, opts->epochs, out);

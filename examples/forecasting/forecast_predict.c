@@ -12,15 +12,18 @@ typedef struct writing {
     const forecast_model *model;
     const forecast_set *set;
     FILE *out;
+    bool no_formulas;
 } writing;
 
-/** Writes a text as a CSV field (RFC 4180). */
-static void write_field(FILE *out, const char *text) {
+/** Writes a text as a CSV field (RFC 4180). A spreadsheet takes what begins with = + - @, a tab or
+ * a carriage return for a formula: where that is to be avoided an apostrophe comes before it. */
+static void write_field(FILE *out, const char *text, bool no_formulas) {
+    const char *mark = no_formulas && *text && strchr("=+-@\t\r", *text) ? "'" : "";
     if (!strpbrk(text, "\",\r\n")) {
-        fputs(text, out);
+        fprintf(out, "%s%s", mark, text);
         return;
     }
-    fputc('"', out);
+    fprintf(out, "\"%s", mark);
     for (; *text; text++) {
         if (*text == '"')
             fputc('"', out);
@@ -34,7 +37,7 @@ static void write_result(void *data, const forecast_result *result) {
     const int levels = w->model->level_count;
     for (int64_t h = 0; h < w->model->sizes.horizon; h++) {
         char time[32];
-        write_field(w->out, qn_series_name(w->set->series, result->item));
+        write_field(w->out, qn_series_name(w->set->series, result->item), w->no_formulas);
         fprintf(w->out, ",%s", qn_series_time(w->set->series, result->step + h, time));
         for (int i = 0; i < levels; i++)
             fprintf(w->out, ",%.7g", result->quantiles[h * levels + i]);
@@ -45,7 +48,8 @@ static void write_result(void *data, const forecast_result *result) {
 static int write_all(const example_options *options, const forecast_model *model,
                      const forecast_set *set, FILE *out) {
     const double samples = options->number[FORECAST_SAMPLES];
-    writing w = {.model = model, .set = set, .out = out};
+    writing w = {
+        .model = model, .set = set, .out = out, .no_formulas = options->own[FORECAST_NO_FORMULAS]};
     fputs("item_id,timestamp", out);
     for (int i = 0; i < model->level_count; i++)
         fprintf(out, ",p%.10g", 100 * model->levels[i]);

@@ -76,6 +76,20 @@ static int64_t class_of(const text_model *model, const char *name) {
     return -1;
 }
 
+/** Says where the first text of a class is that the model does not know. */
+static int unknown_class(const qn_corpus *corpus, int64_t class_index) {
+    for (int64_t i = 0; i < qn_corpus_count(corpus); i++) {
+        const int64_t *labels;
+        const int count = qn_corpus_labels(corpus, i, &labels);
+        for (int k = 0; k < count; k++)
+            if (labels[k] == class_index)
+                return example_error("%s:%lld: the model knows no class '%s'",
+                                     qn_corpus_path(corpus), (long long)qn_corpus_line(corpus, i),
+                                     qn_corpus_class(corpus, class_index));
+    }
+    return example_error("the model knows no class '%s'", qn_corpus_class(corpus, class_index));
+}
+
 /** The model's numbers of a corpus' classes, to be freed; NULL with the message printed and the
  * exit code in `*code`. */
 static int64_t *match_classes(const text_model *model, const qn_corpus *corpus, int *code) {
@@ -89,7 +103,7 @@ static int64_t *match_classes(const text_model *model, const qn_corpus *corpus, 
     for (int64_t i = 0; i < count; i++) {
         match[i] = class_of(model, qn_corpus_class(corpus, i));
         if (match[i] < 0) {
-            *code = example_error("the model knows no class '%s'", qn_corpus_class(corpus, i));
+            *code = unknown_class(corpus, i);
             free(match);
             return NULL;
         }

@@ -10,6 +10,7 @@ static void destroy_corpus(void *object) {
     qni_strings_free(&corpus->classes);
     free(corpus->labels);
     free(corpus->label_starts);
+    free(corpus->lines);
     free(corpus->rows);
     free(corpus);
 }
@@ -61,6 +62,13 @@ const char *qn_corpus_text(const qn_corpus *corpus, int64_t index) {
     int64_t row = find_row(corpus, index);
     return row < 0 ? NULL : qni_strings_at(&corpus->whole->texts, row);
 }
+
+int64_t qn_corpus_line(const qn_corpus *corpus, int64_t index) {
+    int64_t row = find_row(corpus, index);
+    return row < 0 ? 0 : corpus->whole->lines[row];
+}
+
+const char *qn_corpus_path(const qn_corpus *corpus) { return corpus ? corpus->whole->path : NULL; }
 
 int qn_corpus_labels(const qn_corpus *corpus, int64_t index, const int64_t **labels) {
     int64_t row = find_row(corpus, index);

@@ -14,6 +14,7 @@ struct qn_corpus {
     /* What the whole has. */
     char *path;
     qni_strings texts, classes;
+    int64_t *lines;                 /* where each text begins in its file */
     int64_t *labels, *label_starts; /* text i's labels are those from label_starts[i] to [i + 1] */
     bool multi_label;
     qni_notes notes; /* what was guessed of the file */

@@ -94,6 +94,7 @@ qn_status qni_corpus_add_text(qni_corpus_builder *b, const char *text, size_t le
     b->label_count = start + labels;
     if ((corpus->count == 0 && !push(&corpus->label_starts, 0, &b->start_room, 0)) ||
         !push(&corpus->label_starts, corpus->count + 1, &b->start_room, b->label_count) ||
+        !push(&corpus->lines, corpus->count, &b->line_room, b->line) ||
         !qni_strings_add(&corpus->texts, text, length)) {
         return out_of_memory(b);
     }

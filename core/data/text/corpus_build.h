@@ -15,7 +15,7 @@ typedef struct qni_corpus_builder {
     const qn_corpus *given; /* NULL, or the corpus whose classes must do */
     qn_corpus *corpus;
     qni_string_table classes; /* in order of appearance */
-    int64_t label_count, label_room, start_room;
+    int64_t label_count, label_room, start_room, line_room;
 } qni_corpus_builder;
 
 /** Adds a label of the text that follows; spaces around it do not count.

@@ -73,8 +73,10 @@ typedef struct qn_idx_array {
 QN_API qn_status qn_idx_read(qn_context *ctx, const char *path, qn_idx_array *out);
 
 typedef enum qn_split { QN_TRAIN, QN_TEST } qn_split;
-/** A folder of the MNIST layout: {train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz.
- * Normalised with MNIST's mean 0.1307 and deviation 0.3081. */
+/** A folder of the MNIST layout: {train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz (or
+ * with a dot in place of the second hyphen). A label of the test files that no training label
+ * reaches is an error where the training labels are there. Normalised with MNIST's mean 0.1307 and
+ * deviation 0.3081. */
 QN_API qn_dataset *qn_mnist_open(qn_context *ctx, const char *folder, qn_split split);
 
 /** A grey image from a PNG or PGM (P2, P5) file: f32 [height, width] in 0 .. 1. */

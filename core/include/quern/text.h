@@ -73,6 +73,10 @@ QN_API const char *qn_corpus_class(const qn_corpus *corpus, int64_t index);
 QN_API bool qn_corpus_multi_label(const qn_corpus *corpus);
 /** A text as it stands in the file, in UTF-8; NULL if there is none of this number. */
 QN_API const char *qn_corpus_text(const qn_corpus *corpus, int64_t index);
+/** The line on which a text begins in its file, from 1; 0 if there is none of this number. */
+QN_API int64_t qn_corpus_line(const qn_corpus *corpus, int64_t index);
+/** The path that the corpus was opened by. */
+QN_API const char *qn_corpus_path(const qn_corpus *corpus);
 /** Number of labels of a text (0 if there is no such text); *labels points to their class numbers,
  * in rising order. */
 QN_API int qn_corpus_labels(const qn_corpus *corpus, int64_t index, const int64_t **labels);

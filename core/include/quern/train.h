@@ -79,6 +79,8 @@ typedef struct qn_fit_opts {
      * report. What it writes to the module's buffers is saved too. */
     qn_status (*finish)(qn_report *report, void *data);
     void *finish_data;
+    bool drop_last; /**< leave out a last batch of the training set that is not full: of one sample
+                     *   alone batch norm has no variance */
 } qn_fit_opts;
 
 /** Trains a module on a dataset. Ended by Ctrl-C or *stop it returns QN_INTERRUPTED, which is no
