@@ -1,6 +1,7 @@
 /* context.c: a context's life, and what it owns. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -111,6 +112,18 @@ qn_status qn_context_set_matmul_precision(qn_context *ctx, qn_precision precisio
 
 qn_precision qn_context_matmul_precision(const qn_context *ctx) {
     return ctx ? ctx->precision : QN_PRECISION_F32;
+}
+
+void qn_context_set_read_limit(qn_context *ctx, size_t bytes) {
+    if (ctx)
+        ctx->read_limit = bytes;
+}
+
+size_t qn_context_read_limit(const qn_context *ctx) {
+    if (ctx && ctx->read_limit > 0)
+        return ctx->read_limit;
+    const long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGE_SIZE);
+    return pages > 0 && bytes > 0 ? (size_t)pages / 4 * (size_t)bytes : SIZE_MAX;
 }
 
 qn_status qn_context_synchronize(qn_context *ctx) {

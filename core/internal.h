@@ -416,6 +416,7 @@ struct qn_context {
     qn_status status; /**< first failure */
     char message[QNI_MESSAGE_SIZE];
 
+    size_t read_limit;  /**< of files whose size is not known before; 0: by the memory */
     size_t calls;       /**< calls for which a kernel was looked for */
     qni_trace *trace;   /**< the step that is being recorded; NULL: none */
     uint64_t traces;    /**< recordings so far */

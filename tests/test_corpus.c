@@ -444,3 +444,45 @@ Test(corpus, polarity_of_pang_and_lee) {
     cr_assert_eq(count_of_class(corpus, 0), 5331);
     cr_assert_str_eq(qn_corpus_class(corpus, 1), "pos");
 }
+
+/* ---- Lines ------------------------------------------------------------------------------------
+ */
+
+Test(corpus, lines_of_a_file_plain_and_packed) {
+    static const char text[] = "\xef\xbb\xbf"
+                               "first\r\n\ncaf\xe9\ncaf\xc3\xa9";
+    static const char *const lines[] = {"first", "", "caf\xc3\xa9", "caf\xc3\xa9"};
+    const char *const paths[] = {scratch_write("lines", text, sizeof(text) - 1),
+                                 scratch_write_gzip("lines.gz", text, sizeof(text) - 1)};
+    for (int i = 0; i < 2; i++) {
+        qn_text_lines *file = qn_text_lines_open(ctx, paths[i]);
+        cr_assert_not_null(file, "%s", qn_context_message(ctx));
+        for (int64_t line = 0; line < 4; line++) {
+            cr_assert_str_eq(qn_text_lines_next(file), lines[line]);
+            cr_expect_eq(qn_text_lines_number(file), line + 1);
+        }
+        cr_expect_null(qn_text_lines_next(file));
+        cr_expect_eq(qn_context_error(ctx, NULL), QN_OK);
+        qn_text_lines_free(file);
+    }
+}
+
+Test(corpus, lines_that_cannot_be_read) {
+    cr_expect_null(qn_text_lines_open(ctx, scratch_path("none")));
+    expect_file_error(QN_IO_ERROR, "none", ": No such file or directory");
+    qn_text_lines *file = qn_text_lines_open(ctx, scratch_write("zero", "a\nb\0\n", 5));
+    cr_expect_str_eq(qn_text_lines_next(file), "a");
+    cr_expect_null(qn_text_lines_next(file));
+    expect_file_error(QN_BAD_FORMAT, "zero", ":2: a zero byte, expected text in UTF-8");
+    size_t size;
+    char *packed = scratch_read(scratch_write_gzip("whole", "text text text\n", 15), &size);
+    file = qn_text_lines_open(ctx, scratch_write("cut", packed, size - 6));
+    while (qn_text_lines_next(file))
+        ;
+    cr_expect_eq(qn_context_error(ctx, NULL), QN_BAD_FORMAT, "%s", qn_context_message(ctx));
+    qn_context_clear_error(ctx);
+    cr_expect_null(qn_text_lines_next(qn_text_lines_open(ctx, scratch_folder)));
+    cr_expect_eq(qn_context_error(ctx, NULL), QN_IO_ERROR, "%s", qn_context_message(ctx));
+    qn_context_clear_error(ctx);
+    free(packed);
+}

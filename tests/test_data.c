@@ -381,3 +381,25 @@ Test(data, names_in_messages_do_nothing_to_a_terminal) {
     cr_expect_str_eq(qn_context_message(ctx), "no?[2Jsuch?file??1m.png: No such file or directory");
     qn_context_clear_error(ctx);
 }
+
+/* A small file that unpacks to much, and one that has no end. */
+Test(data, what_tells_no_size_is_read_up_to_a_limit) {
+    static uint8_t zeros[1 << 20];
+    qn_idx_array array;
+    const char *bomb = scratch_write_gzip("bomb", zeros, sizeof(zeros));
+    cr_expect_gt(qn_context_read_limit(ctx), 1 << 20);
+    qn_context_set_read_limit(ctx, 1 << 19);
+    cr_assert_eq(qn_idx_read(ctx, bomb, &array), QN_BAD_FORMAT);
+    cr_expect(strstr(qn_context_message(ctx), "bomb: more than 524288 bytes, the limit"), "%s",
+              qn_context_message(ctx));
+    qn_context_clear_error(ctx);
+    cr_assert_eq(qn_idx_read(ctx, "/dev/zero", &array), QN_BAD_FORMAT);
+    cr_expect(strstr(qn_context_message(ctx), "/dev/zero: more than 524288 bytes, the limit"), "%s",
+              qn_context_message(ctx));
+    qn_context_clear_error(ctx);
+    qn_context_set_read_limit(ctx, 1 << 20); /* enough: what is wrong now is the content */
+    cr_assert_eq(qn_idx_read(ctx, bomb, &array), QN_BAD_FORMAT);
+    cr_expect(strstr(qn_context_message(ctx), "bomb: offset 2: IDX element type"), "%s",
+              qn_context_message(ctx));
+    qn_context_clear_error(ctx);
+}

@@ -403,9 +403,9 @@ Test(example_text_classification, refuses_bad_files_in_one_line) {
     run("train --data . " QUICK);
     expect_refused("evaluate --test new.csv", "the model knows no class 'bread'");
     expect_refused("predict nothing", "cannot read 'nothing': ");
-    expect_refused("predict .", "cannot read '.': ");
+    expect_refused("predict .", ".:1: Is a directory");
     scratch_write("zero", "one\0two\n", 8);
-    expect_refused("predict zero", "zero: line 0 has a zero byte");
+    expect_refused("predict zero", "zero:1: a zero byte, expected text in UTF-8");
     expect_refused("evaluate --data . --load text_classification.checkpoint",
                    "was not saved by 'text_classification train'");
     expect_refused("evaluate --data . --load bad.csv", "bad.csv");

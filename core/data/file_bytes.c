@@ -19,17 +19,24 @@ uint8_t *qni_bytes_room(size_t bytes) {
     return room;
 }
 
-/* Bytes to make room for: one more than the file has, so that its end is seen without growing. */
-static size_t expected_size(FILE *file) {
+/* Bytes to make room for: one more than the file has, so that its end is seen without growing.
+ * Where the file does not tell, *bounded is set: it might have no end. */
+static size_t expected_size(FILE *file, bool *bounded) {
     struct stat info;
-    if (fstat(fileno(file), &info) != 0 || !S_ISREG(info.st_mode) || info.st_size <= 0) {
-        return FIRST_CAPACITY;
-    }
-    return (size_t)info.st_size + 1;
+    *bounded = fstat(fileno(file), &info) != 0 || !S_ISREG(info.st_mode) || info.st_size <= 0;
+    return *bounded ? FIRST_CAPACITY : (size_t)info.st_size + 1;
+}
+
+qn_status qni_bytes_over_limit(qn_context *ctx, const char *path) {
+    return qn_context_fail(ctx, QN_BAD_FORMAT,
+                           "%s: more than %zu bytes, the limit for what tells no size before "
+                           "(qn_context_set_read_limit)",
+                           path, qn_context_read_limit(ctx));
 }
 
 static qn_status read_stream(qn_context *ctx, const char *path, FILE *file, qni_bytes *out) {
-    size_t capacity = expected_size(file);
+    bool bounded;
+    size_t capacity = expected_size(file, &bounded);
     out->data = qni_bytes_room(capacity);
     while (out->data) {
         out->size += fread(out->data + out->size, 1, capacity - out->size, file);
@@ -40,6 +47,8 @@ static qn_status read_stream(qn_context *ctx, const char *path, FILE *file, qni_
         if (out->size < capacity) {
             return QN_OK;
         }
+        if (bounded && out->size > qn_context_read_limit(ctx))
+            return qni_bytes_over_limit(ctx, path);
         capacity *= 2;
         uint8_t *grown = realloc(out->data, capacity);
         if (!grown) {

@@ -20,6 +20,9 @@ uint8_t *qni_bytes_room(size_t bytes);
  * OUT_OF_MEMORY; each names the file. */
 qn_status qni_bytes_read(qn_context *ctx, const char *path, qni_bytes *out);
 
+/** Error for a file that goes past qn_context_read_limit(). */
+qn_status qni_bytes_over_limit(qn_context *ctx, const char *path);
+
 /** Decompresses gzip data (RFC 1952, any number of members) that came from the file `path`. */
 qn_status qni_gunzip(qn_context *ctx, const char *path, const qni_bytes *packed, qni_bytes *out);
 

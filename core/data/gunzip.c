@@ -40,7 +40,11 @@ static size_t size_hint(const qni_bytes *packed) {
 }
 
 static qn_status grow(inflater *z) {
+    const size_t limit = qn_context_read_limit(z->ctx);
     size_t capacity = z->capacity ? z->capacity + z->capacity / 2 + 4096 : size_hint(z->packed);
+    if (z->capacity > limit)
+        return qni_bytes_over_limit(z->ctx, z->path);
+    capacity = capacity > limit ? limit + (limit < SIZE_MAX) : capacity;
     uint8_t *grown = z->capacity ? realloc(z->out->data, capacity) : qni_bytes_room(capacity);
     if (!grown) {
         return qn_context_fail(z->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %zu bytes", z->path,

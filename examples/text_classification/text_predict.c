@@ -1,5 +1,4 @@
 /* text_predict.c: class probabilities of lines of text, as Amazon Comprehend writes them. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -110,39 +109,21 @@ static int add_line(predictor *p, const char *text) {
 
 /* ---- files --------------------------------------------------------------------------------- */
 
-static int predict_lines(predictor *p, FILE *file) {
-    char *text = NULL;
-    size_t room = 0;
+/** Classifies the lines of a file; "-" is standard input. */
+static int predict_file(predictor *p, const char *path) {
+    qn_text_lines *lines = qn_text_lines_open(p->ctx, path);
     int code = EXAMPLE_OK;
+    p->name = path;
     p->line = 0;
-    for (ssize_t length; code == EXAMPLE_OK && (length = getline(&text, &room, file)) >= 0;) {
-        while (length > 0 && (text[length - 1] == '\n' || text[length - 1] == '\r'))
-            text[--length] = '\0';
-        if (strlen(text) != (size_t)length)
-            code = example_error("%s: line %lld has a zero byte", p->name, p->line + p->waiting);
-        else
-            code = add_line(p, text);
-    }
-    if (code == EXAMPLE_OK && ferror(file))
-        code = example_error("cannot read '%s': %s", p->name, strerror(errno));
-    free(text);
+    for (const char *text; code == EXAMPLE_OK && (text = qn_text_lines_next(lines));)
+        code = add_line(p, text);
+    if (code == EXAMPLE_OK)
+        code = example_status(p->ctx);
+    qn_text_lines_free(lines);
     if (code == EXAMPLE_OK)
         return flush_lines(p);
     while (p->waiting)
         free(p->ids[--p->waiting]);
-    return code;
-}
-
-/** Classifies the lines of a file; "-" is standard input. */
-static int predict_file(predictor *p, const char *path) {
-    const bool standard = strcmp(path, "-") == 0;
-    FILE *file = standard ? stdin : fopen(path, "r");
-    if (!file)
-        return example_error("cannot read '%s': %s", path, strerror(errno));
-    p->name = path;
-    const int code = predict_lines(p, file);
-    if (!standard)
-        fclose(file);
     return code;
 }
 

@@ -135,6 +135,12 @@ QN_API qn_memory qn_memory_stats(const qn_context *ctx);
 /** Gives cached memory back to the system. */
 QN_API void qn_memory_trim(qn_context *ctx);
 
+/** Most bytes that a reader takes from a file whose size is not known before: a pipe, a device, or
+ * what a gzip file unpacks to. 0, as at first: a quarter of the machine's memory. Past it reading
+ * ends in QN_BAD_FORMAT, which names the file. */
+QN_API void qn_context_set_read_limit(qn_context *ctx, size_t bytes);
+QN_API size_t qn_context_read_limit(const qn_context *ctx);
+
 /** Ends a step: frees the step's tensors and clears the tape. */
 QN_API void qn_step_end(qn_context *ctx);
 

@@ -95,6 +95,22 @@ QN_API qn_corpus *qn_corpus_split(const qn_corpus *corpus, double fraction, uint
 QN_API qn_corpus *qn_corpus_fold(const qn_corpus *corpus, int folds, int fold, uint64_t seed,
                                  qn_corpus **held_out);
 
+/* -------- Lines ----------------------------------------------------------------------------- */
+
+/** The lines of a text file, one after the other, without holding the file: for texts without
+ * labels. */
+typedef struct qn_text_lines qn_text_lines;
+/** Opens a file, plain or gzip; "-" is standard input. It belongs to the context. Errors: IO_ERROR.
+ */
+QN_API qn_text_lines *qn_text_lines_open(qn_context *ctx, const char *path);
+QN_API void qn_text_lines_free(qn_text_lines *lines);
+/** The next line as UTF-8, decoded as qn_corpus_open() does it, without its end; valid until the
+ * next call. NULL at the file's end, and on failure, which is then on the context: a zero byte, a
+ * damaged gzip file, with "path:line:". */
+QN_API const char *qn_text_lines_next(qn_text_lines *lines);
+/** Number of the line that was given last, from 1. */
+QN_API int64_t qn_text_lines_number(const qn_text_lines *lines);
+
 /* -------- Vocabularies ----------------------------------------------------------------------- */
 
 /** How a text becomes tokens.
