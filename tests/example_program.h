@@ -5,6 +5,7 @@
 #define EXAMPLE_PROGRAM_H
 
 #include <fcntl.h>
+#include <math.h>
 #include <spawn.h>
 #include <sys/wait.h>
 
@@ -73,6 +74,29 @@ static inline void expect_same_file(const char *name, const char *other) {
     cr_expect(a_size == b_size && memcmp(a, b, a_size) == 0, "%s and %s differ", name, other);
     free(a);
     free(b);
+}
+
+/* A model whose weights became NaN: `model` rewritten as `poisoned`, with these metadata keys. */
+static inline void poison(const char *model, const char *poisoned, const char *const *keys) {
+    enum { MOST = 64 };
+    qn_tensor_file *file = qn_tensor_file_open(ctx, scratch_path(model));
+    qn_named_tensor tensors[MOST];
+    qn_metadata metadata[16];
+    int count = qn_tensor_file_count(file), pairs = 0;
+    cr_assert(count > 0 && count <= MOST, "%s", qn_context_message(ctx));
+    for (int i = 0; i < count; i++) {
+        const qn_tensor_entry entry = qn_tensor_file_entry(file, i);
+        qn_tensor *tensor = qn_zeros(ctx, entry.dtype, entry.shape);
+        cr_assert_eq(qn_tensor_file_read(file, entry.name, tensor), QN_OK);
+        if (entry.dtype == QN_F32)
+            qn_fill(tensor, NAN);
+        tensors[i] = (qn_named_tensor){.name = entry.name, .tensor = tensor};
+    }
+    for (; keys[pairs]; pairs++)
+        metadata[pairs] = (qn_metadata){keys[pairs], qn_tensor_file_metadata(file, keys[pairs])};
+    cr_assert_eq(qn_tensors_write(ctx, scratch_path(poisoned), tensors, count, metadata, pairs),
+                 QN_OK, "%s", qn_context_message(ctx));
+    qn_tensor_file_free(file);
 }
 
 /* The program refuses: exit code 2, nothing on stdout, one line on stderr with these words. */

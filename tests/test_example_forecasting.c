@@ -70,6 +70,72 @@ Test(example_forecasting, trains_evaluates_and_predicts) {
     expect_in_file("forecast.csv", "\nb,2020-09-23,");
 }
 
+/* Days of a series, two of them with a number that a file format uses where there is none. */
+static void write_days(const char *name, double level, double wave, bool filled) {
+    FILE *file = fopen(scratch_path(name), "w");
+    cr_assert_not_null(file);
+    fputs("date,y\n", file);
+    for (int t = 0; t < STEPS; t++) {
+        fprintf(file, "2021-%02d-%02d,", t / 28 + 1, t % 28 + 1);
+        if (filled && t == STEPS - 3)
+            fputs("9.96921e+36\n", file);
+        else
+            fprintf(file, "%.9g\n", level + wave * sin(t * 6.283185307 / 7));
+    }
+    fclose(file);
+}
+
+Test(example_forecasting, what_is_not_finite_is_refused_by_file_and_line) {
+    static const char *const keys[] = {"model",  "look_back", "horizon",   "items",
+                                       "layout", "quantiles", "frequency", NULL};
+    write_days("days.csv", 5, 0.01, false);
+    write_days("filled.csv", 5, 0.01, true);
+    run("train --data days.csv --epochs 1 " SMALL "--quiet");
+    expect_refused("predict filled.csv --quiet",
+                   "filled.csv:239: item 'y' at 2021-09-14: 9.96921e+36 is "
+                   "beyond f32 once standardised by mean ");
+    expect_refused("train --data filled.csv --epochs 1 " SMALL "--quiet", "filled.csv:239: item");
+    poison("forecasting.safetensors", "nan", keys);
+    expect_refused("predict days.csv --quiet --load nan",
+                   "days.csv:241: item 'y': the forecast of 2021-09-17, from what ends here, is no "
+                   "number that f32 has");
+    expect_refused("evaluate --data days.csv --json --quiet --load nan", "days.csv:");
+    FILE *file = fopen(scratch_path("filled.csv"), "a");
+    fputs("2021-09-18,1e39\n", file);
+    fclose(file);
+    expect_refused("predict filled.csv --quiet",
+                   "filled.csv:242: column 'y': 1e+39 is beyond the range of f32 (up to 3.4");
+}
+
+/* Numbers whose differences are small beside themselves, and numbers small in themselves. */
+Test(example_forecasting, forecasts_have_the_digits_that_tell_them_apart) {
+    const double levels[] = {16e9, 3e-9}, waves[] = {300, 1e-9};
+    for (int i = 0; i < 2; i++) {
+        write_days("days.csv", levels[i], waves[i], false);
+        run("train --data days.csv --epochs 2 " SMALL "--quiet");
+        if (i == 1) {
+            size_t bytes;
+            char *out = scratch_read(scratch_path("out"), &bytes);
+            cr_expect_null(strstr(out, " 0.0000 "), "%s", out);
+            free(out);
+        }
+        run("predict days.csv --quiet");
+        size_t size;
+        char *text = scratch_read(scratch_path("out"), &size), *rest = NULL, *line;
+        double before[3] = {0};
+        strtok_r(text, "\n", &rest);
+        for (int h = 0; h < 7; h++) {
+            double q[3];
+            line = strtok_r(NULL, "\n", &rest);
+            cr_assert_not_null(line);
+            cr_assert_eq(sscanf(line, "y,%*[^,],%lf,%lf,%lf", &q[0], &q[1], &q[2]), 3, "%s", line);
+            cr_expect(q[0] < q[1] && q[1] < q[2] && q[1] != before[1], "%s", line);
+            memcpy(before, q, sizeof(q));
+        }
+        free(text);
+    }
+}
+
 Test(example_forecasting, every_model_trains_on_both_kinds_of_files) {
     static const char *const models[] = {"dlinear", "lstm", "tcn", "patchtst", "deepar"};
     write_data();

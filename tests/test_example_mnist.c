@@ -68,6 +68,16 @@ Test(example_mnist, trains_evaluates_and_predicts) {
     expect_in_file("out", "\"image\": \"t10k-images-idx3-ubyte[59]\", \"class\": 2, ");
 }
 
+Test(example_mnist, a_model_of_nan_is_refused) {
+    static const char *const keys[] = {"model", "classes", "height", "width", NULL};
+    write_dataset();
+    run("train --data . --model mlp --epochs 1 --quiet");
+    poison("mnist.safetensors", "nan", keys);
+    expect_refused("evaluate --data . --json --load nan", "evaluate: the loss on '");
+    expect_refused("predict t10k-images-idx3-ubyte --json --load nan",
+                   "t10k-images-idx3-ubyte[0]: the model gives no finite numbers");
+}
+
 /* The IDX image of class 1 again, twice as large as a PGM, and inverted as a PNG. */
 Test(example_mnist, predict_takes_png_and_pgm_of_any_size) {
     unsigned char small[SIDE * SIDE], large[4 * SIDE * SIDE], inverse[SIDE * SIDE];

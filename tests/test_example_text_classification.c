@@ -109,6 +109,17 @@ Test(example_text_classification, trains_evaluates_and_predicts) {
     expect_in_file("out", "\"Line\": \"3\", \"Classes\": [{\"Name\": \"river\", ");
 }
 
+Test(example_text_classification, a_model_of_nan_is_refused) {
+    static const char *const keys[] = {"model", "width", "max_length", "labels", "delimiter", NULL};
+    write_set();
+    run("train --data . " QUICK "--quiet");
+    write_words("lines", "an apple");
+    poison("text_classification.safetensors", "nan", keys);
+    expect_refused("evaluate --data . --json --load nan",
+                   "text 1: the model gives no finite numbers");
+    expect_refused("predict lines --load nan", "lines: line 0: the model gives no finite numbers");
+}
+
 Test(example_text_classification, predict_reads_standard_input) {
     write_set();
     run("train --data . " QUICK "--save model");

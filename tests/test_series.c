@@ -252,6 +252,9 @@ Test(series, items) {
     cr_expect_eq(qn_series_end(s, 1), 4);
     cr_expect_eq(qn_series_end(s, 0), 2);
     cr_expect_eq(qn_series_value(s, 1, 2), 11);
+    cr_expect_eq(qn_series_line(s, 1, 2), 7);
+    cr_expect_eq(qn_series_line(s, 0, 0), 2);
+    cr_expect_eq(qn_series_line(s, 1, 0), 0);
     cr_expect(isnan(qn_series_value(s, 1, 0)));
 }
 
@@ -273,6 +276,8 @@ Test(series, bad_items_are_refused) {
     refuse(text, "series.csv:5: a at 2020-01-01", "line 2 already");
     snprintf(text, sizeof(text), "%sa,2020-01-01,1\na,2020-01-02,two\n", head);
     refuse(text, "series.csv:3: column 'target_value'", "'two'");
+    snprintf(text, sizeof(text), "%sa,2020-01-01,1\na,2020-01-02,-4e38\n", head);
+    refuse(text, "series.csv:3: column 'target_value': -4e+38", "beyond the range of f32");
     snprintf(text, sizeof(text), "%s,2020-01-01,1\n", head);
     refuse(text, "series.csv:2: ", "item_id is empty");
     refuse("item_id,timestamp\na,2020-01-01\n", "neither a header", "target_value");
@@ -462,6 +467,14 @@ Test(series, bad_windows_are_refused) {
         cr_expect_eq(qn_context_error(ctx, NULL), QN_INVALID_ARGUMENT);
         qn_context_clear_error(ctx);
     }
+    static const double means[] = {0, 0}, narrow[] = {1, 1e-39};
+    const qn_windows_opts far = {
+        .name = "ramp.csv", .look_back = 1, .horizon = 1, .mean = means, .std = narrow};
+    cr_expect_null(qn_windows(s, &far));
+    const char *message = qn_context_message(ctx);
+    cr_expect(strstr(message, "ramp.csv:3: item 'b' at ") && strstr(message, "deviation 1e-39"),
+              "%s", message);
+    qn_context_clear_error(ctx);
     cr_expect_null(qn_windows(NULL, &bad[0]));
     cr_expect_null(qn_series_open(ctx, NULL, NULL));
 }

@@ -77,6 +77,44 @@ Test(train, a_loss_that_runs_away_is_an_error) {
     expect_error(QN_INVALID_ARGUMENT, "in epoch 1, by batch 7 of 7, at learning rate 1e+30");
 }
 
+/* Sample 11 holds an infinite number. */
+static qn_status get_broken(void *data, int64_t index, void *x, void *y) {
+    qn_status status = get_sample(data, index, x, y);
+    if (index == 11)
+        ((float *)x)[5] = INFINITY;
+    return status;
+}
+
+static void describe_row(void *data, int64_t index, char *text, size_t size) {
+    (void)data;
+    snprintf(text, size, "row %lld", (long long)index + 2);
+}
+
+static qn_dataset *broken_set(void) {
+    qn_dataset_desc desc = *qn_dataset_info(small_set(SAMPLES));
+    desc.get = get_broken;
+    desc.describe = describe_row;
+    return qn_dataset_new(ctx, &desc);
+}
+
+Test(train, a_sample_that_is_not_finite_is_named) {
+    static const char named[] =
+        "sample 11 (row 13) of 'rows & noise' holds numbers that are not finite";
+    qn_module *net = qn_nn_sequential(ctx, qn_nn_flatten(ctx),
+                                      qn_nn_linear(ctx, SIDE * SIDE, CLASSES, NULL), NULL);
+    qn_fit_opts opts = {.optimizer = qn_sgd(1e-3, 0), .batch_size = BATCH};
+    cr_expect_eq(qn_fit(net, broken_set(), &opts), QN_INVALID_ARGUMENT);
+    expect_error(QN_INVALID_ARGUMENT, named);
+    net = qn_nn_sequential(ctx, qn_nn_flatten(ctx), qn_nn_linear(ctx, SIDE * SIDE, CLASSES, NULL),
+                           NULL);
+    cr_expect(isnan(qn_evaluate(net, broken_set(), NULL, 16).loss));
+    expect_error(QN_INVALID_ARGUMENT, named);
+    qn_fill(qn_module_find(net, "1.weight"), NAN);
+    qn_evaluate(net, small_set(SAMPLES), NULL, 16);
+    expect_error(QN_INVALID_ARGUMENT, "evaluate: the loss on 'rows & noise' is NaN: what the "
+                                      "module gives is not finite, or far off");
+}
+
 Test(train, stops_early_when_the_loss_does_not_improve) {
     qn_fit_result result;
     qn_module *net = qn_nn_sequential(ctx, qn_nn_flatten(ctx),

@@ -90,6 +90,16 @@ static qn_status add_batch(qn_tensor *prediction, const qn_batch *batch, void *d
     return qni_accumulate(sums->right, qn_sum(hits, QN_ALL, false), 1);
 }
 
+/** A loss that is NaN or infinite is an error. */
+static void check_loss(qn_context *ctx, const qn_dataset *dataset, double loss) {
+    char words[256] = "what the module gives is not finite, or far off";
+    if (isfinite(loss) || qn_context_error(ctx, NULL) != QN_OK)
+        return;
+    qni_find_not_finite(dataset, words, sizeof(words));
+    qn_context_fail(ctx, QN_INVALID_ARGUMENT, "evaluate: the loss on '%s' is %s: %s",
+                    qn_dataset_info(dataset)->name, isnan(loss) ? "NaN" : "infinite", words);
+}
+
 qn_metrics qn_evaluate(qn_module *module, qn_dataset *dataset, qn_loss_fn loss,
                        int64_t batch_size) {
     qn_metrics metrics = {.loss = NAN, .accuracy = NAN};
@@ -104,6 +114,7 @@ qn_metrics qn_evaluate(qn_module *module, qn_dataset *dataset, qn_loss_fn loss,
     if (sums.loss_sum && sums.right &&
         !qni_each_batch(module, dataset, batch_size, add_batch, &sums) && sums.samples) {
         metrics.loss = qn_item(sums.loss_sum) / (double)sums.samples;
+        check_loss(ctx, dataset, metrics.loss);
         if (sums.classes)
             metrics.accuracy = qn_item(sums.right) / (double)sums.targets;
         metrics.samples = sums.samples;

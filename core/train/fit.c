@@ -140,12 +140,13 @@ static qn_status read_loss(qni_fit *fit, double *mean) {
     *mean = qn_item(fit->loss_sum) / (double)fit->samples;
     if (isfinite(*mean))
         return QN_OK;
+    char words[256] = "a lower one may help";
+    qni_find_not_finite(fit->train, words, sizeof(words));
     return qn_context_fail(
         fit->ctx, QN_INVALID_ARGUMENT,
-        "fit: the loss became %s in epoch %d, by batch %lld of %lld, at learning "
-        "rate %g: a lower one may help",
+        "fit: the loss became %s in epoch %d, by batch %lld of %lld, at learning rate %g: %s",
         isnan(*mean) ? "NaN" : "infinite", fit->epoch_count + 1, (long long)fit->batch,
-        (long long)fit->batches, qn_optimizer_lr(fit->optimizer));
+        (long long)fit->batches, qn_optimizer_lr(fit->optimizer), words);
 }
 
 /** Forward, backward, schedule and optimizer for a batch: in[0] its samples, in[1] their targets.

@@ -99,6 +99,9 @@ qn_status qni_accumulate(qn_tensor *sum, qn_tensor *x, double factor);
 
 /** Whether the targets of a dataset are class indices, so that there is an accuracy. */
 bool qni_has_classes(const qn_dataset *dataset);
+/** Whether an input of a dataset holds NaN or an infinite number; `words` then names the first
+ * sample that does (not_finite.c). */
+bool qni_find_not_finite(const qn_dataset *dataset, char *words, size_t size);
 
 /* ---- best.c -------------------------------------------------------------------------------- */
 

@@ -92,7 +92,7 @@ void qni_progress_draw(qni_fit *fit, double loss) {
     char head[48], tail[128], left[24];
     int head_length =
         snprintf(head, sizeof(head), "epoch %d/%d ", fit->epoch_count + 1, fit->opts.epochs);
-    int tail_length = snprintf(tail, sizeof(tail), " %3.0f %%  loss %.4f  %.0f samples/s  %s left",
+    int tail_length = snprintf(tail, sizeof(tail), " %3.0f %%  loss %.5g  %.0f samples/s  %s left",
                                100 * fraction, loss, samples_per_second(fit),
                                qni_clock_text(time_left(fit), left));
     int room = terminal_width() - 1 - head_length - tail_length;
@@ -120,10 +120,10 @@ void qni_progress_epoch(qni_fit *fit) {
     const char *name = qni_validation_name(fit);
     char seconds[24];
     qni_progress_clear(fit);
-    fprintf(stderr, "epoch %d/%d  train loss %.4f", fit->epoch_count, fit->opts.epochs,
+    fprintf(stderr, "epoch %d/%d  train loss %.5g", fit->epoch_count, fit->opts.epochs,
             epoch->train_loss);
     if (isfinite(epoch->test_loss))
-        fprintf(stderr, "  %s loss %.4f", name, epoch->test_loss);
+        fprintf(stderr, "  %s loss %.5g", name, epoch->test_loss);
     if (isfinite(epoch->test_accuracy))
         fprintf(stderr, "  %s accuracy %s%.2f %%%s", name, p->colour ? BOLD : "",
                 100 * epoch->test_accuracy, p->colour ? PLAIN : "");

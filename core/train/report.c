@@ -71,11 +71,11 @@ static void write_tiles(FILE *out, const qni_fit *fit, const qn_fit_result *resu
         write_tile(out, text, "test accuracy");
     }
     if (isfinite(result->test.loss)) {
-        snprintf(text, sizeof(text), "%.4f", result->test.loss);
+        snprintf(text, sizeof(text), "%.5g", result->test.loss);
         write_tile(out, text, "test loss");
     }
     write_own_tiles(out, fit->report, isfinite(result->test.accuracy));
-    snprintf(text, sizeof(text), "%.4f", result->train_loss);
+    snprintf(text, sizeof(text), "%.5g", result->train_loss);
     write_tile(out, text, "train loss, last epoch");
     write_tile(out, qni_clock_text(result->seconds, text), "training time");
     snprintf(text, sizeof(text), "%.0f", result->samples_per_second);

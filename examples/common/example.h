@@ -110,5 +110,17 @@ void example_print_resume(const example_options *options, const char *checkpoint
 int example_evaluate(const example_options *options, qn_module *module, qn_dataset *test);
 /** Writes a text as a JSON string. */
 void example_json_text(FILE *out, const char *text);
+/** A number as the shortest text that reads back as it: "0.1". */
+const char *example_number_text(double value, char out[32]);
+/** The same for a number of f32, which needs fewer digits. */
+const char *example_float_text(float value, char out[32]);
+/** Writes a number of JSON, shortest text; null where it is not finite, which JSON has no word for.
+ */
+void example_json_number(FILE *out, double value);
+/** Writes ", "key": value" of a JSON object. */
+void example_json_member(FILE *out, const char *key, double value);
+/** A measure for people: four decimals, or five digits where those would show nothing; "-" where
+ * it is not defined. */
+const char *example_measure_text(double value, char out[32]);
 
 #endif

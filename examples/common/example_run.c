@@ -45,12 +45,13 @@ void example_print_resume(const example_options *options, const char *checkpoint
 }
 
 static void print_result(const qn_fit_result *result, const qn_fit_opts *opts) {
+    char loss[32];
     printf("%d epoch%s in %.1f s, %.0f samples/s", result->epochs, result->epochs == 1 ? "" : "s",
            result->seconds, result->samples_per_second);
     if (isfinite(result->test.accuracy))
         printf(", test accuracy %.2f %%", 100 * result->test.accuracy);
     else
-        printf(", test loss %.4f", result->test.loss);
+        printf(", test loss %s", example_measure_text(result->test.loss, loss));
     printf("\nmodel: %s\n", opts->save);
     if (opts->log)
         printf("log: %s\n", opts->log);
@@ -155,13 +156,18 @@ int example_evaluate(const example_options *options, qn_module *module, qn_datas
     int code = example_status(ctx);
     if (code != EXAMPLE_OK)
         return code;
-    if (options->json)
-        printf("{\"event\": \"evaluate\", \"test_accuracy\": %.10g, \"test_loss\": %.10g, "
-               "\"samples\": %lld, \"seconds\": %.3f}\n",
-               metrics.accuracy, metrics.loss, (long long)metrics.samples, metrics.seconds);
-    else
-        printf("test accuracy %.2f %%, test loss %.4f, %lld samples in %.1f s\n",
-               100 * metrics.accuracy, metrics.loss, (long long)metrics.samples, metrics.seconds);
+    if (options->json) {
+        fputs("{\"event\": \"evaluate\"", stdout);
+        example_json_member(stdout, "test_accuracy", metrics.accuracy);
+        example_json_member(stdout, "test_loss", metrics.loss);
+        printf(", \"samples\": %lld, \"seconds\": %.3f}\n", (long long)metrics.samples,
+               metrics.seconds);
+    } else {
+        char loss[32];
+        printf("test accuracy %.2f %%, test loss %s, %lld samples in %.1f s\n",
+               100 * metrics.accuracy, example_measure_text(metrics.loss, loss),
+               (long long)metrics.samples, metrics.seconds);
+    }
     return EXAMPLE_OK;
 }
 

@@ -202,8 +202,9 @@ void forecast_model_settings(const forecast_model *model, forecast_settings *out
     out->levels[0] = '\0';
     for (int i = 0; i < model->level_count; i++) {
         const size_t length = strlen(out->levels);
-        snprintf(out->levels + length, sizeof(out->levels) - length, "%s%.10g", i ? "," : "",
-                 model->levels[i]);
+        char level[32];
+        snprintf(out->levels + length, sizeof(out->levels) - length, "%s%s", i ? "," : "",
+                 example_number_text(model->levels[i], level));
     }
     const qn_metadata list[FORECAST_SETTINGS] = {
         {"model", model->name},           {"look_back", out->look_back},

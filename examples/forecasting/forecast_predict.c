@@ -13,6 +13,7 @@ typedef struct writing {
     const forecast_set *set;
     FILE *out;
     bool no_formulas;
+    bool begun; /* the header is written: a refusal leaves nothing behind */
 } writing;
 
 /** Writes a text as a CSV field (RFC 4180). A spreadsheet takes what begins with = + - @, a tab or
@@ -32,15 +33,25 @@ static void write_field(FILE *out, const char *text, bool no_formulas) {
     fputc('"', out);
 }
 
+static void write_header(const writing *w) {
+    fputs("item_id,timestamp", w->out);
+    for (int i = 0; i < w->model->level_count; i++)
+        fprintf(w->out, ",p%.10g", 100 * w->model->levels[i]);
+    fputc('\n', w->out);
+}
+
 static void write_result(void *data, const forecast_result *result) {
-    const writing *w = data;
+    writing *w = data;
+    if (!w->begun)
+        write_header(w);
+    w->begun = true;
     const int levels = w->model->level_count;
     for (int64_t h = 0; h < w->model->sizes.horizon; h++) {
-        char time[32];
+        char time[32], number[32];
         write_field(w->out, qn_series_name(w->set->series, result->item), w->no_formulas);
         fprintf(w->out, ",%s", qn_series_time(w->set->series, result->step + h, time));
         for (int i = 0; i < levels; i++)
-            fprintf(w->out, ",%.7g", result->quantiles[h * levels + i]);
+            fprintf(w->out, ",%s", example_number_text(result->quantiles[h * levels + i], number));
         fputc('\n', w->out);
     }
 }
@@ -50,10 +61,6 @@ static int write_all(const example_options *options, const forecast_model *model
     const double samples = options->number[FORECAST_SAMPLES];
     writing w = {
         .model = model, .set = set, .out = out, .no_formulas = options->own[FORECAST_NO_FORMULAS]};
-    fputs("item_id,timestamp", out);
-    for (int i = 0; i < model->level_count; i++)
-        fprintf(out, ",p%.10g", 100 * model->levels[i]);
-    fputc('\n', out);
     const forecast_request request = {.future = true,
                                       .samples = samples > 0 ? (int)samples : SAMPLES};
     return forecast_windows(model, set, &request, write_result, &w);

@@ -27,33 +27,24 @@ static const char *name_of(const forecast_model *model, int row, char out[48]) {
 
 /* ---- standard output ----------------------------------------------------------------------- */
 
-/** A number of JSON; null where it is not known. */
-static void print_value(const char *before, double value) {
-    if (isfinite(value))
-        printf("%s%.10g", before, value);
-    else
-        printf("%snull", before);
-}
-
-static void print_number(const char *key, double value) {
-    printf(", \"%s\": ", key);
-    print_value("", value);
-}
-
 static void print_json_measures(const char *name, const qn_forecast_metrics *m,
                                 const forecast_model *model) {
     printf(", \"%s\": {\"quantiles\": [", name);
-    for (int i = 0; i < model->level_count; i++)
-        printf("%s%.10g", i ? ", " : "", model->levels[i]);
+    for (int i = 0; i < model->level_count; i++) {
+        fputs(i ? ", " : "", stdout);
+        example_json_number(stdout, model->levels[i]);
+    }
     fputs("], \"wql\": [", stdout);
-    for (int i = 0; i < model->level_count; i++)
-        print_value(i ? ", " : "", m->wql[i]);
+    for (int i = 0; i < model->level_count; i++) {
+        fputs(i ? ", " : "", stdout);
+        example_json_number(stdout, m->wql[i]);
+    }
     putchar(']');
-    print_number("mean_wql", m->mean_wql);
-    print_number("wape", m->wape);
-    print_number("rmse", m->rmse);
-    print_number("mase", m->mase);
-    print_number("mape", m->mape);
+    example_json_member(stdout, "mean_wql", m->mean_wql);
+    example_json_member(stdout, "wape", m->wape);
+    example_json_member(stdout, "rmse", m->rmse);
+    example_json_member(stdout, "mase", m->mase);
+    example_json_member(stdout, "mape", m->mape);
     putchar('}');
 }
 
@@ -61,20 +52,23 @@ void forecast_measures_print(const forecast_measures *measures, const forecast_m
                              bool json) {
     if (json) {
         printf("{\"event\": \"evaluate\"");
-        print_number("test_mse", measures->mse);
-        print_number("test_mae", measures->mae);
+        example_json_member(stdout, "test_mse", measures->mse);
+        example_json_member(stdout, "test_mae", measures->mae);
         print_json_measures("backtest", &measures->model, model);
         print_json_measures("seasonal_naive", &measures->naive, model);
         puts("}");
         return;
     }
-    printf("test MSE %.4f, MAE %.4f (standardised, every window)\n", measures->mse, measures->mae);
+    char own[32], other[32];
+    printf("test MSE %s, MAE %s (standardised, every window)\n",
+           example_measure_text(measures->mse, own), example_measure_text(measures->mae, other));
     printf("%-12s %12s %16s\n", "back-test", model->name, "seasonal naive");
     for (int row = 0; row < model->level_count + REST; row++) {
         char name[48];
-        printf("%-12s %12.4f %16.4f\n", name_of(model, row, name),
-               measure_of(&measures->model, model->level_count, row),
-               measure_of(&measures->naive, model->level_count, row));
+        const double ours = measure_of(&measures->model, model->level_count, row);
+        const double naive = measure_of(&measures->naive, model->level_count, row);
+        printf("%-12s %12s %16s\n", name_of(model, row, name), example_measure_text(ours, own),
+               example_measure_text(naive, other));
     }
 }
 
@@ -168,9 +162,10 @@ static void add_table(const forecast_measures *measures, const forecast_model *m
         const double own = measure_of(&measures->model, model->level_count, row);
         const double naive = measure_of(&measures->naive, model->level_count, row);
         char name[48], values[3][32];
-        snprintf(values[0], sizeof(values[0]), "%.4f", own);
-        snprintf(values[1], sizeof(values[1]), "%.4f", naive);
-        snprintf(values[2], sizeof(values[2]), "%+.1f", 100 * (own / naive - 1));
+        example_measure_text(own, values[0]);
+        example_measure_text(naive, values[1]);
+        const double change = 100 * (own / naive - 1);
+        snprintf(values[2], sizeof(values[2]), isfinite(change) ? "%+.1f" : "-", change);
         const char *const cells[] = {name_of(model, row, name), values[0], values[1], values[2]};
         qn_report_row(report, 4, cells);
     }

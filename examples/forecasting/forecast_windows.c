@@ -1,4 +1,5 @@
 /* forecast_windows.c: forecasts of many windows, in the items' own units. */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,9 +42,34 @@ static bool goes_negative(const run *r, int64_t item) {
     return false;
 }
 
+/** Whether f32 has a number: it is finite, and no larger than the greatest of f32. */
+static bool in_f32(double value) { return fabs(value) <= (double)FLT_MAX; }
+
+/** Whether the forecast of step h after `step` is made of numbers; if not, an error that names it.
+ * After one there are no results any more. */
+static bool check_step(const run *r, int64_t item, int64_t step, int64_t h) {
+    const qn_series *s = r->set->series;
+    const int levels = r->model->level_count;
+    bool fine = in_f32(r->mean[h]);
+    for (int i = 0; i < levels; i++)
+        fine &= in_f32(r->quantiles[h * levels + i]);
+    if (fine)
+        return qn_context_error(qn_series_context(s), NULL) == QN_OK;
+    char time[32];
+    qn_context_fail(qn_series_context(s), QN_INVALID_ARGUMENT,
+                    "%s:%lld: item '%s': the forecast of %s, from what ends here, is no number "
+                    "that f32 has",
+                    r->set->name, (long long)qn_series_line(s, item, step - 1),
+                    qn_series_name(s, item), qn_series_time(s, step + h, time));
+    return false;
+}
+
 /** Gives one result away: what is in r->mean and r->quantiles, with what came. What never was
  * negative has no negative quantiles. */
 static void give(const run *r, int64_t item, int64_t step) {
+    for (int64_t h = 0; h < r->model->sizes.horizon; h++)
+        if (!check_step(r, item, step, h))
+            return;
     const double least = r->negative[item] ? -INFINITY : 0;
     for (int64_t i = 0; i < r->model->sizes.horizon * r->model->level_count; i++)
         r->quantiles[i] = fmax(r->quantiles[i], least);

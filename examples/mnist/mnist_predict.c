@@ -1,5 +1,6 @@
 /* mnist_predict.c: class probabilities of images in files. */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,8 +25,10 @@ static void print_json(const predictor *p, const char *name, const float *probab
     fputs("{\"event\": \"predict\", \"image\": ", stdout);
     example_json_text(stdout, name);
     printf(", \"class\": %d, \"probabilities\": [", order[0]);
-    for (int i = 0; i < (int)p->shape.classes; i++)
-        printf("%s%.6g", i ? ", " : "", (double)probability[i]);
+    for (int i = 0; i < (int)p->shape.classes; i++) {
+        char number[32];
+        printf("%s%s", i ? ", " : "", example_float_text(probability[i], number));
+    }
     puts("]}");
 }
 
@@ -61,6 +64,9 @@ static int predict_image(const predictor *p, qn_tensor *image, const char *name)
     qn_tensor *y = qn_softmax(qn_forward(p->net, x), 1);
     qn_tensor_read(y, probability, (size_t)p->shape.classes * sizeof(float));
     int code = example_status(p->ctx);
+    for (int i = 0; i < (int)p->shape.classes && code == EXAMPLE_OK; i++)
+        if (!isfinite(probability[i]))
+            code = example_error("%s: the model gives no finite numbers", name);
     if (code == EXAMPLE_OK) {
         sort_classes(probability, order, (int)p->shape.classes);
         (p->options->json ? print_json : print_text)(p, name, probability, order);

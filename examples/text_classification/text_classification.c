@@ -101,14 +101,16 @@ static void print_evaluation(const example_options *options, const text_metrics 
                              const text_model *model) {
     const text_summary s = text_metrics_summary(metrics);
     if (!options->json) {
-        printf("test accuracy %.2f %%, test loss %.4f, %lld texts\n", 100 * s.accuracy, s.loss,
-               (long long)metrics->texts);
+        char loss[32];
+        printf("test accuracy %.2f %%, test loss %s, %lld texts\n", 100 * s.accuracy,
+               example_measure_text(s.loss, loss), (long long)metrics->texts);
         text_metrics_print(metrics, model, false);
         return;
     }
-    printf("{\"event\": \"evaluate\", \"test_accuracy\": %.10g, \"test_loss\": %.10g, "
-           "\"samples\": %lld, ",
-           s.accuracy, s.loss, (long long)metrics->texts);
+    fputs("{\"event\": \"evaluate\"", stdout);
+    example_json_member(stdout, "test_accuracy", s.accuracy);
+    example_json_member(stdout, "test_loss", s.loss);
+    printf(", \"samples\": %lld", (long long)metrics->texts);
     text_metrics_print(metrics, model, true);
     puts("}");
 }

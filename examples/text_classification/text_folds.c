@@ -41,7 +41,7 @@ typedef struct validation {
 /* ---- the checkpoint ------------------------------------------------------------------------- */
 
 static void add_condition(validation *v, int *count, const char *key, double value) {
-    snprintf(v->values[*count], sizeof(v->values[0]), "%.15g", value);
+    example_number_text(value, v->values[*count]);
     v->conditions[*count] = (qn_metadata){key, v->values[*count]};
     ++*count;
 }
@@ -158,10 +158,12 @@ static void log_fold(const validation *v, int fold) {
     const fold_record *r = &v->records[fold];
     if (!v->log)
         return;
-    fprintf(v->log,
-            "{\"event\": \"fold\", \"fold\": %d, \"test_accuracy\": %.10g, \"test_loss\": %.10g, "
-            "\"epochs\": %.0f, \"seconds\": %.3f, \"samples_per_second\": %.6g}\n",
-            fold + 1, r->accuracy, r->loss, r->epochs, r->seconds, r->speed);
+    fprintf(v->log, "{\"event\": \"fold\", \"fold\": %d", fold + 1);
+    example_json_member(v->log, "test_accuracy", r->accuracy);
+    example_json_member(v->log, "test_loss", r->loss);
+    fprintf(v->log, ", \"epochs\": %.0f, \"seconds\": %.3f", r->epochs, r->seconds);
+    example_json_member(v->log, "samples_per_second", r->speed);
+    fputs("}\n", v->log);
     fflush(v->log);
 }
 
@@ -209,13 +211,17 @@ static void log_done(const validation *v) {
     accuracy_of(v, &mean, &deviation);
     getrusage(RUSAGE_SELF, &usage);
     const text_summary s = text_metrics_summary(&v->metrics);
+    fputs("{\"event\": \"done\"", v->log);
+    example_json_member(v->log, "test_accuracy", mean);
+    example_json_member(v->log, "test_accuracy_deviation", deviation);
+    example_json_member(v->log, "macro_f1", s.macro_f1);
+    example_json_member(v->log, "micro_f1", s.micro_f1);
+    example_json_member(v->log, "hamming_loss", s.hamming_loss);
+    example_json_member(v->log, "samples_per_second", median_speed(v));
     fprintf(v->log,
-            "{\"event\": \"done\", \"test_accuracy\": %.10g, \"test_accuracy_deviation\": %.10g, "
-            "\"macro_f1\": %.10g, \"micro_f1\": %.10g, \"hamming_loss\": %.10g, \"folds\": %d, "
-            "\"epochs\": %d, \"seconds\": %.3f, \"samples_per_second\": %.6g, "
-            "\"peak_rss_mb\": %.1f, \"parameters\": %.0f, \"device\": \"%s\", \"threads\": %d}\n",
-            mean, deviation, s.macro_f1, s.micro_f1, s.hamming_loss, v->folds, v->recipe.epochs,
-            total_seconds(v), median_speed(v), (double)usage.ru_maxrss / 1024,
+            ", \"folds\": %d, \"epochs\": %d, \"seconds\": %.3f, \"peak_rss_mb\": %.1f, "
+            "\"parameters\": %.0f, \"device\": \"%s\", \"threads\": %d}\n",
+            v->folds, v->recipe.epochs, total_seconds(v), (double)usage.ru_maxrss / 1024,
             v->records[v->folds - 1].parameters, qn_context_device(v->ctx),
             qn_context_threads(v->ctx));
 }

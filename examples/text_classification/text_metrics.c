@@ -111,9 +111,18 @@ static int64_t *match_classes(const text_model *model, const qn_corpus *corpus, 
     return match;
 }
 
-/** Adds all texts. logits [texts][classes]; `targets` is room for a flag a class. */
-static int add_texts(text_metrics *m, const qn_corpus *corpus, const int64_t *match,
-                     const float *logits, bool *targets) {
+/** Whether the model gave numbers for a text; NaN would count as some class. */
+static bool all_finite(const float *logits, int64_t classes) {
+    for (int64_t i = 0; i < classes; i++)
+        if (!isfinite(logits[i]))
+            return false;
+    return true;
+}
+
+/** Adds all texts of the dataset `name`. logits [texts][classes]; `targets` is room for a flag a
+ * class. */
+static int add_texts(text_metrics *m, const qn_corpus *corpus, const char *name,
+                     const int64_t *match, const float *logits, bool *targets) {
     const int64_t texts = qn_corpus_count(corpus);
     for (int64_t i = 0; i < texts; i++, logits += m->classes) {
         const int64_t *labels;
@@ -121,6 +130,9 @@ static int add_texts(text_metrics *m, const qn_corpus *corpus, const int64_t *ma
         if (!m->several && count != 1)
             return example_error("text %lld has %d labels, the model gives one", (long long)i,
                                  count);
+        if (!all_finite(logits, m->classes))
+            return example_error("%s: text %lld: the model gives no finite numbers", name,
+                                 (long long)i + 1);
         memset(targets, 0, (size_t)m->classes);
         for (int j = 0; j < count; j++)
             targets[match[labels[j]]] = true;
@@ -151,7 +163,7 @@ int text_metrics_add(text_metrics *metrics, const text_model *model, const qn_co
         qn_tensor_read(outputs, logits, size);
     code = example_status(qn_dataset_context(dataset));
     if (code == EXAMPLE_OK && logits && targets)
-        code = add_texts(metrics, corpus, match, logits, targets);
+        code = add_texts(metrics, corpus, qn_dataset_info(dataset)->name, match, logits, targets);
     qn_tensor_free(outputs);
     free(match);
     free(logits);
@@ -276,7 +288,8 @@ static void print_text(const text_metrics *m, const text_model *model) {
            100 * s.macro_recall, 100 * s.macro_f1);
     printf("micro precision %.2f %%, recall %.2f %%, F1 %.2f %%\n", 100 * s.micro_precision,
            100 * s.micro_recall, 100 * s.micro_f1);
-    printf("Hamming loss %.4f\n\n", s.hamming_loss);
+    char loss[32];
+    printf("Hamming loss %s\n\n", example_measure_text(s.hamming_loss, loss));
     print_classes(m, model, width);
     if (!m->several && m->classes <= SHOWN)
         print_confusion(m, model, width);
@@ -291,9 +304,11 @@ static void json_classes(const text_metrics *m, const text_model *model) {
         text_scores(&m->counts[i], scores);
         fputs(i ? ", {\"name\": " : "{\"name\": ", stdout);
         example_json_text(stdout, model->class_names[i]);
-        printf(", \"texts\": %lld, \"precision\": %.10g, \"recall\": %.10g, \"f1\": %.10g}",
-               (long long)(m->counts[i].hits + m->counts[i].misses), scores[0], scores[1],
-               scores[2]);
+        printf(", \"texts\": %lld", (long long)(m->counts[i].hits + m->counts[i].misses));
+        example_json_member(stdout, "precision", scores[0]);
+        example_json_member(stdout, "recall", scores[1]);
+        example_json_member(stdout, "f1", scores[2]);
+        putchar('}');
     }
     putchar(']');
 }
@@ -330,11 +345,13 @@ static void json_confusion(const text_metrics *m, const text_model *model) {
 
 static void print_json(const text_metrics *m, const text_model *model) {
     const text_summary s = text_metrics_summary(m);
-    printf("\"macro_precision\": %.10g, \"macro_recall\": %.10g, \"macro_f1\": %.10g, "
-           "\"micro_precision\": %.10g, \"micro_recall\": %.10g, \"micro_f1\": %.10g, "
-           "\"hamming_loss\": %.10g",
-           s.macro_precision, s.macro_recall, s.macro_f1, s.micro_precision, s.micro_recall,
-           s.micro_f1, s.hamming_loss);
+    example_json_member(stdout, "macro_precision", s.macro_precision);
+    example_json_member(stdout, "macro_recall", s.macro_recall);
+    example_json_member(stdout, "macro_f1", s.macro_f1);
+    example_json_member(stdout, "micro_precision", s.micro_precision);
+    example_json_member(stdout, "micro_recall", s.micro_recall);
+    example_json_member(stdout, "micro_f1", s.micro_f1);
+    example_json_member(stdout, "hamming_loss", s.hamming_loss);
     json_classes(m, model);
     json_confusion(m, model);
 }

@@ -1,4 +1,5 @@
 /* text_predict.c: class probabilities of lines of text, as Amazon Comprehend writes them. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,7 +46,8 @@ static void print_line(const predictor *p, long long line, const float *probabil
     for (int i = 0; i < classes; i++) {
         fputs(i ? ", {\"Name\": " : "{\"Name\": ", stdout);
         example_json_text(stdout, p->model.class_names[p->order[i]]);
-        printf(", \"Score\": %.6g}", (double)probability[p->order[i]]);
+        char score[32];
+        printf(", \"Score\": %s}", example_float_text(probability[p->order[i]], score));
     }
     puts("]}");
 }
@@ -70,6 +72,24 @@ static qn_tensor *batch_tensor(const predictor *p) {
     return tensor;
 }
 
+/** Whether the model gave numbers for a line. */
+static bool all_finite(const predictor *p, const float *probability) {
+    for (int64_t i = 0; i < p->model.classes; i++)
+        if (!isfinite(probability[i]))
+            return false;
+    return true;
+}
+
+/** Prints line number `i` of those that wait. */
+static int show_line(const predictor *p, int i) {
+    const float *probability = p->probability + i * p->model.classes;
+    if (!all_finite(p, probability))
+        return example_error("%s: line %lld: the model gives no finite numbers", p->name,
+                             p->line + i);
+    print_line(p, p->line + i, probability);
+    return EXAMPLE_OK;
+}
+
 /** Classifies the lines that wait. */
 static int flush_lines(predictor *p) {
     if (p->waiting <= 0)
@@ -79,10 +99,10 @@ static int flush_lines(predictor *p) {
     qn_tensor_read(p->model.several ? qn_sigmoid(logits) : qn_softmax(logits, 1), p->probability,
                    size);
     qn_step_end(p->ctx);
-    const int code = example_status(p->ctx);
+    int code = example_status(p->ctx);
     for (int i = 0; i < p->waiting; i++) {
         if (code == EXAMPLE_OK)
-            print_line(p, p->line + i, p->probability + i * p->model.classes);
+            code = show_line(p, i);
         free(p->ids[i]);
     }
     p->line += p->waiting;

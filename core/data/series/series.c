@@ -1,6 +1,7 @@
 /* series.c: time series from files, on a regular time axis, with gaps filled. */
 #include "series_data.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,14 @@ bool qni_value_read(const qni_table *table, const char *text, double *out) {
     *out = strtod(text, &end);
     end += strspn(end, " \t");
     return *end == '\0' && isfinite(*out);
+}
+
+qn_status qni_value_check(const qni_table *table, int64_t line, const char *column, double value) {
+    if (!isfinite(value) || fabs(value) <= (double)FLT_MAX)
+        return QN_OK;
+    return qn_context_fail(table->ctx, QN_BAD_FORMAT,
+                           "%s:%lld: column '%s': %g is beyond the range of f32 (up to %g)",
+                           table->path, (long long)line, column, value, (double)FLT_MAX);
 }
 
 qn_status qni_table_reserve(qni_table *table, size_t count) {
@@ -145,6 +154,11 @@ static qn_status place_items(const qni_table *table, qn_series *s, int64_t *tota
     return QN_OK;
 }
 
+/** Where the line of a value is kept: a wide file has one for all items. */
+static int64_t line_place(const qn_series *s, int64_t item, int64_t step) {
+    return s->format == QN_SERIES_WIDE ? step : s->offset[item] + step - s->start[item];
+}
+
 static void place_values(const qni_table *table, qn_series *s) {
     const qni_stamps *stamps = &table->stamps;
     for (int64_t i = 0; i < stamps->count; i++) {
@@ -158,6 +172,7 @@ static void place_values(const qni_table *table, qn_series *s) {
             const double value = row[table->columns ? table->columns[item] : 0];
             const int64_t at = s->offset[item] + step - s->start[item];
             s->observed[at] = !isnan(value);
+            s->lines[line_place(s, item, step)] = (uint32_t)stamp->line;
             s->values[at] = isnan(value) ? 0 : value;
         }
     }
@@ -193,7 +208,9 @@ static qn_status lay_out(const qni_table *table, qn_series *s, qn_series_fill fi
         return status;
     s->values = calloc((size_t)total, sizeof(*s->values));
     s->observed = calloc((size_t)total, sizeof(*s->observed));
-    if (!s->values || !s->observed)
+    const int64_t lines = s->format == QN_SERIES_WIDE ? s->steps : total;
+    s->lines = calloc((size_t)lines, sizeof(*s->lines));
+    if (!s->values || !s->observed || !s->lines)
         return qn_context_fail(s->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %lld values",
                                table->path, (long long)total);
     place_values(table, s);
@@ -216,6 +233,7 @@ static void destroy_series(void *object) {
     free(s->offset);
     free(s->values);
     free(s->observed);
+    free(s->lines);
     free(s);
 }
 
@@ -322,6 +340,11 @@ double qn_series_value(const qn_series *series, int64_t item, int64_t step) {
 bool qn_series_observed(const qn_series *series, int64_t item, int64_t step) {
     return has_step(series, item, step) &&
            series->observed[series->offset[item] + step - series->start[item]];
+}
+
+int64_t qn_series_line(const qn_series *series, int64_t item, int64_t step) {
+    return qn_series_observed(series, item, step) ? series->lines[line_place(series, item, step)]
+                                                  : 0;
 }
 
 const char *qn_series_time(const qn_series *series, int64_t step, char out[32]) {

@@ -59,6 +59,7 @@ struct qn_series {
     int64_t *offset;      /**< where an item's first value lies in the arrays below */
     double *values;       /**< filled in */
     bool *observed;
+    uint32_t *lines; /**< where they stand in the file, 0: nowhere; of each step (wide) or value */
 };
 
 /** Appends the stamp of a line. Errors: BAD_FORMAT naming the text, OUT_OF_MEMORY. */
@@ -75,6 +76,8 @@ bool qni_value_read(const qni_table *table, const char *text, double *out);
 qn_status qni_column_drop(qni_table *table, const char *name, const char *why);
 /** Whether a header is that of a column which numbers the lines, as data frames are written. */
 bool qni_is_index_name(const char *name);
+/** Error with file, line and column where a value is beyond f32, which networks compute in. */
+qn_status qni_value_check(const qni_table *table, int64_t line, const char *column, double value);
 /** Room for `count` values in all. */
 qn_status qni_table_reserve(qni_table *table, size_t count);
 qn_status qni_wide_read(qni_table *table, const qni_bytes *bytes);

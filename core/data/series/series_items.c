@@ -176,8 +176,10 @@ static qn_status take_line(reader *r, const qni_csv_record *record) {
                              : -1;
     if (item < 0)
         return out_of_memory(r);
-    qn_status status =
-        qni_stamps_add(table, record->fields[r->column[TIME]], item, record->line, r->rows);
+    qn_status status = qni_value_check(table, record->line, "target_value", value);
+    if (status == QN_OK)
+        status =
+            qni_stamps_add(table, record->fields[r->column[TIME]], item, record->line, r->rows);
     if (status == QN_OK)
         status = qni_table_reserve(table, (size_t)r->rows + 1);
     if (status == QN_OK)

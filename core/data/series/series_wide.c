@@ -116,10 +116,12 @@ static qn_status take_record(void *data, const qni_csv_record *record) {
     if (status != QN_OK)
         return status;
     double *row = table->values + r->rows++ * r->count;
-    for (int i = 0; i < r->count; i++)
-        if (i != r->date)
+    for (int i = 0; i < r->count && status == QN_OK; i++)
+        if (i != r->date) {
             take_field(table, &r->columns[i], record->fields[i], record->line, &row[i]);
-    return QN_OK;
+            status = qni_value_check(table, record->line, r->columns[i].name, row[i]);
+        }
+    return status;
 }
 
 static qn_status add_name(const qni_table *table, qni_strings *names, const char *name) {

@@ -147,9 +147,22 @@ static void destroy_windows(void *data) {
     free(w);
 }
 
+/** A value so far from the mean of training that f32 cannot hold it once standardised. */
+static qn_status too_far(const windows *w, int64_t item, int64_t step, double mean, double std) {
+    const int64_t line = qn_series_line(w->series, item, step);
+    char time[32], place[32] = "";
+    if (line > 0)
+        snprintf(place, sizeof(place), ":%lld", (long long)line);
+    return qn_context_fail(
+        w->series->ctx, QN_INVALID_ARGUMENT,
+        "%s%s: item '%s' at %s: %g is beyond f32 once standardised by mean %g and deviation %g",
+        w->opts.name ? w->opts.name : "windows", place, qn_series_name(w->series, item),
+        qn_series_time(w->series, step, time), qn_series_value(w->series, item, step), mean, std);
+}
+
 /** Fills a column of a group with an item's values; where the item has none its nearest stands in.
  */
-static void fill_column(const windows *w, const group *g, int64_t item, int64_t column) {
+static qn_status fill_column(const windows *w, const group *g, int64_t item, int64_t column) {
     const qn_series *s = w->series;
     const bool standardised = w->opts.mean && w->opts.std;
     const double mean = standardised ? w->opts.mean[item] : 0;
@@ -159,9 +172,12 @@ static void fill_column(const windows *w, const group *g, int64_t item, int64_t 
         const int64_t near = t < s->start[item] ? s->start[item] : t > last ? last : t;
         const int64_t at = (t - g->first) * w->width + column;
         g->values[at] = (float)((qn_series_value(s, item, near) - mean) / std);
+        if (!isfinite(g->values[at]))
+            return too_far(w, item, near, mean, std);
         if (g->known != g->values)
             g->known[at] = qn_series_observed(s, item, t) ? g->values[at] : NAN;
     }
+    return QN_OK;
 }
 
 /** Sets a group's rows to item's range cut to first <= t < end, and counts its windows. */
@@ -202,7 +218,8 @@ static bool fill_group(const windows *w, group *g, int64_t item) {
     if (!g->values || !g->known)
         return false;
     for (int64_t column = 0; column < w->width; column++)
-        fill_column(w, g, item + column, column);
+        if (fill_column(w, g, item + column, column) != QN_OK)
+            return false;
     return w->opts.kind != QN_WINDOWS_RECURSIVE || fill_sizes(g);
 }
 
@@ -291,6 +308,8 @@ qn_dataset *qn_windows(qn_series *series, const qn_windows_opts *opts) {
     if (!w || !make_groups(w, end) || !make_calendar(w)) {
         if (w)
             destroy_windows(w);
+        if (qn_context_error(series->ctx, NULL) != QN_OK)
+            return NULL;
         qn_context_fail(series->ctx, QN_OUT_OF_MEMORY, "windows: no memory for %lld steps",
                         (long long)series->steps);
         return NULL;

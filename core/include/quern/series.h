@@ -95,6 +95,8 @@ QN_API int64_t qn_series_end(const qn_series *series, int64_t item);
 QN_API double qn_series_value(const qn_series *series, int64_t item, int64_t step);
 /** Whether the file has a value there. */
 QN_API bool qn_series_observed(const qn_series *series, int64_t item, int64_t step);
+/** The line of the file that has this value, from 1; 0 where the file has none. */
+QN_API int64_t qn_series_line(const qn_series *series, int64_t item, int64_t step);
 /** Timestamp of a step, which may be before or after those of the file: "2016-07-01 00:00:00", with
  * "+02:00" where the file says so; the date alone where no line has a time of day. */
 QN_API const char *qn_series_time(const qn_series *series, int64_t step, char out[32]);
