@@ -51,6 +51,24 @@ Test(attention, many_blocks_give_what_whole_rows_give) {
         expect_close(got[i], expected[i], 1e-5);
 }
 
+Test(attention, positions_may_repeat) {
+    const qn_shape one = QN_SHAPE(3, 1, 5, 12), all = QN_SHAPE(3, 7, 5, 12);
+    for (int which = 0; which < 3; which++) {
+        qn_tensor *in[3], *same[3], *got[3], *expected[3];
+        for (int i = 0; i < 3; i++) {
+            in[i] = qn_require_grad(normal(i == which ? one : all));
+            same[i] = i == which ? qn_expand(in[i], all) : in[i];
+        }
+        qn_tensor *repeated = qn_attention(same[0], same[1], same[2], NULL);
+        qn_tensor *whole = plain(same[0], same[1], same[2]);
+        expect_close(repeated, whole, 1e-5);
+        qn_gradients(qn_sum(qn_mul(repeated, repeated), QN_ALL, false), in, 3, got, false);
+        qn_gradients(qn_sum(qn_mul(whole, whole), QN_ALL, false), in, 3, expected, false);
+        for (int i = 0; i < 3; i++)
+            expect_close(got[i], expected[i], 1e-4);
+    }
+}
+
 static bool first_nine(int64_t i, int64_t j) {
     (void)i;
     return j < 9;

@@ -68,13 +68,16 @@ static inline attention_plan attention_plan_of(const qn_call *call, int q, int m
     return plan;
 }
 
-/** Whether `count` inputs from `first` on are f32 with vectors that lie in one piece. */
+/** Whether `count` inputs from `first` on are f32 with vectors that lie in one piece, each position
+ * in its own: to a tile a step of 0 says something else. */
 static inline const char *attention_declines(const qn_call *call, int first, int count) {
     for (int i = first; i < first + count; i++) {
         if (call->in[i].dtype != QN_F32)
             return "f32 only";
         if (call->in[i].shape[3] > 1 && call->in[i].stride[3] != 1)
             return "vectors of a head must be contiguous";
+        if (call->in[i].shape[1] > 1 && call->in[i].stride[1] == 0)
+            return "positions must not repeat";
         if (call->in[i].shape[1] > ATTENTION_LONGEST)
             return "sequence too long";
     }
