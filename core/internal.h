@@ -47,6 +47,8 @@ struct qn_tensor {
     bool tidied;       /**< the tape alone still needs it (tidy.c) */
     int holds;         /**< how often a backward pass still needs it */
     int index;         /**< position in the list of its owner */
+    uint64_t trace;    /**< number of the recording that knows it, and its value there */
+    int value;
 };
 
 /** An owner's tensors; a tensor knows its position, so that removal is quick. */
@@ -296,6 +298,9 @@ typedef struct qni_trace qni_trace;
  * has. */
 void qni_trace_call(qn_context *ctx, const qni_op *op, const qn_kernel *kernel, const qn_call *call,
                     qn_tensor *const *in, qn_tensor *const *out);
+/** A view y of x that has been made, by no kernel: it is part of the graph that programs see. */
+void qni_trace_view(qn_context *ctx, const char *name, qn_tensor *x, const void *attrs,
+                    size_t attrs_size, qn_tensor *y);
 /** A storage that has just been handed out, for so many bytes. */
 void qni_trace_storage(qn_context *ctx, qni_storage *storage, size_t bytes);
 /** The host is about to write x. */

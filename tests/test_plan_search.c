@@ -5,9 +5,9 @@
 #include "search/step_graph.h"
 
 #ifdef __SANITIZE_ADDRESS__
-enum { GRAPHS = 300 };
+enum { GRAPHS = 400 };
 #else
-enum { GRAPHS = 8000 };
+enum { GRAPHS = 4000 };
 #endif
 
 Test(plan_search, random_steps_are_replayed_to_the_bit) {

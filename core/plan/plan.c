@@ -325,11 +325,20 @@ qn_plan_info qn_plan_stats(const qn_plan *plan) {
     return info;
 }
 
-double qn_plan_floor(const qn_plan *plan, double operations_rate, double bytes_rate) {
+static const qni_trace *last_used(const qn_plan *plan) {
     const qni_trace *last = NULL;
     for (int i = 0; plan && i < plan->count; i++)
         if (plan->traces[i]->sealed && (!last || plan->traces[i]->used > last->used))
             last = plan->traces[i];
+    return last;
+}
+
+const qni_trace *qni_plan_last(const qn_plan *plan) {
+    return plan && plan->structure == plan->ctx->structure ? last_used(plan) : NULL;
+}
+
+double qn_plan_floor(const qn_plan *plan, double operations_rate, double bytes_rate) {
+    const qni_trace *last = last_used(plan);
     return last ? qni_trace_floor(last, operations_rate, bytes_rate) : 0;
 }
 

@@ -103,19 +103,24 @@ static void add_view(qni_trace *trace, const qn_view *view, const qn_tensor *x, 
     block->written = block->written || written;
 }
 
+bool qni_put_attrs(unsigned char **all, qni_room *room, const void *attrs, size_t size,
+                   size_t *at) {
+    const size_t whole = (size + ATTRS_ALIGNMENT - 1) / ATTRS_ALIGNMENT * ATTRS_ALIGNMENT;
+    if (!qni_room_for(all, room, (int)whole, 1))
+        return false;
+    *at = (size_t)room->count;
+    memset(*all + *at, 0, whole);
+    memcpy(*all + *at, attrs, size);
+    room->count += (int)whole;
+    return true;
+}
+
 static void add_attrs(qni_trace *trace, qni_plan_node *node, const qn_call *call, size_t size) {
     if (!call->attrs || size == 0)
         return;
-    const size_t room = (size + ATTRS_ALIGNMENT - 1) / ATTRS_ALIGNMENT * ATTRS_ALIGNMENT;
-    if (!qni_room_for(&trace->attrs, &trace->attrs_room, (int)room, 1)) {
-        trace->failed = true;
-        return;
-    }
-    node->attrs = (size_t)trace->attrs_room.count;
-    node->has_attrs = true;
-    memset(trace->attrs + node->attrs, 0, room);
-    memcpy(trace->attrs + node->attrs, call->attrs, size);
-    trace->attrs_room.count += (int)room;
+    node->has_attrs =
+        qni_put_attrs(&trace->attrs, &trace->attrs_room, call->attrs, size, &node->attrs);
+    trace->failed = trace->failed || !node->has_attrs;
 }
 
 void qni_trace_call(qn_context *ctx, const qni_op *op, const qn_kernel *kernel, const qn_call *call,
@@ -135,6 +140,23 @@ void qni_trace_call(qn_context *ctx, const qni_op *op, const qn_kernel *kernel, 
         add_view(trace, &call->in[i], in[i], op->mutates >> i & 1u);
     for (int i = 0; i < call->n_out; i++)
         add_view(trace, &call->out[i], out[i], true);
+    qni_graph_node *seen = qni_graph_add(trace, op->name, call->attrs, op->attrs_size);
+    if (!seen)
+        return;
+    seen->mutates = op->mutates;
+    qni_graph_operands(trace, seen, in, call->n_in, out, call->n_out);
+}
+
+void qni_trace_view(qn_context *ctx, const char *name, qn_tensor *x, const void *attrs,
+                    size_t attrs_size, qn_tensor *y) {
+    qni_trace *trace = ctx->trace;
+    if (!trace || trace->in_host || trace->failed)
+        return;
+    qni_graph_node *seen = qni_graph_add(trace, name, attrs, attrs_size);
+    if (!seen)
+        return;
+    seen->view = true;
+    qni_graph_operands(trace, seen, &x, 1, &y, 1);
 }
 
 void qni_trace_decline(qn_context *ctx, const char *reason) {
@@ -168,6 +190,7 @@ qn_status qn_host_call(qn_context *ctx, qn_host_fn function, void *data) {
     if (node) {
         node->host = function;
         node->host_data = data;
+        qni_graph_add(trace, NULL, NULL, 0);
     }
     const bool within = trace && trace->in_host;
     if (trace)
@@ -242,7 +265,10 @@ qni_trace *qni_trace_begin(qn_context *ctx, qn_tensor *const *in, int n_in, int 
 }
 
 qn_tensor *qni_trace_input(qni_trace *trace, int i, qn_tensor *x) {
-    return qni_tensor_on(trace->ctx, &trace->inputs[i], &x->view);
+    qn_tensor *given = qni_tensor_on(trace->ctx, &trace->inputs[i], &x->view);
+    if (given)
+        qni_graph_input(trace, i, given);
+    return given;
 }
 
 void qni_trace_end(qni_trace *trace, qn_tensor *const *out) {
@@ -250,6 +276,7 @@ void qni_trace_end(qni_trace *trace, qn_tensor *const *out) {
     for (int i = 0; out && i < trace->n_out; i++) {
         trace->out_view[i] = out[i]->view;
         trace->out[i] = place_of(trace, &out[i]->view, out[i]->storage);
+        qni_graph_output(trace, i, out[i]);
         if (trace->out[i].block >= 0 && trace->blocks[trace->out[i].block].kind == QNI_BLOCK_STEP)
             trace->blocks[trace->out[i].block].kind = QNI_BLOCK_OUTPUT;
     }
@@ -277,6 +304,7 @@ void qni_trace_free(qni_trace *trace) {
         qni_storage_release(ctx, trace->memory);
     for (int i = 0; i < trace->node_room.count; i++)
         free(trace->nodes[i].fused);
+    qni_graph_free(&trace->graph_of_step);
     free(trace->nodes);
     free(trace->views);
     free(trace->places);

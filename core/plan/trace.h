@@ -87,6 +87,35 @@ typedef struct qni_room {
     int count, capacity;
 } qni_room;
 
+/** One call of the graph as the step made it: views too, and nothing fused. */
+typedef struct qni_graph_node {
+    const char *name; /**< of the operation; NULL: a call of the host's */
+    int value;        /**< position of the first input's value; outputs follow */
+    int n_in, n_out;
+    uint32_t mutates;  /**< bits of inputs that it writes to */
+    size_t attrs;      /**< position of the attributes */
+    size_t attrs_size; /**< 0: there are none */
+    bool view;
+} qni_graph_node;
+
+/** A tensor of the graph. */
+typedef struct qni_graph_value {
+    qn_view view;
+    int node;                   /**< that made it; -1: it was there before */
+    qn_tensor *tensor;          /**< kept ones; else NULL */
+    const qni_storage *storage; /**< of that: another tensor may come to be at its address */
+} qni_graph_value;
+
+/** The step as programs see it (qn_plan_node). Inputs are its first values. */
+typedef struct qni_graph {
+    qni_graph_node *nodes;
+    qni_graph_value *values;
+    int *uses; /**< values, as nodes have them; -1: the operand is absent */
+    unsigned char *attrs;
+    qni_room node_room, value_room, use_room, attrs_room;
+    int out[QN_PLAN_OUTPUTS];
+} qni_graph;
+
 struct qni_trace {
     qn_context *ctx;
     uint64_t serial;    /**< number of the recording */
@@ -120,6 +149,8 @@ struct qni_trace {
     qni_plan_leaf *leaves;
     qni_room leaf_room;
 
+    qni_graph graph_of_step;
+
     size_t in_use_before; /**< memory in use when it began */
     size_t eager_bytes;   /**< most that the step held beside that, scratch included */
     size_t placed_bytes;  /**< what it holds as a plan, scratch included */
@@ -150,6 +181,23 @@ bool qni_trace_fits(const qni_trace *trace, qn_tensor *const *in, int n_in, int 
 bool qni_trace_same(const qni_trace *a, const qni_trace *b);
 /** Makes room for `more` items of `size` bytes; false when memory is out. */
 bool qni_room_for(void *items, qni_room *room, int more, size_t size);
+
+/** Puts attributes behind those that are there; where they begin. False when memory is out. */
+bool qni_put_attrs(unsigned char **all, qni_room *room, const void *attrs, size_t size, size_t *at);
+
+/* ---- plan_walk.c --------------------------------------------------------------------------- */
+
+/** The recording that programs look at: the one used last of those that can be replayed. NULL when
+ * there is none, or it is worth nothing any more (plan.c). */
+const qni_trace *qni_plan_last(const qn_plan *plan);
+/** Notes a call in the graph; the host's with name NULL. `trace->failed` when memory is out. */
+qni_graph_node *qni_graph_add(qni_trace *trace, const char *name, const void *attrs, size_t size);
+void qni_graph_operands(qni_trace *trace, qni_graph_node *node, qn_tensor *const *in, int n_in,
+                        qn_tensor *const *out, int n_out);
+/** Notes input i, and in the end output i. */
+void qni_graph_input(qni_trace *trace, int i, qn_tensor *x);
+void qni_graph_output(qni_trace *trace, int i, qn_tensor *x);
+void qni_graph_free(qni_graph *graph);
 
 /* ---- plan_epilogue.c ----------------------------------------------------------------------- */
 

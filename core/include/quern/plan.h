@@ -70,6 +70,46 @@ typedef struct qn_plan_info {
 } qn_plan_info;
 QN_API qn_plan_info qn_plan_stats(const qn_plan *plan);
 
+/* The graph of a step: its calls in their order and the tensors that they pass on, as it was
+ * recorded, before any are joined. Of several recordings it is the one used last. Counts are 0, and
+ * what is asked for is empty, as long as there is none that can be replayed. What is pointed to
+ * stays until the plan runs again. */
+
+/** What a node of the graph is. */
+typedef enum qn_node_kind {
+    QN_NODE_CALL, /**< a kernel runs */
+    QN_NODE_VIEW, /**< its output looks at its input's elements: nothing runs */
+    QN_NODE_HOST, /**< qn_host_call() */
+} qn_node_kind;
+
+/** A node of the graph. Operands are numbers of values, -1 where an optional one is absent. An
+ * output that an earlier node has made, or that was there before the step, is written in place. */
+typedef struct qn_plan_node {
+    const char *name; /**< of the operation ("add"); NULL: there is no such node */
+    qn_node_kind kind;
+    int inputs, outputs;
+    const int *input, *output;
+    uint32_t mutates;  /**< bit i: input i is written to */
+    const void *attrs; /**< its attributes, as quern_backend.h has them; NULL: none */
+    size_t attrs_size;
+} qn_plan_node;
+QN_API int qn_plan_node_count(const qn_plan *plan);
+/** Node 0 .. count - 1. */
+QN_API qn_plan_node qn_plan_node_at(const qn_plan *plan, int index);
+
+/** A value of the graph: a tensor, as it was when the step first used it. */
+typedef struct qn_plan_value {
+    qn_dtype dtype;
+    qn_shape shape;
+    int64_t stride[QN_MAX_DIMS]; /**< in elements */
+    int node;          /**< that made it; -1: it was there, or nothing has been put in it */
+    int input, output; /**< which of the plan's it is; -1: none */
+    qn_tensor *tensor; /**< a parameter, gradient or other kept tensor; NULL: another */
+} qn_plan_value;
+QN_API int qn_plan_value_count(const qn_plan *plan);
+/** Value 0 .. count - 1; the plan's inputs are the first. */
+QN_API qn_plan_value qn_plan_value_at(const qn_plan *plan, int index);
+
 /** Seconds that the recording used last takes at least, on a machine of so many floating-point
  * operations and bytes a second: for each call its arithmetic, or the bytes that it reads and
  * writes (each once), the longer of the two. With INFINITY for one rate and 1 for the other, the
