@@ -197,6 +197,12 @@ static void tell_roof(const json_t *limit, one *s) {
         snprintf(s->roof, sizeof(s->roof), "%.3f,%.3f", peak, copy);
 }
 
+/** Whether a name means standard input or output. */
+static bool is_standard(const char *path) { return strcmp(path, "-") == 0; }
+
+/** Whether tables go to standard output, and not the JSON in their place. */
+static bool shows_tables(const bench_options *o) { return !o->json || !is_standard(o->json); }
+
 static void show_limits(const json_t *limits) {
     size_t i;
     const json_t *limit;
@@ -220,7 +226,8 @@ static int measure_all(const bench_options *o, const bench_layout *layout, const
     int all = models.count * batches.count * threads.count * devices.count * providers.count;
     int missing = 0;
     const json_t *limits = json_object_get(document, "limits");
-    show_limits(limits);
+    if (shows_tables(o))
+        show_limits(limits);
     for (int i = 0; i < all && code == 0; i++) {
         int at = i; /* the last list turns fastest */
         one s;
@@ -275,7 +282,8 @@ static json_t *machine(const bench_options *o) {
  * what is wrong. */
 static json_t *load_earlier(const char *path, const char *part) {
     json_error_t error;
-    json_t *earlier = json_load_file(path, 0, &error);
+    json_t *earlier =
+        is_standard(path) ? json_loadf(stdin, 0, &error) : json_load_file(path, 0, &error);
     if (earlier && json_is_array(json_object_get(earlier, part)))
         return earlier;
     if (earlier)
@@ -304,7 +312,8 @@ static void show(const bench_layout *layout, const json_t *document) {
 }
 
 static bool write_json(const char *path, const json_t *document) {
-    if (json_dump_file(document, path, JSON_INDENT(1)) == 0)
+    if ((is_standard(path) ? json_dumpf(document, stdout, JSON_INDENT(1))
+                           : json_dump_file(document, path, JSON_INDENT(1))) == 0)
         return true;
     fprintf(stderr, "quern-bench: %s: cannot write\n", path);
     return false;
@@ -316,7 +325,8 @@ static int make_document(const bench_options *o, const bench_layout *layout, con
     int code = measure_all(o, layout, known, document);
     if (earlier)
         bench_mark_changes(layout, json_object_get(document, "rows"), earlier);
-    show(layout, document);
+    if (shows_tables(o))
+        show(layout, document);
     if (code == 0 && o->json && !write_json(o->json, document))
         code = 1;
     if (code == 0 && o->html && !bench_write_page(o->html, layout, document))

@@ -47,7 +47,7 @@ static const struct argp_option argp_options[] = {
     {0, 0, 0, 0, "What is shown:", 2},
     {"price", 'P', "LIST", 0, "compare: dollars an hour, as cpu=0.68,cuda:0=1.006", 2},
     {"instances", 'i', "FILE", 0, "compare: instance types and their prices (built in)", 2},
-    {"json", 'j', "FILE", 0, "Writes all figures to FILE", 2},
+    {"json", 'j', "FILE", 0, "Writes all figures to FILE, - for standard output", 2},
     {"html", 'h', "FILE", 0, "Writes a page with charts to FILE", 2},
     {"baseline", 'B', "FILE", 0,
      "Compares with FILE, of an earlier --json; ! marks what is beyond the noise", 2},

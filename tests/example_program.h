@@ -76,6 +76,14 @@ static inline void expect_same_file(const char *name, const char *other) {
     free(b);
 }
 
+/* Runs a line of the shell in the folder, where "$P" is the program; the exit code. */
+static inline int run_shell(const char *line) {
+    cr_assert_eq(chdir(scratch_folder), 0);
+    setenv("P", QUERN_BIN_DIR "/" EXAMPLE_PROGRAM, 1);
+    const int status = system(line);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
 /* A model whose weights became NaN: `model` rewritten as `poisoned`, with these metadata keys. */
 static inline void poison(const char *model, const char *poisoned, const char *const *keys) {
     enum { MOST = 64 };

@@ -39,6 +39,21 @@ static void expect_spread(const json_t *row, const char *key) {
     cr_expect(0 < least && least <= median && median <= number(row, name), "%s", key);
 }
 
+Test(bench, json_may_go_to_standard_output) {
+    static const char *const runs[] = {
+        "$P train --model mlp --threads 1 --seconds 0.01 --windows 1 --limits - --json - "
+        "< limits.json > out 2> err",
+        "$P ops --op linear_ten --threads 1 --seconds 0.01 --windows 1 --limits - --json - "
+        "< limits.json > out 2> err"};
+    write_limits();
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(run_shell(runs[i]), 0, "%s", runs[i]);
+        json_t *document = load("out");
+        cr_expect_eq(json_array_size(json_object_get(document, "rows")), 1);
+        json_decref(document);
+    }
+}
+
 Test(bench, train_gives_rates_and_a_steady_loop_allocates_nothing) {
     run("train --model mlp --threads 1 --seconds 0.02 --windows 3 --json t.json --html t.html");
     json_t *document = load("t.json");

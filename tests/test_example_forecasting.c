@@ -136,6 +136,46 @@ Test(example_forecasting, forecasts_have_the_digits_that_tell_them_apart) {
     }
 }
 
+Test(example_forecasting, standard_input_is_read_and_never_replaced) {
+    write_days("days.csv", 5, 1, false);
+    run("train --data days.csv --epochs 1 " SMALL "--quiet --save named.safetensors");
+    cr_assert_eq(run_shell("cat days.csv | $P train --data - --epochs 1 " SMALL
+                           "--quiet --save piped.safetensors > out 2> err"),
+                 0);
+    cr_assert_eq(run_shell("cat days.csv | $P evaluate --data - --json --load named.safetensors > "
+                           "piped 2> err && $P evaluate --data days.csv --json --load "
+                           "named.safetensors > named 2> err"),
+                 0);
+    expect_same_file("named", "piped");
+    run("predict days.csv --load named.safetensors --quiet");
+    cr_assert_eq(rename(scratch_path("out"), scratch_path("named")), 0);
+    static const char *const ways[] = {"cat days.csv | $P predict --load piped.safetensors",
+                                       "$P predict --load piped.safetensors < days.csv",
+                                       "cat days.csv | $P predict - --load piped.safetensors",
+                                       "gzip -c days.csv | $P predict - --load piped.safetensors"};
+    for (int i = 0; i < 4; i++) {
+        char line[256];
+        snprintf(line, sizeof(line), "%s > out 2> err", ways[i]);
+        cr_assert_eq(run_shell(line), 0, "%s", line);
+        expect_same_file("out", "named");
+    }
+    cr_expect_eq(run_shell("printf '' | $P predict --load piped.safetensors > out 2> err"), 2);
+    expect_in_file("err", "forecasting: -");
+}
+
+Test(example_forecasting, json_is_honoured_or_refused) {
+    write_days("days.csv", 5, 1, false);
+    run("train --data days.csv --epochs 1 " SMALL "--quiet");
+    run("predict days.csv --quiet --json");
+    expect_in_file("out", "{\"event\": \"predict\", \"item_id\": \"y\", \"timestamp\": "
+                          "\"2021-09-17\", \"p10\": ");
+    run("--verify forecasting.safetensors --json");
+    expect_in_file("out", "{\"event\": \"verify\", \"file\": \"forecasting.safetensors\", "
+                          "\"tensors\": ");
+    expect_refused("predict days.csv --json --no-formulas", "--no-formulas is for CSV");
+    expect_refused("train --data days.csv --json", "train does not take --json");
+}
+
 Test(example_forecasting, every_model_trains_on_both_kinds_of_files) {
     static const char *const models[] = {"dlinear", "lstm", "tcn", "patchtst", "deepar"};
     write_data();

@@ -68,6 +68,19 @@ Test(example_mnist, trains_evaluates_and_predicts) {
     expect_in_file("out", "\"image\": \"t10k-images-idx3-ubyte[59]\", \"class\": 2, ");
 }
 
+Test(example_mnist, an_image_may_come_by_standard_input) {
+    write_dataset();
+    run("train --data . --model mlp --epochs 1 --quiet");
+    run("predict t10k-images-idx3-ubyte");
+    cr_assert_eq(rename(scratch_path("out"), scratch_path("named")), 0);
+    cr_assert_eq(run_shell("cat t10k-images-idx3-ubyte | $P predict - > out && "
+                           "gzip -c t10k-images-idx3-ubyte | $P predict - > packed && "
+                           "sed -i 's/^t10k-images-idx3-ubyte/-/' named"),
+                 0);
+    expect_same_file("out", "named");
+    expect_same_file("packed", "named");
+}
+
 Test(example_mnist, a_model_of_nan_is_refused) {
     static const char *const keys[] = {"model", "classes", "height", "width", NULL};
     write_dataset();

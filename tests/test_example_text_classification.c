@@ -128,6 +128,13 @@ Test(example_text_classification, predict_reads_standard_input) {
                           "/text_classification predict --load model > out";
     cr_assert_eq(system(command), 0);
     expect_in_file("out", "{\"File\": \"-\", \"Line\": \"1\", \"Classes\": [{\"Name\": \"river\"");
+    cr_assert_eq(run_shell("cat set.train.csv | $P train --train - --test set.test.csv " QUICK
+                           "--quiet --save piped > out 2> err"),
+                 0);
+    run("evaluate --test set.test.csv --load piped --json");
+    cr_assert_eq(rename(scratch_path("out"), scratch_path("named")), 0);
+    cr_assert_eq(run_shell("cat set.test.csv | $P evaluate --test - --load piped --json > out"), 0);
+    expect_same_file("out", "named");
 }
 
 /* The probabilities of a line add up to one, and do not depend on the lines beside it. */
@@ -413,7 +420,7 @@ Test(example_text_classification, refuses_bad_files_in_one_line) {
     expect_refused("predict nothing", "text_classification.safetensors");
     run("train --data . " QUICK);
     expect_refused("evaluate --test new.csv", "the model knows no class 'bread'");
-    expect_refused("predict nothing", "cannot read 'nothing': ");
+    expect_refused("predict nothing", "nothing: No such file");
     expect_refused("predict .", ".:1: Is a directory");
     scratch_write("zero", "one\0two\n", 8);
     expect_refused("predict zero", "zero:1: a zero byte, expected text in UTF-8");

@@ -72,14 +72,19 @@ qn_status qni_bytes_read(qn_context *ctx, const char *path, qni_bytes *out) {
     if (!path) {
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the name of the file to read is NULL");
     }
-    FILE *file = fopen(path, "rb");
+    const bool standard = strcmp(path, "-") == 0;
+    FILE *file = standard ? stdin : fopen(path, "rb");
     if (!file) {
         return qn_context_fail(ctx, QN_IO_ERROR, "%s: %s", path, strerror(errno));
     }
-    setvbuf(file, NULL, _IONBF, 0); /* reads go straight to the destination */
+    if (!standard) {
+        setvbuf(file, NULL, _IONBF, 0); /* reads go straight to the destination */
+    }
     qni_bytes bytes = {0};
     qn_status status = read_stream(ctx, path, file, &bytes);
-    fclose(file);
+    if (!standard) {
+        fclose(file);
+    }
     if (status == QN_OK && is_gzip(&bytes)) {
         status = qni_gunzip(ctx, path, &bytes, out);
         free(bytes.data);

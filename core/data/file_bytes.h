@@ -14,7 +14,8 @@ typedef struct qni_bytes {
  * Large room asks for huge pages: the system then clears it in few steps. */
 uint8_t *qni_bytes_room(size_t bytes);
 
-/** Reads a whole file, decompressing it if it is gzip. On failure `out` is empty.
+/** Reads a whole file, decompressing it if it is gzip; "-" is standard input. On failure `out` is
+ * empty.
  *
  * Errors: IO_ERROR (cannot be opened or read), BAD_FORMAT (gzip truncated or corrupt),
  * OUT_OF_MEMORY; each names the file. */

@@ -244,7 +244,7 @@ static error_t on_key(int key, char *value, struct argp_state *state) {
         printf("%s (Quern %s)\n", p->program->name, qn_version());
         exit(EXAMPLE_OK);
     } else if (key == KEY_VERIFY) {
-        exit(example_verify(value));
+        p->options->verify = value;
     } else if (key >= KEY_DATA && key < KEY_END) {
         p->used[key - KEY_DATA] = true;
         if (value)
@@ -276,6 +276,8 @@ static void list_options(const example_program *program, struct argp_option out[
 /** What the command lacks or cannot use. */
 static int check_command(const parse *p) {
     const example_options *o = p->options;
+    if (o->verify)
+        return EXAMPLE_OK;
     if (!o->command)
         return example_error("no command: use train, evaluate or predict (see --help)");
     const char *command = o->command == EXAMPLE_TRAIN      ? "train"

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 const example_program *example_running;
@@ -47,21 +48,38 @@ int example_open(const example_options *options, qn_context **ctx) {
     return qn_context_error(*ctx, NULL) == QN_DEVICE_ERROR ? EXAMPLE_BAD_INPUT : code;
 }
 
-int example_verify(const char *path) {
+static void print_verified(const example_options *options, const qn_tensor_file *file) {
+    const int tensors = qn_tensor_file_count(file);
+    const bool checksums = qn_tensor_file_has_checksums(file);
+    if (!options->json) {
+        printf("%s: %d tensors, %s\n", options->verify, tensors,
+               checksums ? "as they were written" : "which have no checksums");
+        return;
+    }
+    fputs("{\"event\": \"verify\", \"file\": ", stdout);
+    example_json_text(stdout, options->verify);
+    printf(", \"tensors\": %d, \"checksums\": %s}\n", tensors, checksums ? "true" : "false");
+}
+
+int example_verify(const example_options *options) {
     qn_context *ctx = qn_context_new("cpu");
-    qn_tensor_file *file = qn_tensor_file_open(ctx, path);
+    qn_tensor_file *file = qn_tensor_file_open(ctx, options->verify);
     if (qn_tensor_file_verify(file) == QN_OK)
-        printf("%s: %d tensors, %s\n", path, qn_tensor_file_count(file),
-               qn_tensor_file_has_checksums(file) ? "as they were written"
-                                                  : "which have no checksums");
+        print_verified(options, file);
     const int code = example_status(ctx);
     qn_context_free(ctx);
     return code;
 }
 
+bool example_has_stdin(void) {
+    struct stat info;
+    return fstat(STDIN_FILENO, &info) == 0 &&
+           (S_ISFIFO(info.st_mode) || S_ISREG(info.st_mode) || S_ISSOCK(info.st_mode));
+}
+
 const char *example_data_path(const char *path, char *out, size_t size) {
     const char *root = getenv("QUERN_DATA_DIR");
-    if (root && *root && *path != '/' && access(path, F_OK) != 0) {
+    if (root && *root && *path != '/' && strcmp(path, "-") != 0 && access(path, F_OK) != 0) {
         snprintf(out, size, "%s/%s", root, path);
         if (access(out, F_OK) == 0)
             return out;
@@ -119,7 +137,7 @@ int example_main(const example_program *program, int argc, char **argv) {
     }
     int code = example_parse(program, argc, argv, &options);
     if (code == EXAMPLE_OK)
-        code = run(program, &options);
+        code = options.verify ? example_verify(&options) : run(program, &options);
     free(options.inputs);
     if (fflush(stdout) != 0 && code == EXAMPLE_OK)
         code = example_error("cannot write to standard output");

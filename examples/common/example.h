@@ -32,6 +32,7 @@ typedef struct example_options {
     const char *device;     /**< default "auto" */
     qn_precision precision; /**< of products and convolutions */
     const char *save, *load, *checkpoint, *resume, *log, *report, *tensorboard;
+    const char *verify; /**< a file to be checked, in place of a command */
     bool quiet, json;
     const char *own[EXAMPLE_OWN]; /**< the program's own options; "" for a flag that is set */
     double number[EXAMPLE_OWN];   /**< their values, of those that are numbers */
@@ -91,8 +92,12 @@ void example_notes(const char *notes);
  * name. Returns the exit code; the context is to be freed either way. */
 int example_open(const example_options *options, qn_context **ctx);
 
-/** A file or folder that an option names: `path` if it is there, else $QUERN_DATA_DIR/path if that
- * is, else `path` again, to fail by its name. Written to `out`, which is returned. */
+/** Whether something was piped or redirected to the program: a pipe or a file, no terminal. */
+bool example_has_stdin(void);
+
+/** A file or folder that an option names; "-", standard input, stays as it is. `path` if it is
+ * there, else $QUERN_DATA_DIR/path if that is, else `path` again, to fail by its name. Written to
+ * `out`, which is returned. */
 const char *example_data_path(const char *path, char *out, size_t size);
 
 /** The folder of the data: --data, else $QUERN_DATA_DIR/NAME if it is there, else

@@ -12,6 +12,6 @@ extern const example_program *example_running;
 int example_parse(const example_program *program, int argc, char **argv, example_options *out);
 
 /** Reads all of a safetensors file, says what was found, and returns the exit code. */
-int example_verify(const char *path);
+int example_verify(const example_options *options);
 
 #endif

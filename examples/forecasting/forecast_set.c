@@ -89,7 +89,7 @@ int forecast_set_open(const example_options *options, qn_context *ctx, const cha
         .fill = (qn_series_fill)position(forecast_fills, options->own[FORECAST_FILL]),
         .frequency = options->own[FORECAST_FREQUENCY]};
     const char *slash = strrchr(out->path, '/');
-    out->name = slash ? slash + 1 : out->path;
+    out->name = strcmp(out->path, "-") == 0 ? "standard input" : slash ? slash + 1 : out->path;
     out->series = qn_series_open(ctx, out->path, &opts);
     if (!out->series)
         return example_status(ctx);

@@ -121,7 +121,9 @@ int main(int argc, char **argv) {
             "(Bai et al. 2018), patchtst (Nie et al. 2023), deepar (Salinas et al. 2020; draws "
             "paths). --data is a CSV file: wide, with a date column and a column an item, or "
             "lines of item_id, timestamp and target_value. Predict writes quantiles of the steps "
-            "after its end.",
+            "after its end, of FILE, of standard input (FILE is -, or something is piped), or of "
+            "the "
+            "program's own data.",
         .inputs = "[FILE]",
         .may_lack_inputs = true,
         .models = forecast_models,

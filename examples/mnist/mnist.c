@@ -94,7 +94,8 @@ int main(int argc, char **argv) {
             "Trains image classifiers on MNIST and datasets of its layout, and uses them."
             "\vModels: lenet (the default, the quickest to 99 %), mlp, cnn (the most exact). "
             "Without --save the model goes to mnist.safetensors, where evaluate and predict "
-            "look for it. Images are PNG, PGM or IDX files, light on dark as in MNIST.",
+            "look for it. Images are PNG, PGM or IDX files, light on dark as in MNIST; - is "
+            "standard input.",
         .inputs = "IMAGE...",
         .models = mnist_models,
         .own = {{"no-augment", NULL, "train on the images as they are", EXAMPLE_TRAIN},

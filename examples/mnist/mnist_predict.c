@@ -102,18 +102,21 @@ static int predict_idx(const predictor *p, const char *path) {
     return code;
 }
 
-/** Whether a file begins like an IDX file, plain or gzip. False with `*code` set when it cannot be
- * read. */
+/** Whether a file begins like an IDX file, plain or gzip, by its first byte, which can be put back
+ * where it is standard input. False with `*code` set when it cannot be read. */
 static bool is_idx(const char *path, int *code) {
-    unsigned char head[2] = {0xff, 0xff};
-    FILE *file = fopen(path, "rb");
+    const bool standard = strcmp(path, "-") == 0;
+    FILE *file = standard ? stdin : fopen(path, "rb");
     if (!file) {
         *code = example_error("cannot read '%s': %s", path, strerror(errno));
         return false;
     }
-    size_t got = fread(head, 1, sizeof(head), file);
-    fclose(file);
-    return got == 2 && ((head[0] == 0 && head[1] == 0) || (head[0] == 0x1f && head[1] == 0x8b));
+    const int first = getc(file);
+    if (standard)
+        ungetc(first, file);
+    else
+        fclose(file);
+    return first == 0 || first == 0x1f;
 }
 
 static int predict_file(const predictor *p, const char *path) {
