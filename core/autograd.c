@@ -96,6 +96,8 @@ qn_tensor *qn_require_grad(qn_tensor *x) {
                         x->node->op->name);
         return NULL;
     }
+    if (!x->leaf && x->storage->pins > 0)
+        x->ctx->structure++; /* plans were recorded without its gradient */
     x->leaf = x->requires_grad = true;
     return x;
 }

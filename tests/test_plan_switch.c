@@ -50,6 +50,34 @@ Test(plan_switch, recordings_wait_until_a_switch_is_as_it_was) {
     cr_expect_eq(qn_plan_stats(plan).replayed, RUNS - 5);
 }
 
+typedef struct two_factors {
+    qn_tensor *first, *second; /* kept */
+} two_factors;
+
+static qn_status differentiate(void *data, qn_tensor *const *in, qn_tensor **out) {
+    const two_factors *f = data;
+    out[0] = qn_sum(qn_mul(qn_mul(in[0], f->first), f->second), QN_ALL, false);
+    return qn_backward(out[0]);
+}
+
+Test(plan_switch, a_tensor_asked_for_its_gradient_later_gets_it) {
+    two_factors f = {.first = qn_require_grad(qn_keep(qn_ones(ctx, QN_F32, QN_SHAPE(1, WIDTH)))),
+                     .second = qn_keep(qn_ones(ctx, QN_F32, QN_SHAPE(1, WIDTH)))};
+    qn_plan *plan = qn_plan_new(ctx, differentiate, &f);
+    for (int i = 0; i < RUNS; i++) {
+        qn_tensor *x = qn_ones(ctx, QN_F32, QN_SHAPE(1, WIDTH)), *loss;
+        if (i == RUNS / 2)
+            qn_require_grad(f.second);
+        cr_assert_eq(qn_plan_run(plan, &x, 1, &loss, 1), QN_OK, "%s", qn_context_message(ctx));
+        cr_expect_not_null(qn_grad(f.first));
+        cr_expect_eq(qn_grad(f.second) != NULL, i >= RUNS / 2, "run %d", i);
+        qn_zero_grad(f.first);
+        qn_zero_grad(f.second);
+        qn_step_end(ctx);
+    }
+    cr_expect_gt(qn_plan_stats(plan).replayed, RUNS / 2);
+}
+
 static qn_status scaled(void *data, qn_tensor *const *in, qn_tensor **out) {
     out[0] = qn_affine(in[0], *(const double *)data, 0);
     return QN_OK;

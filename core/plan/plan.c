@@ -249,6 +249,7 @@ static void forget_stale(qn_plan *plan) {
     if (plan->count == 0 || plan->structure == plan->ctx->structure)
         return;
     drop_all(plan);
+    plan->warm = false; /* what is new may have its gradient made in the next run */
     if (++plan->losses >= MOST_LOSSES)
         decline(plan, "it uses tensors that do not live on from step to step, and are not inputs");
 }

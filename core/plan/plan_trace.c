@@ -373,6 +373,12 @@ static bool same_node(const qni_trace *a, const qni_trace *b, int i) {
            m->has_attrs == n->has_attrs && m->workspace == n->workspace;
 }
 
+/** An input may be a part of memory of any size. */
+static bool same_block(const qni_block *a, const qni_block *b) {
+    return a->kind == b->kind && a->storage == b->storage &&
+           (a->kind == QNI_BLOCK_INPUT || a->bytes == b->bytes);
+}
+
 bool qni_trace_same(const qni_trace *a, const qni_trace *b) {
     bool same =
         a->node_room.count == b->node_room.count && a->view_room.count == b->view_room.count &&
@@ -383,8 +389,7 @@ bool qni_trace_same(const qni_trace *a, const qni_trace *b) {
     for (int i = 0; same && i < a->view_room.count; i++)
         same = same_place(a->places[i], b->places[i]) && same_layout(&a->views[i], &b->views[i]);
     for (int i = 0; same && i < a->block_room.count; i++)
-        same = a->blocks[i].kind == b->blocks[i].kind && a->blocks[i].bytes == b->blocks[i].bytes &&
-               a->blocks[i].storage == b->blocks[i].storage;
+        same = same_block(&a->blocks[i], &b->blocks[i]);
     for (int i = 0; same && i < a->leaf_room.count; i++)
         same = a->leaves[i].leaf == b->leaves[i].leaf && a->leaves[i].after == b->leaves[i].after;
     for (int i = 0; same && i < a->n_out; i++)

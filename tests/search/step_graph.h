@@ -35,9 +35,10 @@ typedef struct step_graph {
     uint64_t instruction[STEP_INSTRUCTIONS];
     step_end end;
     step_alias alias;
-    int optimizer; /**< which, and whether it clips */
-    int64_t block; /**< bytes of a block of fused calls; 0: the usual ones */
-    int threads;   /**< of the plan that fuses */
+    bool feeds_back; /**< output 1 is input 1 of the next round */
+    int optimizer;   /**< which, and whether it clips */
+    int64_t block;   /**< bytes of a block of fused calls; 0: the usual ones */
+    int threads;     /**< of the plan that fuses */
 } step_graph;
 
 /** Throws of one die after another. */

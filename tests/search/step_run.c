@@ -21,7 +21,11 @@ static void build(step_env *env, qn_tensor *const *in) {
         step_dice dice = {.state = env->graph->instruction[i]};
         const bool layer = step_roll(&dice, 3) == 0;
         const int64_t which = step_roll(&dice, layer ? step_layer_count : step_map_count);
+        const int before = env->count, begin = qn_tidy_begin(env->ctx);
+        const bool tidy = step_roll(&dice, 3) == 0;
         (layer ? step_layers : step_maps)[which](env, &dice);
+        if (tidy)
+            qn_tidy_end(env->ctx, begin, env->value + before, env->count - before);
     }
 }
 
@@ -65,6 +69,8 @@ qn_status step_run(void *data, qn_tensor *const *in, qn_tensor **out) {
     step_dice dice = {.state = env->graph->seed};
     for (int i = 1; i < STEP_OUTPUTS; i++)
         out[i] = step_pick(env, &dice);
+    if (env->graph->feeds_back)
+        out[1] = qn_tanh(qn_detach(step_conform(out[1], qn_tensor_shape(env->wide))));
     const qn_status status = end_step(env, out[0]);
     return status != QN_OK ? status : qn_context_error(env->ctx, NULL);
 }
@@ -177,6 +183,15 @@ static void free_results(results *r) {
 
 /* ---- rounds ------------------------------------------------------------------------------ */
 
+/** A contiguous copy of x that begins so many elements into its memory. */
+static qn_tensor *elsewhere(qn_tensor *x, int64_t offset) {
+    const int64_t count = qn_tensor_count(x);
+    qn_tensor *room = qn_empty(qn_tensor_context(x), QN_F32, QN_SHAPE(count + offset));
+    qn_tensor *copy = qn_reshape(qn_slice(room, 0, offset, offset + count), qn_tensor_shape(x));
+    qn_copy(copy, x);
+    return copy;
+}
+
 /** The inputs of a round; what input 3 is, is told by the graph. */
 static void make_inputs(const step_env *env, int round, qn_tensor **in) {
     const int64_t *e = env->graph->extent;
@@ -188,8 +203,8 @@ static void make_inputs(const step_env *env, int round, qn_tensor **in) {
     in[1] = qn_permute(qn_uniform(env->ctx, QN_F32, QN_SHAPE(e[2], e[1], e[0]), -1, 1),
                        QN_AXES(2, 1, 0));
     in[2] = qn_from_data(env->ctx, QN_I64, QN_SHAPE(e[0], e[1]), words);
-    if (round % 2) /* at another place than in the round before */
-        in[0] = qn_affine(in[0], 1.25, 0);
+    if (round % 2) /* at another place than in the round before, and not a round one */
+        in[0] = elsewhere(in[0], 1 + (int)(env->graph->seed % 3));
     in[3] = qn_zeros(env->ctx, QN_F32, shape);
     in[3] = env->graph->alias == STEP_IS_INPUT_0 ? in[0]
             : env->graph->alias == STEP_IS_STATE ? env->state
@@ -214,14 +229,19 @@ static results *run(const step_graph *graph, step_mode mode, int threads, FILE *
     step_env env;
     open_env(&env, graph, mode, threads);
     qn_plan *plan = qn_plan_new(env.ctx, step_run, &env);
+    qn_tensor *given_back = NULL;
     for (int round = 0; r && round < (say ? 1 : ROUNDS); round++) {
         qn_tensor *in[STEP_INPUTS], *out[STEP_OUTPUTS];
         env.say = say;
         make_inputs(&env, round, in);
+        if (given_back)
+            in[1] = given_back;
         if (qn_plan_run(plan, in, STEP_INPUTS, out, STEP_OUTPUTS) != QN_OK)
             break;
         take_all(r, round, &env, out, in[3]);
         zero_grads(&env, round);
+        qn_tensor_free(given_back);
+        given_back = graph->feeds_back ? qn_keep(out[1]) : NULL;
         qn_step_end(env.ctx);
     }
     if (r) {
@@ -239,8 +259,9 @@ void step_describe(const step_graph *graph, FILE *stream) {
                                        "backward two times", "an optimizer's step"};
     static const char *const aliases[] = {"", ", input 3 is input 0", ", input 3 is the state"};
     fprintf(stream,
-            "  %d threads, blocks of %lld bytes, %s%s\n  v0, v1 = inputs  [%lld, %lld, %lld]\n",
+            "  %d threads, blocks of %lld bytes, %s%s%s\n  v0, v1 = inputs  [%lld, %lld, %lld]\n",
             graph->threads, (long long)graph->block, ends[graph->end], aliases[graph->alias],
+            graph->feeds_back ? ", output 1 is input 1 of the next round" : "",
             (long long)graph->extent[0], (long long)graph->extent[1], (long long)graph->extent[2]);
     results *r = run(graph, STEP_EAGER, 1, stream);
     if (r)

@@ -32,10 +32,11 @@ typedef qn_status (*qn_plan_fn)(void *data, qn_tensor *const *in, qn_tensor **ou
 QN_API qn_plan *qn_plan_new(qn_context *ctx, qn_plan_fn step, void *data);
 QN_API void qn_plan_free(qn_plan *plan);
 
-/** Runs the step, or replays it. The first run is never recorded; the next two with inputs of the
- * same shapes are, and if they agree, replays follow. Other shapes get recordings of their own, up
- * to 16; that not used for longest goes. Inputs are data: no gradient flows to them. Outputs belong
- * to the caller's step and are off the tape. Returns what went wrong, which is on the context. */
+/** Runs the step, or replays it. The first run is never recorded, nor the first after tensors that
+ * the step uses went or moved; the next two with inputs of the same shapes are, and if they agree,
+ * replays follow. Other shapes get recordings of their own, up to 16; that not used for longest
+ * goes. Inputs are data: no gradient flows to them. Outputs belong to the caller's step and are off
+ * the tape. Returns what went wrong, which is on the context. */
 QN_API qn_status qn_plan_run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_tensor **out,
                              int n_out);
 
