@@ -138,8 +138,6 @@ sanitized() {
     export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:$common
     export UBSAN_OPTIONS=print_stacktrace=1:$common
     export TSAN_OPTIONS=ignore_noninstrumented_modules=1:$common
-    # libomp tells the thread sanitizer through this library where OpenMP's threads meet.
-    export OMP_TOOL_LIBRARIES=libarcher.so
     "$planted" > "$logs/$preset-planted.txt" 2>&1 < /dev/null
     faults "$reports" > /dev/null || {
         echo "the fault in $2 was not reported"

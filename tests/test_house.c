@@ -104,6 +104,7 @@ static bool file_exists(const char *folder, const char *name) {
 /* The headers of ours that a folder may include besides those of its own. */
 static const char *const *headers_for(const char *path) {
     static const char *const headers[] = {"quern/*", NULL};
+    static const char *const cpu[] = {"quern_backend.h", "cpu_threads.h", NULL};
     static const char *const backend[] = {"quern_backend.h", NULL};
     static const char *const cuda[] = {"quern_backend.h", "cuda_queue.h",     "cuda_plans.h",
                                        "cuda_bfloat16.h", "cudasim_device.h", NULL};
@@ -115,6 +116,8 @@ static const char *const *headers_for(const char *path) {
         "text_networks.h", "forecast_networks.h", NULL};
     if (matches(path, "^(kernels/(cuda|cublas|cudnn)|backends/cuda)/"))
         return cuda;
+    if (matches(path, "^kernels/(simd|amx|openblas)/"))
+        return cpu;
     if (starts_with(path, "kernels/") || starts_with(path, "backends/"))
         return backend;
     if (starts_with(path, "core/include/"))

@@ -1,11 +1,12 @@
 /* cpu.c: the CPU as a device: host memory, and the kernel providers that this processor can run. */
 #define _GNU_SOURCE
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
+#include "cpu_quota.h"
+#include "cpu_threads.h"
 #include "quern_backend.h"
 
 /* Tables generated from the kernel folders (kernels/tables.cmake). */
@@ -66,7 +67,7 @@ enum { ISA_COUNT = sizeof(isas) / sizeof(isas[0]) };
 
 /** The best set that this machine has and QUERN_ISA allows; NULL when QUERN_ISA names none. */
 static const isa *choose_isa(char *reason) {
-    const char *cap = getenv("QUERN_ISA");
+    const char *cap = secure_getenv("QUERN_ISA");
     size_t first = 0;
     if (cap && *cap) {
         while (first < ISA_COUNT && strcmp(cap, isas[first].name) != 0)
@@ -121,7 +122,7 @@ static qn_status cpu_open(int index, void **device, char *reason) {
     }
     int count = 0;
 #if defined(__x86_64__)
-    const char *cap = getenv("QUERN_ISA"); /* every set that it can name is without AMX */
+    const char *cap = secure_getenv("QUERN_ISA"); /* every set that it can name is without AMX */
     if (!cap || !*cap)
         cpu->providers[count++] = (qn_provider){"amx", qnk_amx_table};
 #endif
@@ -132,12 +133,16 @@ static qn_status cpu_open(int index, void **device, char *reason) {
     char model[128];
     read_model(model, sizeof(model));
     snprintf(cpu->description, sizeof(cpu->description), "%s, %d cores, %s", model,
-             omp_get_num_procs(), chosen->name);
+             cpu_processors(), chosen->name);
+    cpu_threads_retain();
     *device = cpu;
     return QN_OK;
 }
 
-static void cpu_close(void *device) { free(device); }
+static void cpu_close(void *device) {
+    cpu_threads_release();
+    free(device);
+}
 
 static const char *cpu_describe(void *device) { return ((cpu_device *)device)->description; }
 
@@ -145,7 +150,7 @@ static const qn_provider *cpu_providers(void *device) { return ((cpu_device *)de
 
 static int cpu_default_threads(void *device) {
     (void)device;
-    return omp_get_max_threads();
+    return cpu_threads_default();
 }
 
 /* ---- memory ------------------------------------------------------------------------------ */
@@ -188,17 +193,26 @@ static void *cpu_queue(void *device) {
     return NULL;
 }
 
+/** Tasks divided among threads: neighbours stay together. */
+typedef struct division {
+    qn_task task;
+    void *arg;
+    int64_t count;
+    int threads;
+} division;
+
+static void run_share(void *arg, int64_t part, int thread) {
+    const division *d = arg;
+    for (int64_t index = d->count * part / d->threads; index < d->count * (part + 1) / d->threads;
+         index++)
+        d->task(d->arg, index, thread);
+}
+
 static void cpu_parallel(void *device, int threads, int64_t count, qn_task task, void *arg) {
     (void)device;
     threads = threads < count ? threads : (int)count;
-    if (threads <= 1) {
-        for (int64_t index = 0; index < count; index++)
-            task(arg, index, 0);
-        return;
-    }
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t index = 0; index < count; index++)
-        task(arg, index, omp_get_thread_num());
+    division d = {.task = task, .arg = arg, .count = count, .threads = threads > 1 ? threads : 1};
+    cpu_threads_run(d.threads, run_share, &d);
 }
 
 static const qn_backend backend = {

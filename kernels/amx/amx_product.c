@@ -11,6 +11,7 @@
 #include "amx_product.h"
 
 #include "amx_machine.h"
+#include "cpu_threads.h"
 
 /* Sizes measured on a Xeon with 2 MB of L2 and one thread: others were level or slower. */
 static const struct {
@@ -54,12 +55,26 @@ static int64_t matrix_offset(const qn_view *lead, int64_t index) {
 
 /* ---- tasks ------------------------------------------------------------------------------- */
 
+/* Tasks divided among threads: neighbours stay together. */
+typedef struct division {
+    amx_task task;
+    const void *arg;
+    int64_t count;
+    int threads;
+} division;
+
+static void run_share(void *arg, int64_t part, int thread) {
+    const division *d = arg;
+    (void)thread;
+    for (int64_t index = d->count * part / d->threads; index < d->count * (part + 1) / d->threads;
+         index++)
+        d->task(d->arg, index);
+}
+
 void qnk_amx_parallel(int threads, int64_t count, amx_task task, const void *arg) {
-    if (threads > count)
-        threads = (int)count;
-#pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
-    for (int64_t index = 0; index < count; index++)
-        task(arg, index);
+    threads = threads < count ? threads : (int)count;
+    division d = {.task = task, .arg = arg, .count = count, .threads = threads > 1 ? threads : 1};
+    cpu_threads_run(d.threads, run_share, &d);
 }
 
 static void pack_a_task(const void *arg, int64_t index) {

@@ -1,12 +1,13 @@
 /* matmul_openblas.c: matrix products by OpenBLAS, f32 and f64.
  *
  * The output is cut into panels by its shape alone; each panel is one single-threaded call, and the
- * panels are shared among OpenMP threads. OpenBLAS's own threading cuts by the number of threads,
+ * panels are shared among threads. OpenBLAS's own threading cuts by the number of threads,
  * and then even the bits of the result depend on it. Bias and activation follow each panel while it
  * is still in the cache. */
 #include <cblas.h>
 #include <limits.h>
 
+#include "cpu_threads.h"
 #include "openblas_serial.h"
 #include "quern_backend.h"
 
@@ -151,6 +152,24 @@ static product plan(const qn_call *call) {
     return p;
 }
 
+/* Panels divided among threads: neighbours stay together. */
+typedef struct division {
+    const qn_call *call;
+    const product *product;
+    int64_t count;
+    int threads;
+} division;
+
+static void run_share(void *arg, int64_t part, int thread) {
+    const division *d = arg;
+    (void)thread;
+    const int before = qnk_openblas_serial_thread();
+    for (int64_t index = d->count * part / d->threads; index < d->count * (part + 1) / d->threads;
+         index++)
+        run_panel(d->call, d->product, index);
+    qnk_openblas_thread_end(before);
+}
+
 /* [.., m, k] x [.., k, n] (+ bias [n]) -> [.., m, n], then relu if asked for. */
 static qn_status matmul(const qn_call *call) {
     const int64_t count = qn_view_count(&call->out[0]);
@@ -161,13 +180,8 @@ static qn_status matmul(const qn_call *call) {
     const double work = (double)count * (double)p.k;
     const int threads = work < least_threaded ? 1 : (int)smaller(call->threads, jobs);
     qnk_openblas_serial_begin();
-#pragma omp parallel num_threads(threads)
-    {
-        qnk_openblas_serial_thread();
-#pragma omp for schedule(static)
-        for (int64_t index = 0; index < jobs; index++)
-            run_panel(call, &p, index);
-    }
+    division d = {.call = call, .product = &p, .count = jobs, .threads = threads};
+    cpu_threads_run(threads, run_share, &d);
     qnk_openblas_serial_end();
     return QN_OK;
 }

@@ -2,7 +2,6 @@
 #include "openblas_serial.h"
 
 #include <cblas.h>
-#include <omp.h>
 #include <pthread.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -21,9 +20,21 @@ void qnk_openblas_serial_begin(void) {
     pthread_mutex_unlock(&lock);
 }
 
-void qnk_openblas_serial_thread(void) {
-    if (openblas_get_parallel() == OPENBLAS_OPENMP)
-        omp_set_num_threads(1);
+/* There where OpenBLAS was built with OpenMP, which brings its run-time along. */
+extern int omp_get_max_threads(void) __attribute__((weak));
+extern void omp_set_num_threads(int threads) __attribute__((weak));
+
+int qnk_openblas_serial_thread(void) {
+    if (openblas_get_parallel() != OPENBLAS_OPENMP || !omp_set_num_threads || !omp_get_max_threads)
+        return 0;
+    const int before = omp_get_max_threads();
+    omp_set_num_threads(1);
+    return before;
+}
+
+void qnk_openblas_thread_end(int before) {
+    if (before > 0)
+        omp_set_num_threads(before);
 }
 
 void qnk_openblas_serial_end(void) {

@@ -6,15 +6,16 @@
 #ifndef QN_OPENBLAS_SERIAL_H
 #define QN_OPENBLAS_SERIAL_H
 
-/** Begins a stretch in which OpenBLAS runs on its caller's thread. Call before the OpenMP region,
- * from any thread; stretches may overlap. In the pthread build the number of threads is one setting
- * of the whole process: it is 1 until the last stretch ends, then what it was. */
+/** Begins a stretch in which OpenBLAS runs on its caller's thread. Call before threads share the
+ * work, from any thread; stretches may overlap. In the pthread build the number of threads is one
+ * setting of the whole process: it is 1 until the last stretch ends, then what it was. */
 void qnk_openblas_serial_begin(void);
 
-/** To be called by every thread of the OpenMP region. In the OpenMP build OpenBLAS asks how many
- * threads the next region may have: one, for this task, which the rest of the program never sees.
- */
-void qnk_openblas_serial_thread(void);
+/** To be called by every thread that shares the work. In the OpenMP build OpenBLAS asks how many
+ * threads the calling thread's next region may have: one, until qnk_openblas_thread_end() gets what
+ * this returned. */
+int qnk_openblas_serial_thread(void);
+void qnk_openblas_thread_end(int before);
 
 /** Ends what qnk_openblas_serial_begin() began. */
 void qnk_openblas_serial_end(void);

@@ -1,14 +1,13 @@
 /* simd_parallel.c: the one place where this provider's threads start.
  *
- * The loop stands in a function of its own because OpenMP outlines its body before inlining: a
- * kernel's inner loop written here would lose its constants.
- *
  * Tasks count denormal numbers (below 2^-126) as zero, given or resulting. Intel's processors take
  * some 150 cycles for an instruction that meets one, and training makes them: gradients that vanish
  * over many steps, moments of parameters that get no more gradients. */
 #include "simd.h"
 
 #include <immintrin.h>
+
+#include "cpu_threads.h"
 
 /* Denormal results and operands are zero (FTZ and DAZ of MXCSR). */
 enum { FLUSH_DENORMALS = 0x8040 };
@@ -22,6 +21,20 @@ static void run_tasks(int64_t first, int64_t end, simd_task task, const void *ar
     _mm_setcsr(mode);
 }
 
+/* Tasks divided among threads: neighbours stay together. */
+typedef struct division {
+    simd_task task;
+    const void *arg;
+    int64_t count;
+    int threads;
+} division;
+
+static void run_share(void *arg, int64_t part, int thread) {
+    const division *d = arg;
+    (void)thread;
+    run_tasks(d->count * part / d->threads, d->count * (part + 1) / d->threads, d->task, d->arg);
+}
+
 void simd_parallel(int threads, int64_t count, simd_task task, const void *arg) {
     if (threads > count)
         threads = (int)count;
@@ -29,7 +42,6 @@ void simd_parallel(int threads, int64_t count, simd_task task, const void *arg) 
         run_tasks(0, count, task, arg);
         return;
     }
-#pragma omp parallel for schedule(static) num_threads(threads)
-    for (int64_t part = 0; part < threads; part++)
-        run_tasks(count * part / threads, count * (part + 1) / threads, task, arg);
+    division d = {.task = task, .arg = arg, .count = count, .threads = threads};
+    cpu_threads_run(threads, run_share, &d);
 }
