@@ -167,8 +167,8 @@ struct qni_op {
 
 /** Every operation, ended by NULL (generated from core/ops/). */
 extern const qni_op *const qni_op_table[];
-/* Those that the base itself calls. */
-extern const qni_op qni_op_add, qni_op_where;
+/* And each by its name. */
+#include "op_externs.h"
 
 /** Calls an operation and gives its first output, or NULL. NULL among the needed inputs gives NULL.
  */

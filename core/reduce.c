@@ -1,8 +1,6 @@
 /* reduce.c: what the reductions share above their kernels, which keep the reduced axes. */
 #include "internal.h"
 
-extern const qni_op qni_op_sum;
-
 /** A shape without the axes in `axes`. */
 static qn_shape without(qn_shape shape, uint32_t axes) {
     qn_shape rest = {0};

@@ -13,8 +13,6 @@
 #include "bf16_rows.h"
 #include "internal.h"
 
-extern const qni_op qni_op_conv2d;
-
 #define TILES __attribute__((target("amx-tile,amx-bf16"), noinline))
 
 /* ---- the machine --------------------------------------------------------------------------- */

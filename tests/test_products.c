@@ -9,8 +9,6 @@
 #include "internal.h"
 #include "op_table.h"
 
-extern const qni_op qni_op_matmul, qni_op_conv2d, qni_op_batch_norm;
-
 /* Values of max(a b + bias, 0), the pieces one after the other. */
 static double *in_pieces(qn_tensor *a, qn_tensor *b, qn_tensor *bias) {
     qn_tensor *y = qn_matmul(a, b);

@@ -23,8 +23,6 @@ static qn_status adaptive_infer(qni_infer *call) {
     return QN_OK;
 }
 
-extern const qni_op qni_op_adaptive_avg_pool2d, qni_op_adaptive_avg_pool2d_grad;
-
 /** Applies `op` to the gradient that arrived, with the extents of input 0. */
 static void adaptive_transpose(qni_backward *b, const qni_op *op) {
     if (!b->needs[0])

@@ -96,8 +96,6 @@ static void give_parts(qni_backward *b, const qni_op *op, int count) {
 
 /* ---- three tensors ----------------------------------------------------------------------- */
 
-extern const qni_op qni_op_attention_grad;
-
 static void attention_backward(qni_backward *b) { give_parts(b, &qni_op_attention_grad, 3); }
 
 /* The weights are not kept: the gradient computes them again from lse, the logarithm of each row's
@@ -123,8 +121,6 @@ const qni_op qni_op_attention_grad = {
 };
 
 /* ---- one tensor -------------------------------------------------------------------------- */
-
-extern const qni_op qni_op_attention_packed_grad;
 
 static void attention_packed_backward(qni_backward *b) {
     give_parts(b, &qni_op_attention_packed_grad, 1);

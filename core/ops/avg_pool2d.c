@@ -1,8 +1,6 @@
 /* avg_pool2d.c: the mean of each window, and its gradient. */
 #include "internal.h"
 
-extern const qni_op qni_op_avg_pool2d_grad;
-
 static void avg_pool2d_backward(qni_backward *b) {
     if (!b->needs[0])
         return;

@@ -70,8 +70,6 @@ static void batch_norm_backward_composed(qni_backward *b) {
         qni_give(b, 2, qn_sum(g, axes, false));
 }
 
-extern const qni_op qni_op_batch_norm_grad;
-
 static void batch_norm_backward(qni_backward *b) {
     if (!b->grad[0])
         return;

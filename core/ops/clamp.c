@@ -1,8 +1,6 @@
 /* clamp.c: y = min(max(x, low), high). */
 #include "internal.h"
 
-extern const qni_op qni_op_clamp_grad;
-
 static void clamp_backward(qni_backward *b) {
     qni_give(b, 0, qni_binary(&qni_op_clamp_grad, b->grad[0], b->in[0], b->attrs));
 }

@@ -5,8 +5,6 @@
  * is what an embedding gave, and the gradient comes back as rows an embedding can add up. */
 #include "internal.h"
 
-extern const qni_op qni_op_conv1d_max_grad_input, qni_op_conv1d_max_grad_weight;
-
 /** Number of windows for x [n, t, c] and weight [o, c, k]; -1 and an error when they do not fit. */
 static int64_t window_count(qni_infer *call, qn_shape x, qn_shape w) {
     const qn_conv1d_max_attrs *attrs = call->attrs;

@@ -2,8 +2,6 @@
  * of its arguments, so that any number of derivatives follows. */
 #include "internal.h"
 
-extern const qni_op qni_op_conv2d, qni_op_conv2d_grad_input, qni_op_conv2d_grad_weight;
-
 /** Output shape of a convolution of x [n, c, h, w] with w [o, c / groups, kh, kw]. */
 static qn_status conv2d_shape(qni_infer *call, qn_shape x, qn_shape w, qn_shape *y) {
     const qn_conv2d_attrs *attrs = call->attrs;

@@ -21,8 +21,6 @@ static qn_status cross_entropy_infer(qni_infer *call) {
     return status;
 }
 
-extern const qni_op qni_op_cross_entropy_grad;
-
 static void cross_entropy_backward(qni_backward *b) {
     if (!b->needs[0] || !b->grad[0])
         return;

@@ -1,8 +1,6 @@
 /* cumsum.c: the running sum along an axis. */
 #include "internal.h"
 
-extern const qni_op qni_op_cumsum;
-
 /* dx = the running sum of g from the other end. */
 static void cumsum_backward(qni_backward *b) {
     qn_cumsum_attrs attrs = *(const qn_cumsum_attrs *)b->attrs;

@@ -17,8 +17,6 @@ static qn_status dropout_infer(qni_infer *call) {
     return status;
 }
 
-extern const qni_op qni_op_dropout_grad;
-
 static void dropout_backward(qni_backward *b) {
     if (b->needs[0])
         qni_give(b, 0, qni_binary(&qni_op_dropout_grad, b->grad[0], b->out[1], b->attrs));

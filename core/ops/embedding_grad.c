@@ -2,8 +2,6 @@
  * into the rows that were used (sparse.c). */
 #include "internal.h"
 
-extern const qni_op qni_op_embedding_grad, qni_op_embedding_grad_rows;
-
 qn_status qni_expect_table(qni_infer *call) {
     const qn_embedding_attrs *attrs = call->attrs;
     qn_status status = qni_expect_float(call, 0);

@@ -1,8 +1,6 @@
 /* gelu.c: y = x Phi(x), or 0.5 x (1 + tanh(c (x + a x^3))) (Hendrycks and Gimpel 2016). */
 #include "internal.h"
 
-extern const qni_op qni_op_gelu_grad;
-
 static void gelu_backward(qni_backward *b) {
     qni_give(b, 0, qni_binary(&qni_op_gelu_grad, b->grad[0], b->in[0], b->attrs));
 }

@@ -1,9 +1,6 @@
 /* gru.c: gated recurrent units, all steps in one operation. */
 #include "internal.h"
 
-extern const qni_op qni_op_gru;
-extern const qni_op qni_op_gru_grad;
-
 /* Inputs of gru and of gru_grad, by position. */
 enum { GX, W_HH, B_HH, H0, LENGTHS, INPUTS };
 enum { G_Y, GRAD_W_HH, GRAD_H0, STATES, GATES, GRAD_LENGTHS, GRAD_INPUTS };

@@ -48,8 +48,6 @@ static void layer_norm_backward_composed(qni_backward *b) {
         qni_give(b, 2, g);
 }
 
-extern const qni_op qni_op_layer_norm_grad;
-
 static void layer_norm_backward(qni_backward *b) {
     if (!b->grad[0])
         return;

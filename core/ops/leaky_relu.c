@@ -1,8 +1,6 @@
 /* leaky_relu.c: y = x > 0 ? x : slope x. */
 #include "internal.h"
 
-extern const qni_op qni_op_leaky_relu_grad;
-
 static void leaky_relu_backward(qni_backward *b) {
     qni_give(b, 0, qni_binary(&qni_op_leaky_relu_grad, b->grad[0], b->in[0], b->attrs));
 }

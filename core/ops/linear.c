@@ -1,8 +1,6 @@
 /* linear.c: y = x W^T + b, the fully connected layer. */
 #include "internal.h"
 
-extern const qni_op qni_op_matmul;
-
 static qn_status linear_infer(qni_infer *call) {
     const qn_tensor *x = call->in[0], *weight = call->in[1];
     qn_status status = qni_expect_float(call, 0);

@@ -1,8 +1,6 @@
 /* log_softmax.c: x - log(sum(e^x)) along an axis, and its gradient. */
 #include "internal.h"
 
-extern const qni_op qni_op_log_softmax_grad;
-
 static void log_softmax_backward(qni_backward *b) {
     if (b->needs[0])
         qni_give(b, 0, qni_binary(&qni_op_log_softmax_grad, b->grad[0], b->out[0], b->attrs));

@@ -1,9 +1,6 @@
 /* lstm.c: long short-term memory, all steps in one operation. */
 #include "internal.h"
 
-extern const qni_op qni_op_lstm;
-extern const qni_op qni_op_lstm_grad;
-
 /* Inputs of lstm and of lstm_grad, by position. */
 enum { GX, W_HH, H0, C0, LENGTHS, INPUTS };
 enum { G_Y, G_C, GRAD_W_HH, GRAD_C0, CELLS, GATES, GRAD_LENGTHS, GRAD_INPUTS };

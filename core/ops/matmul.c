@@ -1,8 +1,6 @@
 /* matmul.c: matrix product of matrices and of batches of them. */
 #include "internal.h"
 
-extern const qni_op qni_op_matmul;
-
 /** Error unless both sides are matrices (or batches) whose inner sizes agree. */
 static qn_status check_matrices(qn_context *ctx, const qn_tensor *a, const qn_tensor *b) {
     const qn_view *left = &a->view, *right = &b->view;

@@ -1,8 +1,6 @@
 /* max.c: the greatest element along a set of axes. */
 #include "internal.h"
 
-extern const qni_op qni_op_sum;
-
 void qni_extreme_backward(qni_backward *b) {
     qn_tensor *chosen = qn_cast(qn_equal(b->in[0], b->out[0]), b->grad[0]->view.dtype);
     qn_tensor *count = qni_unary(&qni_op_sum, chosen, b->attrs);

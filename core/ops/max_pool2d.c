@@ -15,8 +15,6 @@ static qn_status max_pool2d_infer(qni_infer *call) {
     return QN_OK;
 }
 
-extern const qni_op qni_op_max_pool2d_grad;
-
 static void max_pool2d_backward(qni_backward *b) {
     if (!b->needs[0])
         return;

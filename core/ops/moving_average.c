@@ -1,8 +1,6 @@
 /* moving_average.c: the mean over a window that slides along an axis, and its gradient. */
 #include "internal.h"
 
-extern const qni_op qni_op_moving_average_grad;
-
 static qn_status moving_average_infer(qni_infer *call) {
     const qn_moving_average_attrs *attrs = call->attrs;
     if (attrs->window < 1 || attrs->window % 2 == 0)

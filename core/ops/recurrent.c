@@ -1,8 +1,6 @@
 /* recurrent.c: what lstm and gru share: the layout of sequences, and what surrounds the steps. */
 #include "internal.h"
 
-extern const qni_op qni_op_matmul;
-
 static bool is_shape(const qn_tensor *x, qn_shape shape) {
     const qn_view wanted = qni_view_of(x->view.dtype, shape);
     return qn_view_same_shape(&x->view, &wanted);

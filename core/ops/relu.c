@@ -1,8 +1,6 @@
 /* relu.c: y = max(x, 0). */
 #include "internal.h"
 
-extern const qni_op qni_op_relu_grad;
-
 static void relu_backward(qni_backward *b) {
     qni_give(b, 0, qni_binary(&qni_op_relu_grad, b->grad[0], b->out[0], NULL));
 }

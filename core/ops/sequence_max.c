@@ -1,8 +1,6 @@
 /* sequence_max.c: the maximum over time, each sample over its own length. */
 #include "internal.h"
 
-extern const qni_op qni_op_sequence_max_grad;
-
 /* y [n, c], and the step of each maximum [n, c]: the number of steps where there is none. */
 static qn_status sequence_max_infer(qni_infer *call) {
     const qn_status status = qni_infer_over_time(call);

@@ -1,8 +1,6 @@
 /* sequence_mean.c: the mean over time, each sample over its own length. */
 #include "internal.h"
 
-extern const qni_op qni_op_sequence_mean_grad;
-
 static void sequence_mean_backward(qni_backward *b) {
     qni_over_time_backward(b, &qni_op_sequence_mean_grad, b->in[1]);
 }

@@ -1,8 +1,6 @@
 /* sigmoid.c: y = 1 / (1 + e^-x). */
 #include "internal.h"
 
-extern const qni_op qni_op_sigmoid_grad;
-
 static void sigmoid_backward(qni_backward *b) {
     qni_give(b, 0, qni_binary(&qni_op_sigmoid_grad, b->grad[0], b->out[0], NULL));
 }

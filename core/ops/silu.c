@@ -1,8 +1,6 @@
 /* silu.c: y = x sigmoid(x) (Hendrycks and Gimpel 2016). */
 #include "internal.h"
 
-extern const qni_op qni_op_silu_grad;
-
 static void silu_backward(qni_backward *b) {
     qni_give(b, 0, qni_binary(&qni_op_silu_grad, b->grad[0], b->in[0], NULL));
 }

@@ -1,8 +1,6 @@
 /* softmax.c: e^x / sum(e^x) along an axis, and its gradient. */
 #include "internal.h"
 
-extern const qni_op qni_op_softmax_grad;
-
 static void softmax_backward(qni_backward *b) {
     if (b->needs[0])
         qni_give(b, 0, qni_binary(&qni_op_softmax_grad, b->grad[0], b->out[0], b->attrs));

@@ -1,8 +1,6 @@
 /* softplus.c: y = ln(1 + e^x). */
 #include "internal.h"
 
-extern const qni_op qni_op_softplus_grad;
-
 static void softplus_backward(qni_backward *b) {
     qni_give(b, 0, qni_binary(&qni_op_softplus_grad, b->grad[0], b->in[0], NULL));
 }

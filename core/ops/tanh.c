@@ -1,8 +1,6 @@
 /* tanh.c: y = tanh(x), the hyperbolic tangent. */
 #include "internal.h"
 
-extern const qni_op qni_op_tanh_grad;
-
 static void tanh_backward(qni_backward *b) {
     qni_give(b, 0, qni_binary(&qni_op_tanh_grad, b->grad[0], b->out[0], NULL));
 }

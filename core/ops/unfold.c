@@ -1,8 +1,6 @@
 /* unfold.c: windows along an axis as a view, and fold, which adds them up again. */
 #include "internal.h"
 
-extern const qni_op qni_op_fold;
-
 static void unfold_backward(qni_backward *b) {
     qni_give(b, 0, qni_apply_to(&qni_op_fold, &b->grad[0], 1, b->attrs, qni_target(b, 0)));
 }

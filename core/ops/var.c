@@ -3,8 +3,6 @@
 
 #include "internal.h"
 
-extern const qni_op qni_op_mean;
-
 /* dx = 2 g (x - mean) / (n - correction), NaN where the variance is. */
 static void var_backward(qni_backward *b) {
     const qn_reduce_attrs *attrs = b->attrs;

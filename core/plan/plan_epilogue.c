@@ -4,8 +4,6 @@
  * step's. */
 #include "trace.h"
 
-extern const qni_op qni_op_relu;
-
 /* ---- what a relu and the call before it have between them ---------------------------------- */
 
 static bool same_elements(const qn_view *a, const qn_view *b) {

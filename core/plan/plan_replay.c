@@ -6,8 +6,6 @@
  * has used what the host writes (in_order). */
 #include "trace.h"
 
-extern const qni_op qni_op_copy;
-
 /* ---- the list ---------------------------------------------------------------------------- */
 
 static qn_status run_node(qni_trace *trace, qni_plan_node *node) {
