@@ -25,7 +25,8 @@ static qn_status relu_run(const qn_call *call) {
     return QN_OK;
 }
 
-static const qn_kernel relu = {sizeof(qn_kernel), "relu", relu_declines, NULL, relu_run};
+static const qn_kernel relu = {
+    .size = sizeof(qn_kernel), .op = "relu", .declines = relu_declines, .run = relu_run};
 
 static const qn_kernel *const kernels[] = {&relu, NULL};
 

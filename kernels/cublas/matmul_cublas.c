@@ -289,4 +289,8 @@ static qn_status run(const qn_call *call) {
                                     call->workspace, p->workspace, queue->stream));
 }
 
-const qn_kernel qnk_cublas_matmul = {sizeof(qn_kernel), "matmul", declines, workspace, run};
+const qn_kernel qnk_cublas_matmul = {.size = sizeof(qn_kernel),
+                                     .op = "matmul",
+                                     .declines = declines,
+                                     .workspace = workspace,
+                                     .run = run};

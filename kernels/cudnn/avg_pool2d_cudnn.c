@@ -71,4 +71,5 @@ static qn_status run(const qn_call *call) {
                                              qnk_cudnn_zero(key.dtype), p->y, call->out->data));
 }
 
-const qn_kernel qnk_cudnn_avg_pool2d = {sizeof(qn_kernel), "avg_pool2d", declines, NULL, run};
+const qn_kernel qnk_cudnn_avg_pool2d = {
+    .size = sizeof(qn_kernel), .op = "avg_pool2d", .declines = declines, .run = run};

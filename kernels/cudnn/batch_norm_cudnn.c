@@ -69,7 +69,8 @@ static qn_status run(const qn_call *call) {
                                    attrs->epsilon, out[1].data, out[2].data));
 }
 
-const qn_kernel qnk_cudnn_batch_norm = {sizeof(qn_kernel), "batch_norm", declines, NULL, run};
+const qn_kernel qnk_cudnn_batch_norm = {
+    .size = sizeof(qn_kernel), .op = "batch_norm", .declines = declines, .run = run};
 
 static const char *grad_declines(const qn_call *call) {
     for (int i = 2; i < 5; i++)
@@ -92,5 +93,5 @@ static qn_status run_grad(const qn_call *call) {
                                    in[4].data));
 }
 
-const qn_kernel qnk_cudnn_batch_norm_grad = {sizeof(qn_kernel), "batch_norm_grad", grad_declines,
-                                             NULL, run_grad};
+const qn_kernel qnk_cudnn_batch_norm_grad = {
+    .size = sizeof(qn_kernel), .op = "batch_norm_grad", .declines = grad_declines, .run = run_grad};

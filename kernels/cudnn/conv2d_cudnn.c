@@ -324,7 +324,11 @@ static size_t workspace(const qn_call *call) { return workspace_as(call, WORK_CO
 
 static qn_status run(const qn_call *call) { return run_as(call, WORK_CONV2D); }
 
-const qn_kernel qnk_cudnn_conv2d = {sizeof(qn_kernel), "conv2d", declines, workspace, run};
+const qn_kernel qnk_cudnn_conv2d = {.size = sizeof(qn_kernel),
+                                    .op = "conv2d",
+                                    .declines = declines,
+                                    .workspace = workspace,
+                                    .run = run};
 
 /* ---- gradients --------------------------------------------------------------------------- */
 
@@ -340,9 +344,11 @@ static qn_status run_grad_input(const qn_call *call) {
     return run_as(call, WORK_CONV2D_GRAD_INPUT);
 }
 
-const qn_kernel qnk_cudnn_conv2d_grad_input = {sizeof(qn_kernel), "conv2d_grad_input",
-                                               grad_input_declines, grad_input_workspace,
-                                               run_grad_input};
+const qn_kernel qnk_cudnn_conv2d_grad_input = {.size = sizeof(qn_kernel),
+                                               .op = "conv2d_grad_input",
+                                               .declines = grad_input_declines,
+                                               .workspace = grad_input_workspace,
+                                               .run = run_grad_input};
 
 static const char *grad_weight_declines(const qn_call *call) {
     return declines_as(call, WORK_CONV2D_GRAD_WEIGHT);
@@ -356,6 +362,8 @@ static qn_status run_grad_weight(const qn_call *call) {
     return run_as(call, WORK_CONV2D_GRAD_WEIGHT);
 }
 
-const qn_kernel qnk_cudnn_conv2d_grad_weight = {sizeof(qn_kernel), "conv2d_grad_weight",
-                                                grad_weight_declines, grad_weight_workspace,
-                                                run_grad_weight};
+const qn_kernel qnk_cudnn_conv2d_grad_weight = {.size = sizeof(qn_kernel),
+                                                .op = "conv2d_grad_weight",
+                                                .declines = grad_weight_declines,
+                                                .workspace = grad_weight_workspace,
+                                                .run = run_grad_weight};

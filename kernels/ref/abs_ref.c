@@ -8,4 +8,4 @@ static double value(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_abs = {sizeof(qn_kernel), "abs", NULL, NULL, run};
+const qn_kernel qnk_ref_abs = {.size = sizeof(qn_kernel), .op = "abs", .run = run};

@@ -8,4 +8,4 @@ static double value(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_add = {sizeof(qn_kernel), "add", NULL, NULL, run};
+const qn_kernel qnk_ref_add = {.size = sizeof(qn_kernel), .op = "add", .run = run};

@@ -21,4 +21,4 @@ static qn_status run(const qn_call *call) {
     return ref_reduce(call, UINT32_C(1) << attrs->axis, first_greatest);
 }
 
-const qn_kernel qnk_ref_argmax = {sizeof(qn_kernel), "argmax", NULL, NULL, run};
+const qn_kernel qnk_ref_argmax = {.size = sizeof(qn_kernel), .op = "argmax", .run = run};

@@ -122,7 +122,8 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_attention = {sizeof(qn_kernel), "attention", NULL, row_workspace, run};
+const qn_kernel qnk_ref_attention = {
+    .size = sizeof(qn_kernel), .op = "attention", .workspace = row_workspace, .run = run};
 
 /* ---- gradient ---------------------------------------------------------------------------- */
 
@@ -184,5 +185,7 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_attention_grad = {sizeof(qn_kernel), "attention_grad", NULL, grad_workspace,
-                                          run_grad};
+const qn_kernel qnk_ref_attention_grad = {.size = sizeof(qn_kernel),
+                                          .op = "attention_grad",
+                                          .workspace = grad_workspace,
+                                          .run = run_grad};

@@ -8,4 +8,5 @@ static double loss(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, loss); }
 
-const qn_kernel qnk_ref_bce_with_logits = {sizeof(qn_kernel), "bce_with_logits", NULL, NULL, run};
+const qn_kernel qnk_ref_bce_with_logits = {
+    .size = sizeof(qn_kernel), .op = "bce_with_logits", .run = run};

@@ -8,4 +8,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_clip_factor = {sizeof(qn_kernel), "clip_factor", NULL, NULL, run};
+const qn_kernel qnk_ref_clip_factor = {.size = sizeof(qn_kernel), .op = "clip_factor", .run = run};

@@ -13,4 +13,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_concat = {sizeof(qn_kernel), "concat", NULL, NULL, run};
+const qn_kernel qnk_ref_concat = {.size = sizeof(qn_kernel), .op = "concat", .run = run};

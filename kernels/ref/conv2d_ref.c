@@ -52,7 +52,7 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_conv2d = {sizeof(qn_kernel), "conv2d", NULL, NULL, run};
+const qn_kernel qnk_ref_conv2d = {.size = sizeof(qn_kernel), .op = "conv2d", .run = run};
 
 /** The output row (or column) whose window has its tap `k` at input position `at`; -1 for none. */
 static int64_t output_of(const qn_conv2d_attrs *attrs, int axis, int64_t at, int64_t k,
@@ -103,8 +103,8 @@ static qn_status run_grad_input(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_conv2d_grad_input = {sizeof(qn_kernel), "conv2d_grad_input", NULL, NULL,
-                                             run_grad_input};
+const qn_kernel qnk_ref_conv2d_grad_input = {
+    .size = sizeof(qn_kernel), .op = "conv2d_grad_input", .run = run_grad_input};
 
 /** The part of dw[o, c', p, q] that comes from one sample: tap (p, q) lies at from.top, from.left
  * in the first window. */
@@ -151,5 +151,5 @@ static qn_status run_grad_weight(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_conv2d_grad_weight = {sizeof(qn_kernel), "conv2d_grad_weight", NULL, NULL,
-                                              run_grad_weight};
+const qn_kernel qnk_ref_conv2d_grad_weight = {
+    .size = sizeof(qn_kernel), .op = "conv2d_grad_weight", .run = run_grad_weight};

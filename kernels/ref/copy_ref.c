@@ -6,4 +6,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_copy = {sizeof(qn_kernel), "copy", NULL, NULL, run};
+const qn_kernel qnk_ref_copy = {.size = sizeof(qn_kernel), .op = "copy", .run = run};

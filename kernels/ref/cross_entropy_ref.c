@@ -45,7 +45,8 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_cross_entropy = {sizeof(qn_kernel), "cross_entropy", NULL, NULL, run};
+const qn_kernel qnk_ref_cross_entropy = {
+    .size = sizeof(qn_kernel), .op = "cross_entropy", .run = run};
 
 static qn_status run_grad(const qn_call *call) {
     const qn_cross_entropy_attrs *attrs = call->attrs;
@@ -66,5 +67,5 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_cross_entropy_grad = {sizeof(qn_kernel), "cross_entropy_grad", NULL, NULL,
-                                              run_grad};
+const qn_kernel qnk_ref_cross_entropy_grad = {
+    .size = sizeof(qn_kernel), .op = "cross_entropy_grad", .run = run_grad};

@@ -15,4 +15,4 @@ static qn_status run(const qn_call *call) {
     return ref_lines(call, ((const qn_cumsum_attrs *)call->attrs)->axis, sum_line);
 }
 
-const qn_kernel qnk_ref_cumsum = {sizeof(qn_kernel), "cumsum", NULL, NULL, run};
+const qn_kernel qnk_ref_cumsum = {.size = sizeof(qn_kernel), .op = "cumsum", .run = run};

@@ -8,4 +8,4 @@ static double value(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_div = {sizeof(qn_kernel), "div", NULL, NULL, run};
+const qn_kernel qnk_ref_div = {.size = sizeof(qn_kernel), .op = "div", .run = run};

@@ -25,7 +25,7 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_dropout = {sizeof(qn_kernel), "dropout", NULL, NULL, run};
+const qn_kernel qnk_ref_dropout = {.size = sizeof(qn_kernel), .op = "dropout", .run = run};
 
 static qn_status run_grad(const qn_call *call) {
     const qn_dropout_attrs *attrs = call->attrs;
@@ -34,4 +34,5 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_dropout_grad = {sizeof(qn_kernel), "dropout_grad", NULL, NULL, run_grad};
+const qn_kernel qnk_ref_dropout_grad = {
+    .size = sizeof(qn_kernel), .op = "dropout_grad", .run = run_grad};

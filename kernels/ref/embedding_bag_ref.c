@@ -34,4 +34,5 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_embedding_bag = {sizeof(qn_kernel), "embedding_bag", NULL, NULL, run};
+const qn_kernel qnk_ref_embedding_bag = {
+    .size = sizeof(qn_kernel), .op = "embedding_bag", .run = run};

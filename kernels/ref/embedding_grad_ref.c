@@ -49,11 +49,12 @@ static qn_status run(const qn_call *call) {
     return add_rows(call, call->out, NULL);
 }
 
-const qn_kernel qnk_ref_embedding_grad = {sizeof(qn_kernel), "embedding_grad", NULL, NULL, run};
+const qn_kernel qnk_ref_embedding_grad = {
+    .size = sizeof(qn_kernel), .op = "embedding_grad", .run = run};
 
 static qn_status run_rows(const qn_call *call) {
     return add_rows(call, &call->in[2], &call->in[3]);
 }
 
-const qn_kernel qnk_ref_embedding_grad_rows = {sizeof(qn_kernel), "embedding_grad_rows", NULL, NULL,
-                                               run_rows};
+const qn_kernel qnk_ref_embedding_grad_rows = {
+    .size = sizeof(qn_kernel), .op = "embedding_grad_rows", .run = run_rows};

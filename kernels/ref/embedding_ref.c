@@ -16,4 +16,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_embedding = {sizeof(qn_kernel), "embedding", NULL, NULL, run};
+const qn_kernel qnk_ref_embedding = {.size = sizeof(qn_kernel), .op = "embedding", .run = run};

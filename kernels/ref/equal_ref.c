@@ -5,4 +5,4 @@ static bool test(int order) { return order == 0; }
 
 static qn_status run(const qn_call *call) { return ref_compare(call, test); }
 
-const qn_kernel qnk_ref_equal = {sizeof(qn_kernel), "equal", NULL, NULL, run};
+const qn_kernel qnk_ref_equal = {.size = sizeof(qn_kernel), .op = "equal", .run = run};

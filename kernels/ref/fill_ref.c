@@ -7,4 +7,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_fill = {sizeof(qn_kernel), "fill", NULL, NULL, run};
+const qn_kernel qnk_ref_fill = {.size = sizeof(qn_kernel), .op = "fill", .run = run};

@@ -18,4 +18,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_fold = {sizeof(qn_kernel), "fold", NULL, NULL, run};
+const qn_kernel qnk_ref_fold = {.size = sizeof(qn_kernel), .op = "fold", .run = run};

@@ -19,4 +19,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_gather = {sizeof(qn_kernel), "gather", NULL, NULL, run};
+const qn_kernel qnk_ref_gather = {.size = sizeof(qn_kernel), .op = "gather", .run = run};

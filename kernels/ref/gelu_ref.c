@@ -24,8 +24,8 @@ static double grad(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_gelu = {sizeof(qn_kernel), "gelu", NULL, NULL, run};
+const qn_kernel qnk_ref_gelu = {.size = sizeof(qn_kernel), .op = "gelu", .run = run};
 
 static qn_status run_grad(const qn_call *call) { return ref_elementwise(call, grad); }
 
-const qn_kernel qnk_ref_gelu_grad = {sizeof(qn_kernel), "gelu_grad", NULL, NULL, run_grad};
+const qn_kernel qnk_ref_gelu_grad = {.size = sizeof(qn_kernel), .op = "gelu_grad", .run = run_grad};

@@ -5,4 +5,5 @@ static bool test(int order) { return order == 0 || order == 1; }
 
 static qn_status run(const qn_call *call) { return ref_compare(call, test); }
 
-const qn_kernel qnk_ref_greater_equal = {sizeof(qn_kernel), "greater_equal", NULL, NULL, run};
+const qn_kernel qnk_ref_greater_equal = {
+    .size = sizeof(qn_kernel), .op = "greater_equal", .run = run};

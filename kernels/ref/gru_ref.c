@@ -52,7 +52,7 @@ static qn_status run(const qn_call *call) {
     return status;
 }
 
-const qn_kernel qnk_ref_gru = {sizeof(qn_kernel), "gru", NULL, NULL, run};
+const qn_kernel qnk_ref_gru = {.size = sizeof(qn_kernel), .op = "gru", .run = run};
 
 /* ---- gradient ---------------------------------------------------------------------------- */
 
@@ -112,4 +112,4 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_gru_grad = {sizeof(qn_kernel), "gru_grad", NULL, NULL, run_grad};
+const qn_kernel qnk_ref_gru_grad = {.size = sizeof(qn_kernel), .op = "gru_grad", .run = run_grad};

@@ -9,4 +9,4 @@ static double loss(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, loss); }
 
-const qn_kernel qnk_ref_huber = {sizeof(qn_kernel), "huber", NULL, NULL, run};
+const qn_kernel qnk_ref_huber = {.size = sizeof(qn_kernel), .op = "huber", .run = run};

@@ -54,7 +54,7 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_layer_norm = {sizeof(qn_kernel), "layer_norm", NULL, NULL, run};
+const qn_kernel qnk_ref_layer_norm = {.size = sizeof(qn_kernel), .op = "layer_norm", .run = run};
 
 /** What the gradient of one row needs, and where it adds to. */
 typedef struct row_grad {
@@ -112,5 +112,7 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_layer_norm_grad = {sizeof(qn_kernel), "layer_norm_grad", NULL,
-                                           workspace_grad, run_grad};
+const qn_kernel qnk_ref_layer_norm_grad = {.size = sizeof(qn_kernel),
+                                           .op = "layer_norm_grad",
+                                           .workspace = workspace_grad,
+                                           .run = run_grad};

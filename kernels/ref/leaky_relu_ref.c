@@ -8,7 +8,7 @@ static double value(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_leaky_relu = {sizeof(qn_kernel), "leaky_relu", NULL, NULL, run};
+const qn_kernel qnk_ref_leaky_relu = {.size = sizeof(qn_kernel), .op = "leaky_relu", .run = run};
 
 static double grad(const double *x, const void *attrs) {
     const qn_scalar_attrs *slope = attrs;
@@ -17,5 +17,5 @@ static double grad(const double *x, const void *attrs) {
 
 static qn_status run_grad(const qn_call *call) { return ref_elementwise(call, grad); }
 
-const qn_kernel qnk_ref_leaky_relu_grad = {sizeof(qn_kernel), "leaky_relu_grad", NULL, NULL,
-                                           run_grad};
+const qn_kernel qnk_ref_leaky_relu_grad = {
+    .size = sizeof(qn_kernel), .op = "leaky_relu_grad", .run = run_grad};

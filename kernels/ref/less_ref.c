@@ -5,4 +5,4 @@ static bool test(int order) { return order == -1; }
 
 static qn_status run(const qn_call *call) { return ref_compare(call, test); }
 
-const qn_kernel qnk_ref_less = {sizeof(qn_kernel), "less", NULL, NULL, run};
+const qn_kernel qnk_ref_less = {.size = sizeof(qn_kernel), .op = "less", .run = run};

@@ -20,4 +20,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_limit_norm = {sizeof(qn_kernel), "limit_norm", NULL, NULL, run};
+const qn_kernel qnk_ref_limit_norm = {.size = sizeof(qn_kernel), .op = "limit_norm", .run = run};

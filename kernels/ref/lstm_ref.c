@@ -57,7 +57,7 @@ static qn_status run(const qn_call *call) {
     return status;
 }
 
-const qn_kernel qnk_ref_lstm = {sizeof(qn_kernel), "lstm", NULL, NULL, run};
+const qn_kernel qnk_ref_lstm = {.size = sizeof(qn_kernel), .op = "lstm", .run = run};
 
 /* ---- gradient ---------------------------------------------------------------------------- */
 
@@ -124,4 +124,4 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_lstm_grad = {sizeof(qn_kernel), "lstm_grad", NULL, NULL, run_grad};
+const qn_kernel qnk_ref_lstm_grad = {.size = sizeof(qn_kernel), .op = "lstm_grad", .run = run_grad};

@@ -8,4 +8,4 @@ static double loss(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, loss); }
 
-const qn_kernel qnk_ref_mae = {sizeof(qn_kernel), "mae", NULL, NULL, run};
+const qn_kernel qnk_ref_mae = {.size = sizeof(qn_kernel), .op = "mae", .run = run};

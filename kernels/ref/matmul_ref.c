@@ -41,4 +41,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_matmul = {sizeof(qn_kernel), "matmul", NULL, NULL, run};
+const qn_kernel qnk_ref_matmul = {.size = sizeof(qn_kernel), .op = "matmul", .run = run};

@@ -39,7 +39,7 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_max_pool2d = {sizeof(qn_kernel), "max_pool2d", NULL, NULL, run};
+const qn_kernel qnk_ref_max_pool2d = {.size = sizeof(qn_kernel), .op = "max_pool2d", .run = run};
 
 static qn_status run_grad(const qn_call *call) {
     const qn_view *dx = call->out;
@@ -56,5 +56,7 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_max_pool2d_grad = {sizeof(qn_kernel), "max_pool2d_grad", NULL,
-                                           ref_plane_workspace, run_grad};
+const qn_kernel qnk_ref_max_pool2d_grad = {.size = sizeof(qn_kernel),
+                                           .op = "max_pool2d_grad",
+                                           .workspace = ref_plane_workspace,
+                                           .run = run_grad};

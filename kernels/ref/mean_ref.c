@@ -14,4 +14,4 @@ static qn_status run(const qn_call *call) {
     return ref_reduce(call, attrs->axes, mean);
 }
 
-const qn_kernel qnk_ref_mean = {sizeof(qn_kernel), "mean", NULL, NULL, run};
+const qn_kernel qnk_ref_mean = {.size = sizeof(qn_kernel), .op = "mean", .run = run};

@@ -8,4 +8,4 @@ static double value(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_minimum = {sizeof(qn_kernel), "minimum", NULL, NULL, run};
+const qn_kernel qnk_ref_minimum = {.size = sizeof(qn_kernel), .op = "minimum", .run = run};

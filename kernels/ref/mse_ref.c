@@ -8,4 +8,4 @@ static double loss(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, loss); }
 
-const qn_kernel qnk_ref_mse = {sizeof(qn_kernel), "mse", NULL, NULL, run};
+const qn_kernel qnk_ref_mse = {.size = sizeof(qn_kernel), .op = "mse", .run = run};

@@ -25,4 +25,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_normal = {sizeof(qn_kernel), "normal", NULL, NULL, run};
+const qn_kernel qnk_ref_normal = {.size = sizeof(qn_kernel), .op = "normal", .run = run};

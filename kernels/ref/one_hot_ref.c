@@ -15,4 +15,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_one_hot = {sizeof(qn_kernel), "one_hot", NULL, NULL, run};
+const qn_kernel qnk_ref_one_hot = {.size = sizeof(qn_kernel), .op = "one_hot", .run = run};

@@ -14,4 +14,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_pad = {sizeof(qn_kernel), "pad", NULL, NULL, run};
+const qn_kernel qnk_ref_pad = {.size = sizeof(qn_kernel), .op = "pad", .run = run};

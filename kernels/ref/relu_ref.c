@@ -8,7 +8,7 @@ static double value(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_relu = {sizeof(qn_kernel), "relu", NULL, NULL, run};
+const qn_kernel qnk_ref_relu = {.size = sizeof(qn_kernel), .op = "relu", .run = run};
 
 static double grad(const double *x, const void *attrs) {
     (void)attrs;
@@ -17,4 +17,4 @@ static double grad(const double *x, const void *attrs) {
 
 static qn_status run_grad(const qn_call *call) { return ref_elementwise(call, grad); }
 
-const qn_kernel qnk_ref_relu_grad = {sizeof(qn_kernel), "relu_grad", NULL, NULL, run_grad};
+const qn_kernel qnk_ref_relu_grad = {.size = sizeof(qn_kernel), .op = "relu_grad", .run = run_grad};

@@ -20,4 +20,5 @@ static qn_status run(const qn_call *call) {
     return ref_optim_step(call, call->in[3].data ? with_buffer : plain);
 }
 
-const qn_kernel qnk_ref_rmsprop_step = {sizeof(qn_kernel), "rmsprop_step", NULL, NULL, run};
+const qn_kernel qnk_ref_rmsprop_step = {
+    .size = sizeof(qn_kernel), .op = "rmsprop_step", .run = run};

@@ -8,4 +8,4 @@ static double value(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_rsqrt = {sizeof(qn_kernel), "rsqrt", NULL, NULL, run};
+const qn_kernel qnk_ref_rsqrt = {.size = sizeof(qn_kernel), .op = "rsqrt", .run = run};

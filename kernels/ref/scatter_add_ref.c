@@ -20,4 +20,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_scatter_add = {sizeof(qn_kernel), "scatter_add", NULL, NULL, run};
+const qn_kernel qnk_ref_scatter_add = {.size = sizeof(qn_kernel), .op = "scatter_add", .run = run};

@@ -14,4 +14,5 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_sequence_lengths = {sizeof(qn_kernel), "sequence_lengths", NULL, NULL, run};
+const qn_kernel qnk_ref_sequence_lengths = {
+    .size = sizeof(qn_kernel), .op = "sequence_lengths", .run = run};

@@ -32,7 +32,8 @@ static qn_status run(const qn_call *call) {
     return status;
 }
 
-const qn_kernel qnk_ref_sequence_max = {sizeof(qn_kernel), "sequence_max", NULL, NULL, run};
+const qn_kernel qnk_ref_sequence_max = {
+    .size = sizeof(qn_kernel), .op = "sequence_max", .run = run};
 
 /* dx = g where the maximum was found, 0 elsewhere. */
 static qn_status run_grad(const qn_call *call) {
@@ -49,5 +50,5 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_sequence_max_grad = {sizeof(qn_kernel), "sequence_max_grad", NULL, NULL,
-                                             run_grad};
+const qn_kernel qnk_ref_sequence_max_grad = {
+    .size = sizeof(qn_kernel), .op = "sequence_max_grad", .run = run_grad};

@@ -18,7 +18,8 @@ static qn_status run(const qn_call *call) {
     return status;
 }
 
-const qn_kernel qnk_ref_sequence_mean = {sizeof(qn_kernel), "sequence_mean", NULL, NULL, run};
+const qn_kernel qnk_ref_sequence_mean = {
+    .size = sizeof(qn_kernel), .op = "sequence_mean", .run = run};
 
 /* dx = g / length in the steps that count, 0 in the others. */
 static qn_status run_grad(const qn_call *call) {
@@ -37,5 +38,5 @@ static qn_status run_grad(const qn_call *call) {
     return status;
 }
 
-const qn_kernel qnk_ref_sequence_mean_grad = {sizeof(qn_kernel), "sequence_mean_grad", NULL, NULL,
-                                              run_grad};
+const qn_kernel qnk_ref_sequence_mean_grad = {
+    .size = sizeof(qn_kernel), .op = "sequence_mean_grad", .run = run_grad};

@@ -18,4 +18,4 @@ static qn_status run(const qn_call *call) {
     return ref_optim_step(call, call->in[2].data ? with_velocity : plain);
 }
 
-const qn_kernel qnk_ref_sgd_step = {sizeof(qn_kernel), "sgd_step", NULL, NULL, run};
+const qn_kernel qnk_ref_sgd_step = {.size = sizeof(qn_kernel), .op = "sgd_step", .run = run};

@@ -8,7 +8,7 @@ static double value(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_sigmoid = {sizeof(qn_kernel), "sigmoid", NULL, NULL, run};
+const qn_kernel qnk_ref_sigmoid = {.size = sizeof(qn_kernel), .op = "sigmoid", .run = run};
 
 static double grad(const double *x, const void *attrs) {
     (void)attrs;
@@ -17,4 +17,5 @@ static double grad(const double *x, const void *attrs) {
 
 static qn_status run_grad(const qn_call *call) { return ref_elementwise(call, grad); }
 
-const qn_kernel qnk_ref_sigmoid_grad = {sizeof(qn_kernel), "sigmoid_grad", NULL, NULL, run_grad};
+const qn_kernel qnk_ref_sigmoid_grad = {
+    .size = sizeof(qn_kernel), .op = "sigmoid_grad", .run = run_grad};

@@ -8,7 +8,7 @@ static double value(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_silu = {sizeof(qn_kernel), "silu", NULL, NULL, run};
+const qn_kernel qnk_ref_silu = {.size = sizeof(qn_kernel), .op = "silu", .run = run};
 
 static double grad(const double *x, const void *attrs) {
     (void)attrs;
@@ -18,4 +18,4 @@ static double grad(const double *x, const void *attrs) {
 
 static qn_status run_grad(const qn_call *call) { return ref_elementwise(call, grad); }
 
-const qn_kernel qnk_ref_silu_grad = {sizeof(qn_kernel), "silu_grad", NULL, NULL, run_grad};
+const qn_kernel qnk_ref_silu_grad = {.size = sizeof(qn_kernel), .op = "silu_grad", .run = run_grad};

@@ -67,4 +67,5 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_sort = {sizeof(qn_kernel), "sort", NULL, workspace, run};
+const qn_kernel qnk_ref_sort = {
+    .size = sizeof(qn_kernel), .op = "sort", .workspace = workspace, .run = run};

@@ -12,4 +12,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_square_sum = {sizeof(qn_kernel), "square_sum", NULL, NULL, run};
+const qn_kernel qnk_ref_square_sum = {.size = sizeof(qn_kernel), .op = "square_sum", .run = run};

@@ -8,7 +8,7 @@ static double value(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_tanh = {sizeof(qn_kernel), "tanh", NULL, NULL, run};
+const qn_kernel qnk_ref_tanh = {.size = sizeof(qn_kernel), .op = "tanh", .run = run};
 
 static double grad(const double *x, const void *attrs) {
     (void)attrs;
@@ -17,4 +17,4 @@ static double grad(const double *x, const void *attrs) {
 
 static qn_status run_grad(const qn_call *call) { return ref_elementwise(call, grad); }
 
-const qn_kernel qnk_ref_tanh_grad = {sizeof(qn_kernel), "tanh_grad", NULL, NULL, run_grad};
+const qn_kernel qnk_ref_tanh_grad = {.size = sizeof(qn_kernel), .op = "tanh_grad", .run = run_grad};

@@ -16,4 +16,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_uniform = {sizeof(qn_kernel), "uniform", NULL, NULL, run};
+const qn_kernel qnk_ref_uniform = {.size = sizeof(qn_kernel), .op = "uniform", .run = run};

@@ -19,4 +19,4 @@ static qn_status run(const qn_call *call) {
     return ref_reduce(call, attrs->axes, var);
 }
 
-const qn_kernel qnk_ref_var = {sizeof(qn_kernel), "var", NULL, NULL, run};
+const qn_kernel qnk_ref_var = {.size = sizeof(qn_kernel), .op = "var", .run = run};

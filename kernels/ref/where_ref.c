@@ -13,4 +13,4 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_where = {sizeof(qn_kernel), "where", NULL, NULL, run};
+const qn_kernel qnk_ref_where = {.size = sizeof(qn_kernel), .op = "where", .run = run};

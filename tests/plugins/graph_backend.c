@@ -55,8 +55,10 @@ static qn_status run(const qn_call *call, bool cut) {
 static qn_status relu_run(const qn_call *call) { return run(call, true); }
 static qn_status copy_run(const qn_call *call) { return run(call, false); }
 
-static const qn_kernel relu = {sizeof(qn_kernel), "relu", declines, NULL, relu_run};
-static const qn_kernel copy = {sizeof(qn_kernel), "copy", declines, NULL, copy_run};
+static const qn_kernel relu = {
+    .size = sizeof(qn_kernel), .op = "relu", .declines = declines, .run = relu_run};
+static const qn_kernel copy = {
+    .size = sizeof(qn_kernel), .op = "copy", .declines = declines, .run = copy_run};
 static const qn_kernel *const kernels[] = {&relu, &copy, NULL};
 static const qn_provider all_providers[] = {{"graph", kernels}, {NULL, NULL}};
 
