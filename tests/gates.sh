@@ -293,7 +293,8 @@ gate_coverage() {
 
 # ---- the library as it is delivered -----------------------------------------------------------------
 
-gate_exports() { tests/exports.sh build/release/libquern.so; }
+gate_exports() { tests/exports.sh build/release/libquern.so && tests/option_fields.py; }
+gate_headers() { tests/headers.sh; }
 gate_install() { tests/install/install_check.sh build/release; }
 
 # What every x86-64 must be able to run holds no AVX instruction (their registers are ymm and zmm, their
@@ -405,7 +406,8 @@ gate cuda "the CUDA backend as nvcc makes it"
 gate cudasim "the CUDA backend on the simulated GPU, each access checked"
 gate coverage "lines of the CUDA kernels that tests reach"
 gate lessons "every lesson runs"
-gate exports "exported symbols are those of the header"
+gate exports "exported symbols are those of the header, option structs grow at their end"
+gate headers "each public header alone, in C and in C++, and for Python's cffi"
 gate baseline "no AVX outside the SIMD kernels"
 gate oldest "values on an emulated processor without AVX (qemu)"
 gate isa "AVX-512 kernels"

@@ -26,7 +26,9 @@
  *   chain of calls is checked once, with qn_context_error(). The library never exits or aborts, and
  *   prints only what was asked for.
  * - Threads. A context and all it owns is used by one thread at a time; contexts are independent.
- * - Options. Option structs are zero-initialised for the defaults; NULL means all defaults.
+ * - Options. Option structs are zero-initialised for the defaults; NULL means all defaults. They
+ * grow at their end alone, and a new field that is zero means what was before it. A program and the
+ *   library must be of one minor version until 1.0: the soname (libquern.so.0.1) says so.
  */
 #ifndef QUERN_H
 #define QUERN_H

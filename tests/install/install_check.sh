@@ -51,5 +51,8 @@ awk '/^```c$/ { inside = 1; next } /^```$/ && inside { exit } inside' \
 cc -Wall -Wextra -Werror -o "$work/readme" "$work/readme.c" $(pkg-config --cflags --libs quern)
 
 include=$(dirname "$(find "$prefix" -name quern.h)")
-c++ -std=c++17 -Wall -Wextra -Werror -fsyntax-only -x c++ "$include/quern.h"
 c++ -std=c++17 -Wall -Wextra -Werror -fsyntax-only -x c++ "$include/quern_backend.h"
+# shellcheck disable=SC2046
+c++ -std=c++17 -Wall -Wextra -pedantic-errors -Werror -o "$work/cpp" "$here/consumer.cpp" \
+    $(pkg-config --cflags --libs quern) -Wl,-rpath,"$libdir"
+"$work/cpp"

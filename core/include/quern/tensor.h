@@ -18,11 +18,6 @@ typedef struct qn_shape {
     int64_t dim[QN_MAX_DIMS];
 } qn_shape;
 
-#define QN_SHAPE(...)                                                                              \
-    ((qn_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                 \
-                .dim = {__VA_ARGS__}})
-#define QN_SCALAR ((qn_shape){0})
-
 /** A set of axes, written QN_AXES(0, 2); negative ones count from the end; QN_ALL means every axis.
  */
 typedef struct qn_axes {
@@ -30,9 +25,42 @@ typedef struct qn_axes {
     int axis[QN_MAX_DIMS];
 } qn_axes;
 
+#ifdef __cplusplus
+/* C++ has no compound literals: the same words call functions. */
+extern "C++" {
+template <typename... Extents> inline qn_shape qn_shape_of(Extents... extents) {
+    static_assert(sizeof...(extents) <= QN_MAX_DIMS, "a tensor has at most QN_MAX_DIMS axes");
+    const int64_t dim[] = {static_cast<int64_t>(extents)..., 0};
+    qn_shape shape = qn_shape();
+    shape.rank = static_cast<int>(sizeof...(extents));
+    for (int i = 0; i < shape.rank; i++)
+        shape.dim[i] = dim[i];
+    return shape;
+}
+
+template <typename... Positions> inline qn_axes qn_axes_of(Positions... positions) {
+    static_assert(sizeof...(positions) <= QN_MAX_DIMS, "a tensor has at most QN_MAX_DIMS axes");
+    const int axis[] = {static_cast<int>(positions)..., 0};
+    qn_axes axes = qn_axes();
+    axes.count = static_cast<int>(sizeof...(positions));
+    for (int i = 0; i < axes.count; i++)
+        axes.axis[i] = axis[i];
+    return axes;
+}
+}
+#define QN_SHAPE(...) (qn_shape_of(__VA_ARGS__))
+#define QN_SCALAR (qn_shape())
+#define QN_AXES(...) (qn_axes_of(__VA_ARGS__))
+#define QN_ALL (qn_axes())
+#else
+#define QN_SHAPE(...)                                                                              \
+    ((qn_shape){.rank = (int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)),                 \
+                .dim = {__VA_ARGS__}})
+#define QN_SCALAR ((qn_shape){0})
 #define QN_AXES(...)                                                                               \
     ((qn_axes){.count = (int)(sizeof((int[]){__VA_ARGS__}) / sizeof(int)), .axis = {__VA_ARGS__}})
 #define QN_ALL ((qn_axes){0})
+#endif
 
 /** A tensor filled with zeros, ones, or a value. */
 QN_API qn_tensor *qn_zeros(qn_context *ctx, qn_dtype dtype, qn_shape shape);

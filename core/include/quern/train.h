@@ -6,6 +6,7 @@
 #define QUERN_TRAIN_H
 
 #include "quern/data.h"
+#include "quern/files.h"
 #include "quern/optim.h"
 
 #ifdef __cplusplus
