@@ -1,7 +1,7 @@
 /* autograd.c: the tape, and the pass back along it.
  *
  * Calls are recorded in order, so walking the tape from its end is a topological order and needs no
- * search. A gradient lives in its tensor's `grad` while the pass needs it (`holds` counts how
+ * search. A gradient lives in its tensor's `slot` while the pass needs it (`holds` counts how
  * often); what a backward rule leaves behind is freed right after the rule, so a pass needs little
  * memory. Backward rules are made of operations: with create_graph they are recorded like any other
  * call. */
@@ -39,8 +39,9 @@ bool qni_tape_record(qn_context *ctx, const qni_op *op, qn_tensor *const *in, in
                      const void *attrs, qn_tensor *const *out) {
     if (!ctx->grad_enabled || op->constant || !wants_grad(in, n_in) || !any_float(op, out))
         return true;
-    size_t inputs_size = (size_t)n_in * sizeof(qn_tensor *);
-    qni_node *node = qni_arena_take(&ctx->arena, sizeof(*node) + inputs_size);
+    const size_t inputs_size = (size_t)n_in * sizeof(qn_tensor *);
+    const size_t versions_size = (size_t)(n_in + op->outputs) * sizeof(uint32_t);
+    qni_node *node = qni_arena_take(&ctx->arena, sizeof(*node) + inputs_size + versions_size);
     void *copy = op->attrs_size ? qni_arena_take(&ctx->arena, op->attrs_size) : NULL;
     if (!node || (op->attrs_size && !copy)) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the tape", op->name);
@@ -50,14 +51,18 @@ bool qni_tape_record(qn_context *ctx, const qni_op *op, qn_tensor *const *in, in
         memcpy(copy, attrs, op->attrs_size);
     *node = (qni_node){.op = op, .previous = ctx->tape, .n_in = n_in, .attrs = copy};
     node->in = (qn_tensor **)(node + 1);
+    node->versions = (uint32_t *)(node->in + n_in);
     memcpy(node->in, in, inputs_size);
-    for (int i = 0; i < n_in; i++)
+    for (int i = 0; i < n_in; i++) {
         if (in[i])
             in[i]->taped = true;
+        node->versions[i] = in[i] ? in[i]->storage->version : 0;
+    }
     for (int i = 0; i < op->outputs; i++) {
         node->out[i] = out[i];
+        node->versions[n_in + i] = out[i]->storage->version;
         out[i]->node = node;
-        out[i]->output = i;
+        out[i]->output = (uint8_t)i;
         out[i]->requires_grad = qni_is_float(out[i]->view.dtype);
     }
     note_read(op, in, n_in, out);
@@ -76,13 +81,14 @@ void qni_tape_clear(qn_context *ctx) {
         }
     }
     ctx->tape = NULL;
+    ctx->writes.count = 0;
     qni_arena_reset(&ctx->arena);
 }
 
 /* ---- gradients of tensors ---------------------------------------------------------------- */
 
 qn_tensor *qn_require_grad(qn_tensor *x) {
-    if (!x)
+    if (!x || qni_check_elements("require_grad", x) != QN_OK)
         return NULL;
     if (!qni_is_float(x->view.dtype)) {
         qn_context_fail(x->ctx, QN_DTYPE_MISMATCH,
@@ -105,13 +111,14 @@ qn_tensor *qn_require_grad(qn_tensor *x) {
 bool qn_requires_grad(const qn_tensor *x) { return x && x->requires_grad; }
 
 qn_tensor *qn_grad(qn_tensor *x) {
-    if (!x || !x->leaf || !x->grad_set || (x->seen && !qni_sparse_settle(x)))
+    if (!x || !qni_alive("grad", x) || !x->leaf || !x->grad_set ||
+        (x->seen && !qni_sparse_settle(x)))
         return NULL;
     return x->grad;
 }
 
 void qn_zero_grad(qn_tensor *x) {
-    if (x)
+    if (x && qni_alive("zero_grad", x))
         x->grad_set = false;
 }
 
@@ -172,8 +179,8 @@ static void add_to_leaf(qn_tensor *leaf, qn_tensor *grad) {
 
 /** Whether a gradient can be added to where it lies: nobody else sees its memory. */
 static bool is_private(const qn_tensor *grad) {
-    return grad->holds == 1 && grad->storage->references == 1 && !grad->kept && !grad->node &&
-           qn_view_is_contiguous(&grad->view);
+    return grad->holds == 1 && grad->storage->references == 1 && grad->life != QNI_KEPT &&
+           !grad->node && qn_view_is_contiguous(&grad->view);
 }
 
 /** The axes by falling strides, and in `back` the places where they came from. False when elements
@@ -232,7 +239,7 @@ void qni_give(qni_backward *b, int i, qn_tensor *grad) {
     if (x->leaf && !b->functional)
         add_to_leaf(x, grad);
     else
-        add_to_slot(b, &x->grad, grad);
+        add_to_slot(b, &x->slot, grad);
 }
 
 void qni_give_outputs(qni_backward *b, const qni_op *op, qn_tensor *const *in, int n_in,
@@ -268,7 +275,7 @@ static void pass_node(qn_context *ctx, qni_node *node, qni_backward *b) {
     b->attrs = node->attrs;
     bool any = false;
     for (int i = 0; i < node->op->outputs; i++) {
-        b->grad[i] = node->out[i]->grad;
+        b->grad[i] = node->out[i]->slot;
         any = any || b->grad[i];
     }
     for (int i = 0; i < node->n_in; i++) {
@@ -277,19 +284,19 @@ static void pass_node(qn_context *ctx, qni_node *node, qni_backward *b) {
     }
     if (any && !node->op->backward)
         qn_context_fail(ctx, QN_NOT_DIFFERENTIABLE, "%s: has no derivative", node->op->name);
-    else if (any)
+    else if (any && qni_check_versions(node) == QN_OK)
         node->op->backward(b);
     reach_inputs(b);
     for (int i = 0; i < node->op->outputs; i++)
         if (!node->out[i]->wanted)
-            release(&node->out[i]->grad);
+            release(&node->out[i]->slot);
 }
 
 /** What a pass that is the last one has no more use of: all calls that read a node's outputs came
  * before it. */
 static void drop_outputs(const qni_node *node) {
     for (int i = 0; i < node->op->outputs; i++)
-        if (node->out[i]->tidied)
+        if (node->out[i]->life == QNI_TAPE)
             qni_drop_elements(node->out[i]);
 }
 
@@ -307,7 +314,7 @@ static qn_status pass(qn_tensor *loss, qn_tensor *seed, pass_kind kind) {
     int mark = ctx->step.count;
     qni_backward b = {.functional = kind.functional, .create_graph = kind.create_graph};
     qni_node *last = loss->node;
-    hold(&loss->grad, seed);
+    hold(&loss->slot, seed);
     last->reached = true;
     for (qni_node *node = last; node; node = node->previous) {
         if (!node->reached)
@@ -315,7 +322,7 @@ static qn_status pass(qn_tensor *loss, qn_tensor *seed, pass_kind kind) {
         node->reached = false;
         if (ctx->status != QN_OK)
             for (int i = 0; i < node->op->outputs; i++)
-                release(&node->out[i]->grad);
+                release(&node->out[i]->slot);
         else
             pass_node(ctx, node, &b);
         if (kind.last)
@@ -328,7 +335,7 @@ static qn_status pass(qn_tensor *loss, qn_tensor *seed, pass_kind kind) {
 }
 
 static qn_status check_loss(const char *what, const qn_tensor *loss) {
-    if (!loss)
+    if (!loss || !qni_alive(what, loss))
         return QN_INVALID_ARGUMENT;
     if (loss->ctx->status != QN_OK)
         return loss->ctx->status;
@@ -358,7 +365,8 @@ qn_status qn_backward_once(qn_tensor *loss) {
 
 /** Takes the gradient that the pass left on an input, zeros if none arrived. */
 static qn_tensor *collect(qn_tensor *input) {
-    qn_tensor *grad = input->grad;
+    qn_tensor *grad = input->slot;
+    input->slot = NULL;
     if (grad)
         grad->holds--;
     else
@@ -379,25 +387,19 @@ qn_status qn_gradients(qn_tensor *loss, qn_tensor *const *inputs, int count, qn_
         return qn_context_fail(loss->ctx, QN_INVALID_ARGUMENT,
                                "gradients: %d inputs, expected 1 to %d", count, MOST_INPUTS);
     for (int i = 0; i < count; i++)
-        if (!inputs[i] || !inputs[i]->requires_grad || inputs[i]->wanted || inputs[i] == loss)
+        if (!inputs[i] || inputs[i]->life == QNI_DEAD || !inputs[i]->requires_grad ||
+            inputs[i]->wanted || inputs[i] == loss)
             status = QN_INVALID_ARGUMENT;
         else
             inputs[i]->wanted = true;
     qn_tensor *seed =
         status == QN_OK ? qn_ones(loss->ctx, loss->view.dtype, qni_shape_of(&loss->view)) : NULL;
-    qn_tensor *own[MOST_INPUTS];
-    for (int i = 0; seed && i < count; i++) { /* the leaves' own gradients step aside */
-        own[i] = inputs[i]->grad;
-        inputs[i]->grad = NULL;
-    }
     if (seed)
         status = pass(loss, seed, (pass_kind){.functional = true, .create_graph = create_graph});
     for (int i = 0; i < count; i++) {
         grads[i] = seed ? collect(inputs[i]) : NULL;
         if (inputs[i])
             inputs[i]->wanted = false;
-        if (seed)
-            inputs[i]->grad = own[i];
     }
     if (status == QN_INVALID_ARGUMENT)
         qn_context_fail(

@@ -24,6 +24,8 @@ qn_context *qn_context_new(const char *device) {
         return NULL;
     ctx->grad_enabled = true;
     ctx->log_dispatch = qni_log_wants("dispatch");
+    const char *debug = getenv("QUERN_DEBUG");
+    ctx->debug = debug && strcmp(debug, "1") == 0;
     const char *pool = getenv("QUERN_POOL");
     ctx->pool.exact = pool && strcmp(pool, "off") == 0;
     const char *fuse = getenv("QUERN_FUSE");
@@ -47,11 +49,7 @@ static void destroy_tensors(qn_context *ctx) {
         qni_tensor_destroy(ctx->kept.items[ctx->kept.count - 1]);
     free(ctx->kept.items);
     free(ctx->step.items);
-    while (ctx->spare) {
-        qn_tensor *next = ctx->spare->grad;
-        free(ctx->spare);
-        ctx->spare = next;
-    }
+    qni_tensor_forget_dead(ctx);
 }
 
 void qn_context_free(qn_context *ctx) {
@@ -70,7 +68,15 @@ void qn_context_free(qn_context *ctx) {
 void qn_step_end(qn_context *ctx) {
     if (!ctx)
         return;
+    if (ctx->in_plan > 0) {
+        qn_context_fail(ctx, QN_INVALID_ARGUMENT,
+                        "step_end: within a plan's step, which ends by itself; call it after "
+                        "qn_plan_run()");
+        return;
+    }
     qni_tape_clear(ctx);
+    if (ctx->dead.least < 2 * ctx->step.count)
+        ctx->dead.least = 2 * ctx->step.count;
     while (ctx->step.count > 0)
         qni_tensor_destroy(ctx->step.items[ctx->step.count - 1]);
 }

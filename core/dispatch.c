@@ -137,9 +137,13 @@ static qn_status run(qn_context *ctx, const qni_op *op, qn_tensor *const *in, in
     };
     const qn_kernel *served;
     qn_status status = run_kernel(ctx, op, &call, &served);
-    if (status == QN_OK)
-        qni_trace_call(ctx, op, served, &call, in, out);
-    return status;
+    if (status != QN_OK)
+        return status;
+    qni_trace_call(ctx, op, served, &call, in, out);
+    for (uint32_t i = 0; op->mutates >> i; i++)
+        if (op->mutates >> i & 1u && in[i])
+            qni_note_write(op->name, in[i]);
+    return QN_OK;
 }
 
 /* ---- forms of a call --------------------------------------------------------------------- */
@@ -179,6 +183,7 @@ qn_status qni_apply_all(const qni_op *op, qn_tensor *const *in, int n_in, const 
             discard(out, i);
             return QN_OUT_OF_MEMORY;
         }
+        out[i]->maker = op->name;
     }
     status = run(ctx, op, in, n_in, attrs, out);
     if (status == QN_OK && !qni_tape_record(ctx, op, in, n_in, attrs, out))
@@ -239,7 +244,12 @@ qn_tensor *qni_apply_to(const qni_op *op, qn_tensor *const *in, int n_in, const 
                         qni_text(out).s);
         return NULL;
     }
-    return run(out->ctx, op, in, n_in, attrs, &out) == QN_OK ? out : NULL;
+    if (run(out->ctx, op, in, n_in, attrs, &out) != QN_OK)
+        return NULL;
+    if (!out->maker)
+        out->maker = op->name;
+    qni_note_write(op->name, out);
+    return out;
 }
 
 qn_status qni_apply_in_place(const qni_op *op, qn_tensor *const *in, int n_in, const void *attrs) {
@@ -255,12 +265,14 @@ qn_tensor *qni_apply_view(const qni_op *op, qn_tensor *x, const void *attrs, con
     if (!x || qni_check_elements(op->name, x) != QN_OK)
         return NULL;
     qn_tensor *y = qni_tensor_view(x, view);
-    if (y && !qni_tape_record(x->ctx, op, &x, 1, attrs, &y)) {
+    if (!y)
+        return NULL;
+    y->maker = op->name;
+    if (!qni_tape_record(x->ctx, op, &x, 1, attrs, &y)) {
         qni_tensor_destroy(y);
         return NULL;
     }
-    if (y)
-        qni_trace_view(x->ctx, op->name, x, attrs, op->attrs_size, y);
+    qni_trace_view(x->ctx, op->name, x, attrs, op->attrs_size, y);
     return y;
 }
 

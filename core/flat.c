@@ -14,7 +14,7 @@ static qn_status check(qn_tensor *const *parameters, int count, int64_t *total) 
         const qn_tensor *p = parameters[i];
         if (!p)
             return QN_INVALID_ARGUMENT;
-        if (!p->leaf || !p->kept || !qn_view_is_contiguous(&p->view))
+        if (!p->leaf || p->life != QNI_KEPT || !qn_view_is_contiguous(&p->view))
             return qn_context_fail(p->ctx, QN_INVALID_ARGUMENT,
                                    "flatten_parameters: tensor %d %s is not a parameter", i,
                                    qni_text(p).s);

@@ -23,33 +23,71 @@ struct qni_storage {
     qni_storage *next; /**< while it waits in the pool */
     int pins;          /**< references that plans hold (trace.h) */
     bool read;         /**< a derivative of a call on the tape reads its elements */
+    uint32_t version;  /**< counts writes while it is read (version.c) */
     uint64_t trace;    /**< number of the recording that knows it, and its block there */
     int block;
 };
 
+/** Where a tensor is in its life. Its struct outlives it: it waits in line, dead, before another
+ * tensor gets it, so that a handle that is out of date is told from a good one (tensor.c).
+ *
+ * | from | by                                                          | to       |
+ * |------|-------------------------------------------------------------|----------|
+ * | -    | an operation, qn_empty(), a view                            | STEP     |
+ * | STEP | qn_keep()                                                   | KEPT     |
+ * | STEP | qn_tensor_release(), qn_tidy_end(), while the tape needs it | TAPE     |
+ * | KEPT | qn_tensor_free(), while the tape needs it                   | TAPE     |
+ * | STEP | qn_tensor_free(), while the tape needs it                   | TAPE     |
+ * | any  | qn_tensor_free() and the like, once the tape does not       | DEAD     |
+ * | STEP | the step's end, the end of a plan's step                    | DEAD     |
+ * | TAPE | the same                                                    | DEAD     |
+ * | KEPT | the context's end                                           | DEAD     |
+ *
+ * Dead tensors, and those of which only the tape needs the shape, have no storage: each use looks
+ * for that (qni_check_elements()), and one look finds both. The other marks are independent of
+ * this: `leaf` and `requires_grad` are the program's wish, `node` and `taped` the tape's,
+ * `slot`, `holds` and `wanted` a backward pass's. */
+typedef enum qni_life {
+    QNI_DEAD, /**< gone; any use is an error */
+    QNI_STEP, /**< belongs to the step */
+    QNI_KEPT, /**< belongs to the context */
+    QNI_TAPE, /**< given back by the program; the tape alone needs it, and it goes with the step */
+} qni_life;
+
 struct qn_tensor {
     qn_context *ctx;
     qn_view view;         /**< where the elements are */
-    qni_storage *storage; /**< what holds them */
+    qni_storage *storage; /**< what holds them; NULL: they are gone, and `view.data` with them */
     qni_node *node;       /**< call that made it, while that is on the tape */
-    int output;           /**< which output of that call */
-    qn_tensor *grad;      /**< gradient: of a leaf, or during a backward pass */
-    qn_tensor *leaf_of;   /**< of a leaf's gradient, or its `seen`: that leaf */
-    bool grad_set;        /**< leaf: grad holds a gradient (else its contents mean nothing) */
-    qn_tensor
-        *seen; /**< leaf: NULL, or u8 [rows, 1]: rows of grad that hold something (sparse.c) */
+    const char *maker;    /**< what made it, in a word or two, for messages; may be NULL */
+    qn_tensor *next_dead; /**< the one that died after it, while both wait for their next lives */
+
+    qn_tensor *grad;    /**< leaf: its gradient, a kept tensor of its own */
+    qn_tensor *seen;    /**< leaf: NULL, or u8 [rows, 1]: rows of grad that hold something */
+    qn_tensor *leaf_of; /**< of a leaf's `grad` or `seen`: that leaf */
+    qn_tensor *slot;    /**< what has come of its gradient in the backward pass that runs */
+    const void *owner;  /**< what frees it, if that was said (qn_tensor_claim) */
+
+    int index;      /**< position in the list of its owner */
+    int holds;      /**< how many slots of a backward pass it is in */
+    uint8_t life;   /**< a qni_life */
+    uint8_t output; /**< which output of `node` */
+    bool leaf;      /**< asked for its gradient by qn_require_grad() */
     bool requires_grad;
-    bool leaf;         /**< asked for its gradient by qn_require_grad() */
-    const void *owner; /**< what frees it, if that was said (qn_tensor_claim) */
-    bool kept;         /**< belongs to the context, not to the step */
-    bool taped;        /**< an input of a call on the tape */
-    bool wanted;       /**< qn_gradients() was asked for its gradient */
-    bool tidied;       /**< the tape alone still needs it (tidy.c) */
-    int holds;         /**< how often a backward pass still needs it */
-    int index;         /**< position in the list of its owner */
-    uint64_t trace;    /**< number of the recording that knows it, and its value there */
+    bool grad_set;  /**< leaf: grad holds a gradient (else its contents mean nothing) */
+    bool taped;     /**< an input of a call on the tape */
+    bool wanted;    /**< qn_gradients() was asked for its gradient */
+    uint64_t trace; /**< number of the recording that knows it, and its value there */
     int value;
 };
+
+/** Structs of tensors that died, in a line: the oldest gets a new life, once enough wait. With
+ * QUERN_DEBUG=1 none does. */
+typedef struct qni_dead {
+    qn_tensor *first, *last;
+    int count;
+    int least; /**< so many wait always */
+} qni_dead;
 
 /** An owner's tensors; a tensor knows its position, so that removal is quick. */
 typedef struct qni_list {
@@ -57,9 +95,6 @@ typedef struct qni_list {
     int count, capacity;
 } qni_list;
 
-/** Puts a tensor into another list of its context: the step's or the kept ones. False when memory
- * is out, and nothing has changed. */
-bool qni_tensor_move(qn_tensor *x, bool kept);
 /** Bytes of a row-major array; false and an error when an extent is negative, or the size, extents
  * of 0 left out, is more than can be addressed. */
 bool qni_tensor_bytes(qn_context *ctx, qn_dtype dtype, qn_shape shape, size_t *bytes);
@@ -71,6 +106,10 @@ qn_tensor *qni_tensor_view(qn_tensor *x, const qn_view *view);
 qn_tensor *qni_tensor_on(qn_context *ctx, qni_storage *storage, const qn_view *view);
 /** Frees a tensor without asking who may need it. */
 void qni_tensor_destroy(qn_tensor *x);
+/** Frees what is left of the tensors that died. */
+void qni_tensor_forget_dead(qn_context *ctx);
+/** Whether a tensor, which is not NULL, is alive; else an error, told as `what`'s. */
+bool qni_alive(const char *what, const qn_tensor *x);
 /** Lets a contiguous tensor look at other memory from now on. */
 void qni_tensor_rebase(qn_tensor *x, qni_storage *storage, void *data);
 /** Whether a dtype is f32 or f64. */
@@ -319,7 +358,24 @@ struct qni_node {
     qn_tensor **in;
     qn_tensor *out[QN_MAX_OUTPUTS];
     const void *attrs;
+    uint32_t *versions; /**< of the storages of the inputs, then of the outputs, at the call */
 };
+
+/** A write to memory that a derivative reads: what tells a change of a tensor from one beside it
+ * in the same storage, as parameters in a flat buffer lie. */
+typedef struct qni_write {
+    const char *what;
+    const qni_storage *storage;
+    uint32_t version;  /**< of the storage after it */
+    size_t begin, end; /**< its bytes */
+} qni_write;
+
+/** The last writes since the tape was empty, each at its number modulo the room. */
+enum { QNI_WRITES = 64 };
+typedef struct qni_writes {
+    qni_write recent[QNI_WRITES];
+    uint64_t count;
+} qni_writes;
 
 /** Records a call, if an input requires a gradient. False when memory is out. */
 bool qni_tape_record(qn_context *ctx, const qni_op *op, qn_tensor *const *in, int n_in,
@@ -335,6 +391,11 @@ qn_status qni_check_elements(const char *what, const qn_tensor *x);
 /** Error if places of x share an element, as after qn_expand() or where windows overlap
  * (dispatch.c). */
 qn_status qni_check_writable(const char *op, const qn_tensor *x);
+/** Notes that `what` has written to x in place, after the fact (version.c). */
+void qni_note_write(const char *what, const qn_tensor *x);
+/** QN_INVALID_ARGUMENT when elements that a node's derivative reads were written to since the call
+ * was recorded (version.c). */
+qn_status qni_check_versions(const qni_node *node);
 
 /** Hands back the gradient of input i. Summed over axes that were broadcast; added to what came
  * before. */
@@ -434,7 +495,10 @@ struct qn_context {
     qni_storage *workspace; /**< scratch of the largest call so far */
 
     qni_list step, kept; /**< tensors of the step, and of the context */
-    qn_tensor *spare;    /**< freed tensor structs, linked by `grad` */
+    qni_dead dead;       /**< structs of tensors that died */
+    qni_writes writes;   /**< to what derivatives read */
+    int in_plan;         /**< how many plans' steps run, one within the other */
+    bool debug;          /**< QUERN_DEBUG=1 */
     qni_node *tape;      /**< last call recorded */
     qni_arena arena;     /**< nodes and their attributes */
     bool grad_enabled;

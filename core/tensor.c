@@ -26,40 +26,78 @@ static void list_remove(qni_list *list, const qn_tensor *x) {
     last->index = x->index;
 }
 
-static qni_list *owner_of(const qn_tensor *x) { return x->kept ? &x->ctx->kept : &x->ctx->step; }
+static qni_list *owner_of(const qn_tensor *x) {
+    return x->life == QNI_KEPT ? &x->ctx->kept : &x->ctx->step;
+}
 
-bool qni_tensor_move(qn_tensor *x, bool kept) {
-    if (x->kept == kept)
-        return true;
-    qni_trace_decline(x->ctx, "a tensor is kept in it (qn_keep)");
-    int index = x->index;
-    if (!list_add(kept ? &x->ctx->kept : &x->ctx->step, x)) {
-        qn_context_fail(x->ctx, QN_OUT_OF_MEMORY, "out of memory");
-        return false;
+/** Puts a live tensor into another list of its context, unless it is there. False when memory is
+ * out, and nothing has changed. */
+static bool move_to(qn_tensor *x, qni_life life) {
+    qni_list *from = owner_of(x), *to = life == QNI_KEPT ? &x->ctx->kept : &x->ctx->step;
+    if (from != to) {
+        qni_trace_decline(x->ctx, "a tensor is kept in it (qn_keep)");
+        const int index = x->index;
+        if (!list_add(to, x)) {
+            qn_context_fail(x->ctx, QN_OUT_OF_MEMORY, "out of memory");
+            return false;
+        }
+        const int moved_to = x->index;
+        x->index = index;
+        list_remove(from, x);
+        x->index = moved_to;
     }
-    int moved_to = x->index;
-    x->index = index;
-    list_remove(owner_of(x), x);
-    x->index = moved_to;
-    x->kept = kept;
+    x->life = (uint8_t)life;
     return true;
 }
 
 /* ---- making and freeing ------------------------------------------------------------------ */
 
-/* Tensor structs are reused: the spare ones hang together by their `grad`. */
-static qn_tensor *struct_take(qn_context *ctx) {
-    qn_tensor *x = ctx->spare;
-    if (x)
-        ctx->spare = x->grad;
+/* So many structs of dead tensors wait at least; and as many as two steps have. */
+enum { LEAST_DEAD = 256 };
+
+static void bury(qn_tensor *x) {
+    qni_dead *dead = &x->ctx->dead;
+    x->life = QNI_DEAD;
+    x->storage = NULL;
+    x->view.data = NULL;
+    x->next_dead = NULL;
+    if (dead->last)
+        dead->last->next_dead = x;
     else
+        dead->first = x;
+    dead->last = x;
+    dead->count++;
+}
+
+/** The struct of a tensor that died long ago; NULL while too few wait. */
+static qn_tensor *raise_oldest(qn_context *ctx) {
+    qni_dead *dead = &ctx->dead;
+    if (dead->count <= LEAST_DEAD || dead->count <= dead->least || ctx->debug)
+        return NULL;
+    qn_tensor *x = dead->first;
+    dead->first = x->next_dead;
+    dead->count--;
+    return x;
+}
+
+void qni_tensor_forget_dead(qn_context *ctx) {
+    while (ctx->dead.first) {
+        qn_tensor *next = ctx->dead.first->next_dead;
+        free(ctx->dead.first);
+        ctx->dead.first = next;
+    }
+    ctx->dead = (qni_dead){0};
+}
+
+static qn_tensor *struct_take(qn_context *ctx) {
+    qn_tensor *x = raise_oldest(ctx);
+    if (!x)
         x = malloc(sizeof(*x));
     if (x) {
-        *x = (qn_tensor){.ctx = ctx};
+        *x = (qn_tensor){.ctx = ctx, .life = QNI_STEP};
         if (list_add(&ctx->step, x))
             return x;
-        x->grad = ctx->spare;
-        ctx->spare = x;
+        bury(x);
     }
     qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory");
     return NULL;
@@ -144,7 +182,7 @@ qn_tensor *qni_tensor_view(qn_tensor *x, const qn_view *view) {
 void qni_tensor_destroy(qn_tensor *x) {
     qn_context *ctx = x->ctx;
     list_remove(owner_of(x), x);
-    qn_tensor *grad = x->leaf ? x->grad : NULL, *seen = x->seen, *leaf = x->leaf_of;
+    qn_tensor *grad = x->grad, *seen = x->seen, *leaf = x->leaf_of;
     if (grad)
         grad->leaf_of = NULL;
     if (seen)
@@ -155,14 +193,13 @@ void qni_tensor_destroy(qn_tensor *x) {
         leaf->grad = NULL;
     if (leaf)
         leaf->grad_set = false;
-    if (x->kept)
+    if (x->life == QNI_KEPT)
         qni_trace_decline(ctx, "a kept tensor is freed in it");
     if (x->leaf && x->storage && x->storage->pins > 0)
         ctx->structure++;
     if (x->storage)
         qni_storage_release(ctx, x->storage);
-    x->grad = ctx->spare;
-    ctx->spare = x;
+    bury(x);
     if (grad)
         qni_tensor_destroy(grad);
     if (seen)
@@ -196,19 +233,25 @@ qn_tensor *qn_parameter(qn_context *ctx, qn_dtype dtype, qn_shape shape) {
     return qn_require_grad(qn_keep(qn_zeros(ctx, dtype, shape)));
 }
 
-qn_tensor *qn_keep(qn_tensor *x) { return x && qni_tensor_move(x, true) ? x : NULL; }
+qn_tensor *qn_keep(qn_tensor *x) {
+    return x && qni_check_elements("keep", x) == QN_OK && move_to(x, QNI_KEPT) ? x : NULL;
+}
 
 void qn_tensor_free(qn_tensor *x) {
-    if (!x)
+    if (!x || !qni_alive("tensor_free", x))
         return;
-    if (x->node || x->taped)
-        qni_tensor_move(x, false); /* the tape needs it: it goes with the step */
+    if (x->owner || x->leaf_of)
+        qn_context_fail(x->ctx, QN_INVALID_ARGUMENT,
+                        "tensor_free: %s belongs to a %s, and goes with it", qni_text(x).s,
+                        x->owner ? "module" : "leaf");
+    else if (x->node || x->taped)
+        move_to(x, QNI_TAPE); /* it goes with the step */
     else
         qni_tensor_destroy(x);
 }
 
 void qn_tensor_release(qn_tensor *x) {
-    if (!x || x->kept || x->leaf)
+    if (!x || !qni_alive("tensor_release", x) || x->life == QNI_KEPT || x->leaf)
         return;
     if (x->node || x->taped)
         qni_leave_to_tape(x);
@@ -217,7 +260,7 @@ void qn_tensor_release(qn_tensor *x) {
 }
 
 qn_status qn_tensor_claim(qn_tensor *x, const void *owner) {
-    if (!x)
+    if (!x || !qni_alive("tensor_claim", x))
         return QN_INVALID_ARGUMENT;
     if (owner && x->owner)
         return qn_context_fail(

@@ -91,6 +91,9 @@ qn_status qn_tensor_write(qn_tensor *x, const void *data, size_t bytes) {
                                "tensor_write: %s is a view with gaps; use qn_copy", qni_text(x).s);
     char reason[QN_REASON_SIZE] = "";
     status = x->ctx->backend->to_device(x->ctx->device, x->view.data, data, bytes, reason);
+    qni_note_write("tensor_write", x);
+    if (!x->maker)
+        x->maker = "from_data";
     return status == QN_OK ? QN_OK : fail(x->ctx, status, "tensor_write", reason);
 }
 

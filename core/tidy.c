@@ -19,24 +19,49 @@ void qni_drop_elements(qn_tensor *x) {
 }
 
 void qni_leave_to_tape(qn_tensor *x) {
-    x->tidied = true;
+    x->life = QNI_TAPE;
     if (x->storage && !x->storage->read)
         qni_drop_elements(x);
 }
 
 void qn_tidy_end(qn_context *ctx, int begin, qn_tensor *const *results, int count) {
-    for (int i = ctx ? ctx->step.count - 1 : -1; i >= begin; i--) {
+    if (!ctx)
+        return;
+    if (begin < 0 || count < 0 || (count > 0 && !results)) {
+        qn_context_fail(ctx, QN_INVALID_ARGUMENT,
+                        "tidy_end: begin %d, %d results%s: expected a number from qn_tidy_begin(), "
+                        "and that many tensors",
+                        begin, count, results ? "" : " at NULL");
+        return;
+    }
+    for (int i = ctx->step.count - 1; i >= begin; i--) {
         qn_tensor *x = ctx->step.items[i];
         if (x->holds == 0 && !is_among(x, results, count))
             qn_tensor_release(x);
     }
 }
 
+/** Says what x was, and why it cannot be used. */
+static qn_status fail_gone(const char *what, const qn_tensor *x, const char *why) {
+    return qn_context_fail(x->ctx, QN_INVALID_ARGUMENT, "%s: a tensor %s%s%s %s", what,
+                           qni_text(x).s, x->maker ? " made by " : "", x->maker ? x->maker : "",
+                           why);
+}
+
+bool qni_alive(const char *what, const qn_tensor *x) {
+    if (x->life != QNI_DEAD)
+        return true;
+    fail_gone(what, x,
+              "is gone: it went with its step (qn_step_end), or was freed; qn_keep() keeps one");
+    return false;
+}
+
 qn_status qni_check_elements(const char *what, const qn_tensor *x) {
     if (x->storage)
         return QN_OK;
-    return qn_context_fail(x->ctx, QN_INVALID_ARGUMENT,
-                           "%s: the elements of a tensor %s are gone: it was made on the way to a "
-                           "result, and tidied up (qn_tidy_end, qn_backward_once)",
-                           what, qni_text(x).s);
+    if (!qni_alive(what, x))
+        return QN_INVALID_ARGUMENT;
+    return fail_gone(what, x,
+                     "keeps its shape alone, its elements are gone: it was tidied up "
+                     "(qn_tidy_end, qn_tensor_release, qn_backward_once)");
 }

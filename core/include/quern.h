@@ -21,6 +21,11 @@
  *   to its context and goes with it; each has a `_free` for earlier, and `_free(NULL)` is fine.
  *   Other tensors belong to the current step and are gone at qn_step_end(), unless kept with
  *   qn_keep().
+ *   A tensor used after it is gone is an error in words, as long as nothing has taken its place: a
+ *   place is not given away before 256 more tensors have gone, and twice as many as the largest
+ *   step held at its end. A handle older than that may name another tensor, in silence; with
+ *   QUERN_DEBUG=1 in the environment no place is given away. What is used after its context was
+ *   freed, nothing can notice.
  * - Errors. Calls that can fail return a status, or a pointer that is NULL; NULL in gives NULL out.
  *   The first failure stays on the context with the operation, the shapes and the reason, so a
  *   chain of calls is checked once, with qn_context_error(). The library never exits or aborts, and

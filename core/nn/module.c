@@ -13,8 +13,10 @@ static void module_destroy(void *object) {
     for (int i = module->child_count - 1; i >= 0; i--)
         module_destroy(module->children[i]);
     for (int i = 0; i < module->tensor_count; i++) {
-        if (module->own[i])
+        if (module->own[i]) {
+            qn_tensor_claim(module->tensors[i].tensor, NULL);
             qn_tensor_free(module->tensors[i].tensor);
+        }
         free((char *)module->tensors[i].name);
     }
     qn_tensor_free(module->flat);

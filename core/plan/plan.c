@@ -22,6 +22,7 @@ struct qn_plan {
     uint64_t missed[MOST_MISSES];
     uint64_t structure; /* of the context, when the traces were recorded */
     int differences, losses;
+    int running; /* how many runs of it are under way, one within the other */
     bool warm;
     qn_plan_info info;
 };
@@ -67,6 +68,10 @@ qn_plan *qn_plan_new(qn_context *ctx, qn_plan_fn step, void *data) {
 void qn_plan_free(qn_plan *plan) {
     if (!plan)
         return;
+    if (plan->running > 0) {
+        qn_context_fail(plan->ctx, QN_INVALID_ARGUMENT, "plan_free: its step is running");
+        return;
+    }
     qn_context_disown(plan->ctx, plan);
     plan_destroy(plan);
 }
@@ -95,6 +100,18 @@ static qn_tensor *hand_over(const qni_trace *trace, qn_tensor *const *in, qn_ten
     return qni_tensor_on(made->ctx, storage, &made->view);
 }
 
+/** What a step's function left as outputs. */
+static qn_status check_made(qn_context *ctx, qn_tensor *const *made, int n_out) {
+    qn_status status = QN_OK;
+    for (int i = 0; i < n_out && status == QN_OK; i++)
+        if (!made[i] || made[i]->ctx != ctx)
+            status = qn_context_fail(ctx, QN_INVALID_ARGUMENT, "plan: the step made no output %d%s",
+                                     i, made[i] ? " of this context" : "");
+        else
+            status = qni_check_elements("plan: output of the step", made[i]);
+    return status;
+}
+
 /** Runs the step's function; a trace, if there is one, ends with it. */
 static qn_status run_step(qn_plan *plan, qni_trace *trace, qn_tensor *const *in, int n_in,
                           qn_tensor **out, int n_out) {
@@ -111,10 +128,8 @@ static qn_status run_step(qn_plan *plan, qni_trace *trace, qn_tensor *const *in,
         status = plan->step(plan->data, given, made);
     if (status == QN_OK)
         status = ctx->status;
-    for (int i = 0; i < n_out && status == QN_OK; i++)
-        if (!made[i])
-            status =
-                qn_context_fail(ctx, QN_INVALID_ARGUMENT, "plan: the step made no output %d", i);
+    if (status == QN_OK)
+        status = check_made(ctx, made, n_out);
     if (trace)
         qni_trace_end(trace, status == QN_OK ? made : NULL);
     for (int i = 0; i < n_out && status == QN_OK; i++) {
@@ -290,24 +305,18 @@ static qn_status check(const qn_plan *plan, qn_tensor *const *in, int n_in, qn_t
         if (!in[i] || in[i]->ctx != plan->ctx)
             return qn_context_fail(plan->ctx, QN_INVALID_ARGUMENT,
                                    "plan: input %d is missing, or of another context", i);
+        else if (qni_check_elements("plan: input", in[i]) != QN_OK)
+            return QN_INVALID_ARGUMENT;
     return QN_OK;
 }
 
-qn_status qn_plan_run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_tensor **out, int n_out) {
-    if (!plan)
-        return QN_INVALID_ARGUMENT;
-    qn_context *ctx = plan->ctx;
-    qn_status status = check(plan, in, n_in, out, n_out);
-    for (int i = 0; i < n_out && status == QN_OK; i++)
-        out[i] = NULL;
-    if (status != QN_OK)
-        return status;
-    plan->info.runs++;
+static qn_status run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_tensor **out, int n_out) {
+    const qn_context *ctx = plan->ctx;
     if (ctx->tape || ctx->trace) /* part of a larger step, which owns what it makes */
         return plan->step(plan->data, in, out);
     forget_stale(plan);
     if (!may_plan(plan, in, n_in)) {
-        status = run_step(plan, NULL, in, n_in, out, n_out);
+        const qn_status status = run_step(plan, NULL, in, n_in, out, n_out);
         plan->warm = plan->warm || status == QN_OK;
         return status;
     }
@@ -317,6 +326,23 @@ qn_status qn_plan_run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_tensor *
     if (at < 0 && !make_room(plan, in, n_in))
         return run_step(plan, NULL, in, n_in, out, n_out);
     return record(plan, at, in, n_in, out, n_out);
+}
+
+qn_status qn_plan_run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_tensor **out, int n_out) {
+    if (!plan)
+        return QN_INVALID_ARGUMENT;
+    qn_status status = check(plan, in, n_in, out, n_out);
+    if (status != QN_OK)
+        return status;
+    for (int i = 0; i < n_out; i++)
+        out[i] = NULL;
+    plan->info.runs++;
+    plan->running++;
+    plan->ctx->in_plan++;
+    status = run(plan, in, n_in, out, n_out);
+    plan->ctx->in_plan--;
+    plan->running--;
+    return status;
 }
 
 qn_plan_info qn_plan_stats(const qn_plan *plan) {

@@ -37,8 +37,8 @@ static int value_of(qni_trace *trace, qn_tensor *x, int node) {
     x->trace = trace->serial;
     x->value = graph->value_room.count++;
     graph->values[x->value] = (qni_graph_value){.view = x->view,
-                                                .node = x->kept ? -1 : node,
-                                                .tensor = x->kept ? x : NULL,
+                                                .node = x->life == QNI_KEPT ? -1 : node,
+                                                .tensor = x->life == QNI_KEPT ? x : NULL,
                                                 .storage = x->storage};
     return x->value;
 }

@@ -27,7 +27,9 @@ QN_API bool qn_requires_sparse_grad(const qn_tensor *x);
 /** The gradient that qn_backward() left on a leaf, or NULL. Belongs to x. */
 QN_API qn_tensor *qn_grad(qn_tensor *x);
 
-/** Adds d loss / d leaf to every leaf's gradient. `loss` has one element. */
+/** Adds d loss / d leaf to every leaf's gradient. `loss` has one element. What a derivative reads
+ * may not have changed in place since the call (by an optimizer, qn_fill(), qn_copy(), ...): that
+ * is an error which names both. Writes through qn_tensor_data() are not seen. */
 QN_API qn_status qn_backward(qn_tensor *loss);
 /** The same for the last time: what modules tidied up (qn_tidy_end()) is given back as soon as the
  * pass is through with it, and another pass that needs it fails. The usual one in training: it
