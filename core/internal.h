@@ -175,22 +175,73 @@ typedef struct qni_backward {
     bool create_graph;               /**< the result itself will be differentiated */
 } qni_backward;
 
-/** An operation: its shape rule and its derivative. One constant a name, in core/ops/. */
+/** A field of an attribute struct: `count` elements of `type` from `offset` on. */
+typedef enum qni_field_type { QNI_I32, QNI_U32, QNI_I64, QNI_F64 } qni_field_type;
+typedef struct qni_field {
+    const char *name;
+    qni_field_type type;
+    size_t offset;
+    int count;
+    double usual; /**< what is meant where nobody says anything else */
+} qni_field;
+
+/* The fields of qn_<name>_attrs, ended by one without a name (attribute_fields.c). */
+extern const qni_field qni_reduce_fields[], qni_axis_fields[], qni_affine_fields[],
+    qni_scalar_fields[], qni_loss_scale_fields[], qni_range_fields[], qni_gelu_fields[],
+    qni_matmul_fields[], qni_cross_entropy_fields[], qni_conv2d_fields[], qni_pool2d_fields[],
+    qni_extent2d_fields[], qni_norm_fields[], qni_dropout_fields[], qni_attention_fields[],
+    qni_pad_fields[], qni_embedding_fields[], qni_one_hot_fields[], qni_scatter_fields[],
+    qni_sequence_fields[], qni_sequence_lengths_fields[], qni_recurrent_fields[],
+    qni_conv1d_max_fields[], qni_moving_average_fields[], qni_fold_fields[], qni_sort_fields[],
+    qni_cumsum_fields[], qni_optim_fields[];
+/** Element i of a field of an attribute struct. */
+double qni_field_value(const qni_field *field, const void *attrs, int i);
+
+/** What floating-point operations are counted by. */
+typedef enum qni_cost_basis {
+    QNI_NOT_SAID,
+    QNI_PER_OUTPUT, /**< `each` for every element of the first output */
+    QNI_PER_INPUT,  /**< `each` for every element of the first input */
+    QNI_FORMULA,    /**< a function of the views that the kernel gets */
+} qni_cost_basis;
+
+/** What a call costs (plan_cost.c tells how it is counted). */
+typedef struct qni_cost_rule {
+    qni_cost_basis of;
+    double each;
+    double (*formula)(const qn_view *in, const qn_view *out);
+    uint32_t
+        looked_up;  /**< bits of inputs of which those rows alone are moved that input 1 names */
+    uint32_t marks; /**< bits of inputs that, if there, mark the rows that are worked on: how many
+                       is not known, the marks alone are counted */
+} qni_cost_rule;
+
+/** Extent of an axis, counted from the last; 1 beyond the first. */
+static inline double qni_extent(const qn_view *view, int back) {
+    return view->rank > back ? (double)view->shape[view->rank - 1 - back] : 1;
+}
+static inline double qni_count(const qn_view *view) { return (double)qn_view_count(view); }
+
+/** An operation: its shape rule, its derivative, and what others may know of it. One constant a
+ * name, in core/ops/. */
 struct qni_op {
     const char *name;
-    const char *kernel; /**< name of the kernels that serve it; NULL: its own name */
-    int inputs;         /**< number of inputs; for concat the most that it takes */
-    int outputs;        /**< number of outputs */
-    uint32_t optional;  /**< bits of inputs that may be absent */
-    uint32_t mutates;   /**< bits of inputs that the kernel writes to */
-    uint32_t rows;      /**< bits of inputs of which a row of the outputs, along axis 0, needs the
-                           same row alone: calls can be cut along it (plan_fuse.c) */
+    const char *kernel;   /**< name of the kernels that serve it; NULL: its own name */
+    const char *in, *out; /**< names of the operands, a space between; the last stands for more */
+    int inputs;           /**< number of inputs; for concat the most that it takes */
+    int outputs;          /**< number of outputs */
+    uint32_t optional;    /**< bits of inputs that may be absent */
+    uint32_t mutates;     /**< bits of inputs that the kernel writes to */
+    uint32_t rows;        /**< bits of inputs of which a row of the outputs, along axis 0, needs the
+                             same row alone: calls can be cut along it (plan_fuse.c) */
     /** Whether a call with these attributes and inputs keeps to that; NULL: each does. */
     bool (*keeps_rows)(const void *attrs, const qn_view *in);
     /** Bits of inputs, and of outputs, whose elements the derivative does not read: their shapes at
      * most. Views' never does. */
     uint32_t unread, unread_outputs;
-    size_t attrs_size; /**< size of its attribute struct, 0 for none */
+    size_t attrs_size;       /**< size of its attribute struct, 0 for none */
+    const qni_field *fields; /**< of that struct; NULL: none */
+    qni_cost_rule cost;      /**< of what has a kernel */
     bool elementwise; /**< inputs are broadcast to the output's shape before the kernel sees them */
     bool reduction;   /**< qn_reduce_attrs: as `rows` for its input where axis 0 is kept */
     bool view;        /**< no kernel: the output looks at the input's memory */
@@ -224,6 +275,11 @@ qn_status qni_apply_in_place(const qni_op *op, qn_tensor *const *in, int n_in, c
 /** For view operations: the output looks at in[0]'s memory through `view`, and the call is
  * recorded. */
 qn_tensor *qni_apply_view(const qni_op *op, qn_tensor *x, const void *attrs, const qn_view *view);
+
+/** The name of operand i in a descriptor's `in` or `out`: its first character and its length. */
+const char *qni_operand_name(const char *names, int i, int *length);
+/** Operations of a product of in[0] [.., m, k], for matmul and linear (matmul.c). */
+double qni_matmul_operations(const qn_view *in, const qn_view *out);
 
 /* Shorter forms. */
 qn_tensor *qni_unary(const qni_op *op, qn_tensor *x, const void *attrs);

@@ -122,7 +122,7 @@ static const char *const *headers_for(const char *path) {
         return backend;
     if (starts_with(path, "core/include/"))
         return headers;
-    if (matches(path, "^core/([^/]*|(ops|plan)/[^/]*)$"))
+    if (matches(path, "^core/([^/]*|(ops|plan|cmake)/[^/]*)$"))
         return base;
     if (starts_with(path, "core/data/"))
         return data;

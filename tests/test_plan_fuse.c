@@ -320,11 +320,9 @@ Test(plan_fuse, each_operation_says_what_it_costs) {
                                          view_of(QN_SHAPE(2, 2, 2, 2)),
                                          view_of(QN_SHAPE(2, 2, 2, 2))};
     for (const qni_op *const *op = qni_op_table; *op; op++) {
-        const char *name = (*op)->kernel ? (*op)->kernel : (*op)->name;
-        if (!(*op)->view)
-            cr_expect_geq(qni_operations(name, some, some), 0, "%s", name);
+        const double operations = qni_operations(*op, some, some);
+        cr_expect((*op)->view ? operations < 0 : operations >= 0, "%s", (*op)->name);
     }
-    cr_expect_lt(qni_operations("no such operation", some, some), 0);
 }
 
 Test(plan_fuse, operations_are_counted_by_formula) {
@@ -332,13 +330,13 @@ Test(plan_fuse, operations_are_counted_by_formula) {
     const qn_view result = view_of(QN_SHAPE(2, 5, 6, 6)), row = view_of(QN_SHAPE(4, 7));
     const qn_view column = view_of(QN_SHAPE(7, 3)), product = view_of(QN_SHAPE(4, 3));
     const double convolution = 2.0 * (2 * 5 * 6 * 6) * (3 * 3 * 3);
-    cr_expect_eq(qni_operations("conv2d", (qn_view[]){image, weight}, &result), convolution);
-    cr_expect_eq(qni_operations("conv2d_grad_input", (qn_view[]){result, weight}, &image),
+    cr_expect_eq(qni_operations(&qni_op_conv2d, (qn_view[]){image, weight}, &result), convolution);
+    cr_expect_eq(qni_operations(&qni_op_conv2d_grad_input, (qn_view[]){result, weight}, &image),
                  convolution);
-    cr_expect_eq(qni_operations("conv2d_grad_weight", (qn_view[]){image, result}, &weight),
+    cr_expect_eq(qni_operations(&qni_op_conv2d_grad_weight, (qn_view[]){image, result}, &weight),
                  convolution);
-    cr_expect_eq(qni_operations("matmul", (qn_view[]){row, column}, &product), 2 * 4 * 7 * 3);
-    cr_expect_eq(qni_operations("add", (qn_view[]){row, row}, &row), 28);
-    cr_expect_eq(qni_operations("sum", &row, &product), 28);
+    cr_expect_eq(qni_operations(&qni_op_matmul, (qn_view[]){row, column}, &product), 2 * 4 * 7 * 3);
+    cr_expect_eq(qni_operations(&qni_op_add, (qn_view[]){row, row}, &row), 28);
+    cr_expect_eq(qni_operations(&qni_op_sum, &row, &product), 28);
     cr_expect_eq(qni_view_bytes(&row), 0); /* absent */
 }

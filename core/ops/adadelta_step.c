@@ -3,11 +3,14 @@
 
 const qni_op qni_op_adadelta_step = {
     .name = "adadelta_step",
+    .in = "p g square delta hyper seen",
     .inputs = 6,
     .optional = 1u << 5,
     .mutates = 1u << 0 | 1u << 2 | 1u << 3,
     .attrs_size = sizeof(qn_optim_attrs),
+    .fields = qni_optim_fields,
     .infer = qni_infer_optim_step,
+    .cost = {.of = QNI_PER_INPUT, .each = 18, .marks = 1u << 5},
 };
 
 qn_status qn_adadelta_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square, qn_tensor *delta,

@@ -3,11 +3,14 @@
 
 const qni_op qni_op_adam_step = {
     .name = "adam_step",
+    .in = "p g m v hyper seen",
     .inputs = 6,
     .optional = 1u << 5,
     .mutates = 1u << 0 | 1u << 2 | 1u << 3,
     .attrs_size = sizeof(qn_optim_attrs),
+    .fields = qni_optim_fields,
     .infer = qni_infer_optim_step,
+    .cost = {.of = QNI_PER_INPUT, .each = 14, .marks = 1u << 5},
 };
 
 qn_status qn_adam_step(qn_tensor *p, qn_tensor *grad, qn_tensor *m, qn_tensor *v, qn_tensor *hyper,

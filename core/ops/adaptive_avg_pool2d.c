@@ -38,11 +38,15 @@ static void adaptive_avg_pool2d_backward(qni_backward *b) {
 
 const qni_op qni_op_adaptive_avg_pool2d = {
     .name = "adaptive_avg_pool2d",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .attrs_size = sizeof(qn_extent2d_attrs),
+    .fields = qni_extent2d_fields,
     .infer = adaptive_infer,
     .backward = adaptive_avg_pool2d_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 1},
 };
 
 qn_tensor *qn_adaptive_avg_pool2d(qn_tensor *x, int height, int width) {
@@ -57,9 +61,13 @@ static void adaptive_avg_pool2d_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_adaptive_avg_pool2d_grad = {
     .name = "adaptive_avg_pool2d_grad",
+    .in = "g",
+    .out = "dx",
     .inputs = 1,
     .outputs = 1,
     .attrs_size = sizeof(qn_extent2d_attrs),
+    .fields = qni_extent2d_fields,
     .infer = adaptive_infer,
     .backward = adaptive_avg_pool2d_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };

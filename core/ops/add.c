@@ -9,6 +9,8 @@ static void add_backward(qni_backward *b) {
 
 const qni_op qni_op_add = {
     .name = "add",
+    .in = "a b",
+    .out = "y",
     .inputs = 2,
     .outputs = 1,
     .unread = 3,
@@ -16,6 +18,7 @@ const qni_op qni_op_add = {
     .elementwise = true,
     .infer = qni_infer_binary,
     .backward = add_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };
 
 qn_tensor *qn_add(qn_tensor *a, qn_tensor *b) { return qni_binary(&qni_op_add, a, b, NULL); }

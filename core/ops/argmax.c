@@ -16,11 +16,15 @@ static qn_status argmax_infer(qni_infer *call) {
 
 const qni_op qni_op_argmax = {
     .name = "argmax",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .attrs_size = sizeof(qn_axis_attrs),
+    .fields = qni_axis_fields,
     .infer = argmax_infer,
     .constant = true,
+    .cost = {.of = QNI_PER_INPUT, .each = 1},
 };
 
 qn_tensor *qn_argmax(qn_tensor *x, int axis) {

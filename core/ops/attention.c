@@ -98,26 +98,46 @@ static void give_parts(qni_backward *b, const qni_op *op, int count) {
 
 static void attention_backward(qni_backward *b) { give_parts(b, &qni_op_attention_grad, 3); }
 
+/* Two products and a softmax. */
+static double attention_operations(const qn_view *in, const qn_view *out) {
+    (void)out;
+    return qni_count(&in[0]) * (double)in[1].shape[1] * (4 + 5 / qni_extent(&in[0], 0));
+}
+
 /* The weights are not kept: the gradient computes them again from lse, the logarithm of each row's
  * sum, and draws the same dropout again from the random state before the call (output 2). */
 const qni_op qni_op_attention = {
     .name = "attention",
+    .in = "q k v mask state",
+    .out = "y lse saved",
     .inputs = 5,
     .outputs = 3,
     .optional = 1u << MASK | 1u << STATE,
     .mutates = 1u << STATE,
     .attrs_size = sizeof(qn_attention_attrs),
+    .fields = qni_attention_fields,
     .infer = attention_infer,
     .backward = attention_backward,
+    .cost = {.of = QNI_FORMULA, .formula = attention_operations},
 };
+
+/* Five products. */
+static double attention_grad_operations(const qn_view *in, const qn_view *out) {
+    (void)out;
+    return qni_count(&in[1]) * (double)in[2].shape[1] * (10 + 8 / qni_extent(&in[1], 0));
+}
 
 const qni_op qni_op_attention_grad = {
     .name = "attention_grad",
+    .in = "g q k v y lse mask saved",
+    .out = "dq dk dv",
     .inputs = 8,
     .outputs = 3,
     .optional = 1u << GRAD_MASK,
     .attrs_size = sizeof(qn_attention_attrs),
+    .fields = qni_attention_fields,
     .infer = attention_grad_infer,
+    .cost = {.of = QNI_FORMULA, .formula = attention_grad_operations},
 };
 
 /* ---- one tensor -------------------------------------------------------------------------- */
@@ -137,25 +157,33 @@ static void arrange_grad_parts(qn_view *in) { arrange_parts(in + GRAD_Q); }
 const qni_op qni_op_attention_packed = {
     .name = "attention_packed",
     .kernel = "attention",
+    .in = "q k v mask state",
+    .out = "y lse saved",
     .inputs = 5,
     .outputs = 3,
     .optional = 1u << MASK | 1u << STATE,
     .mutates = 1u << STATE,
     .attrs_size = sizeof(qn_attention_attrs),
+    .fields = qni_attention_fields,
     .infer = attention_infer,
     .arrange = arrange_parts,
     .backward = attention_packed_backward,
+    .cost = {.of = QNI_FORMULA, .formula = attention_operations},
 };
 
 const qni_op qni_op_attention_packed_grad = {
     .name = "attention_packed_grad",
     .kernel = "attention_grad",
+    .in = "g q k v y lse mask saved",
+    .out = "dqkv",
     .inputs = 8,
     .outputs = 1,
     .optional = 1u << GRAD_MASK,
     .attrs_size = sizeof(qn_attention_attrs),
+    .fields = qni_attention_fields,
     .infer = attention_grad_infer,
     .arrange = arrange_grad_parts,
+    .cost = {.of = QNI_FORMULA, .formula = attention_grad_operations},
 };
 
 /* ---- public ------------------------------------------------------------------------------ */

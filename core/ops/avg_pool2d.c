@@ -12,14 +12,18 @@ static void avg_pool2d_backward(qni_backward *b) {
 
 const qni_op qni_op_avg_pool2d = {
     .name = "avg_pool2d",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .unread = 1,
     .unread_outputs = 1,
     .rows = 1u << 0,
     .attrs_size = sizeof(qn_pool2d_attrs),
+    .fields = qni_pool2d_fields,
     .infer = qni_infer_pool2d,
     .backward = avg_pool2d_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 1},
 };
 
 qn_tensor *qn_avg_pool2d(qn_tensor *x, const qn_pool2d_opts *opts) {
@@ -38,10 +42,14 @@ static void avg_pool2d_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_avg_pool2d_grad = {
     .name = "avg_pool2d_grad",
+    .in = "g",
+    .out = "dx",
     .inputs = 1,
     .outputs = 1,
     .rows = 1u << 0,
     .attrs_size = sizeof(qn_pool2d_attrs),
+    .fields = qni_pool2d_fields,
     .infer = qni_infer_pool2d_grad,
     .backward = avg_pool2d_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };

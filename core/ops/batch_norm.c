@@ -85,6 +85,8 @@ static int32_t *batch_norm_relu(void *attrs) { return &((qn_norm_attrs *)attrs)-
 
 const qni_op qni_op_batch_norm = {
     .name = "batch_norm",
+    .in = "x weight bias running_mean running_var",
+    .out = "y mean rstd",
     .inputs = 5,
     .outputs = 3,
     .unread = 1u << 2,
@@ -92,9 +94,11 @@ const qni_op qni_op_batch_norm = {
     .optional = 1u << 1 | 1u << 2,
     .mutates = 1u << 3 | 1u << 4,
     .attrs_size = sizeof(qn_norm_attrs),
+    .fields = qni_norm_fields,
     .relu = batch_norm_relu,
     .infer = batch_norm_infer,
     .backward = batch_norm_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 8},
 };
 
 qn_tensor *qn_batch_norm(qn_tensor *x, qn_tensor *weight, qn_tensor *bias, qn_tensor *running_mean,
@@ -131,9 +135,13 @@ static qn_status batch_norm_grad_infer(qni_infer *call) {
 
 const qni_op qni_op_batch_norm_grad = {
     .name = "batch_norm_grad",
+    .in = "g x weight mean rstd",
+    .out = "dx dweight dbias",
     .inputs = 5,
     .outputs = 3,
     .optional = 1u << 2,
     .attrs_size = sizeof(qn_norm_attrs),
+    .fields = qni_norm_fields,
     .infer = batch_norm_grad_infer,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 12},
 };

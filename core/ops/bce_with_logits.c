@@ -12,11 +12,14 @@ static void bce_with_logits_backward(qni_backward *b) {
 
 const qni_op qni_op_bce_with_logits = {
     .name = "bce_with_logits",
+    .in = "p t",
+    .out = "loss",
     .inputs = 2,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_loss,
     .backward = bce_with_logits_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 5},
 };
 
 qn_tensor *qn_bce_with_logits(qn_tensor *logits, qn_tensor *target) {

@@ -1,4 +1,6 @@
 /* cast.c: the same values in another dtype. */
+#include <stddef.h>
+
 #include "internal.h"
 
 /* Which dtype to convert to is known to the output alone: for the kernels cast has no attributes.
@@ -6,6 +8,11 @@
 typedef struct cast_attrs {
     int32_t dtype;
 } cast_attrs;
+
+static const qni_field cast_fields[] = {
+    {.name = "dtype", .type = QNI_I32, .offset = offsetof(cast_attrs, dtype), .count = 1},
+    {0},
+};
 
 static qn_status cast_infer(qni_infer *call) {
     const cast_attrs *attrs = call->attrs;
@@ -21,14 +28,18 @@ static void cast_backward(qni_backward *b) {
 
 const qni_op qni_op_cast = {
     .name = "cast",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .unread = 1,
     .unread_outputs = 1,
     .attrs_size = sizeof(cast_attrs),
+    .fields = cast_fields,
     .elementwise = true,
     .infer = cast_infer,
     .backward = cast_backward,
+    .cost = {.of = QNI_PER_OUTPUT},
 };
 
 qn_tensor *qn_cast(qn_tensor *x, qn_dtype dtype) {

@@ -7,12 +7,16 @@ static void clamp_backward(qni_backward *b) {
 
 const qni_op qni_op_clamp = {
     .name = "clamp",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .attrs_size = sizeof(qn_range_attrs),
+    .fields = qni_range_fields,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = clamp_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 2},
 };
 
 qn_tensor *qn_clamp(qn_tensor *x, double low, double high) {
@@ -36,10 +40,14 @@ static void clamp_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_clamp_grad = {
     .name = "clamp_grad",
+    .in = "g x",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_range_attrs),
+    .fields = qni_range_fields,
     .elementwise = true,
     .infer = qni_infer_grad,
     .backward = clamp_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };

@@ -11,10 +11,13 @@ static qn_status clip_factor_infer(qni_infer *call) {
 
 const qni_op qni_op_clip_factor = {
     .name = "clip_factor",
+    .in = "square_sum hyper",
     .inputs = 2,
     .mutates = 1u << 1,
     .attrs_size = sizeof(qn_scalar_attrs),
+    .fields = qni_scalar_fields,
     .infer = clip_factor_infer,
+    .cost = {.of = QNI_PER_INPUT},
 };
 
 qn_status qn_clip_factor(qn_tensor *square_sum, qn_tensor *hyper, double max_norm) {

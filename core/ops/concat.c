@@ -37,13 +37,17 @@ static void concat_backward(qni_backward *b) {
 
 const qni_op qni_op_concat = {
     .name = "concat",
+    .in = "part",
+    .out = "y",
     .inputs = QN_MAX_INPUTS,
     .outputs = 1,
     .unread = ~0u,
     .unread_outputs = 1,
     .attrs_size = sizeof(qn_axis_attrs),
+    .fields = qni_axis_fields,
     .infer = concat_infer,
     .backward = concat_backward,
+    .cost = {.of = QNI_PER_OUTPUT},
 };
 
 /** Joins any number of parts: groups of them first, where there are more than one call takes. */

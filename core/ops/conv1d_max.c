@@ -81,16 +81,26 @@ static void conv1d_max_backward(qni_backward *b) {
         qni_give(b, 2, qni_sum_to(g, qni_shape_of(&b->in[2]->view), qni_target(b, 2)));
 }
 
+/* A kernel for each step and filter. */
+static double conv1d_max_operations(const qn_view *in, const qn_view *out) {
+    (void)out;
+    return 2 * (double)in[0].shape[0] * qni_extent(&in[0], 1) * qni_count(&in[1]);
+}
+
 const qni_op qni_op_conv1d_max = {
     .name = "conv1d_max",
+    .in = "x w bias lengths",
+    .out = "y index",
     .inputs = 4,
     .outputs = 2,
     .unread = 1u << 2,
     .unread_outputs = 1,
     .optional = 1u << 2 | 1u << 3,
     .attrs_size = sizeof(qn_conv1d_max_attrs),
+    .fields = qni_conv1d_max_fields,
     .infer = conv1d_max_infer,
     .backward = conv1d_max_backward,
+    .cost = {.of = QNI_FORMULA, .formula = conv1d_max_operations},
 };
 
 qn_tensor *qn_conv1d_max(qn_tensor *x, qn_tensor *weight, qn_tensor *bias, qn_tensor *lengths,
@@ -160,13 +170,23 @@ static void conv1d_max_grad_input_backward(qni_backward *b) {
     give_weight(b, 1, g, u, index);
 }
 
+/* The windows that won. */
+static double conv1d_max_grad_input_operations(const qn_view *in, const qn_view *out) {
+    (void)out;
+    return 2 * qni_count(&in[0]) * qni_count(&in[1]) / (double)in[1].shape[0];
+}
+
 const qni_op qni_op_conv1d_max_grad_input = {
     .name = "conv1d_max_grad_input",
+    .in = "g w index",
+    .out = "dx",
     .inputs = 3,
     .outputs = 1,
     .attrs_size = sizeof(qn_conv1d_max_attrs),
+    .fields = qni_conv1d_max_fields,
     .infer = conv1d_max_grad_input_infer,
     .backward = conv1d_max_grad_input_backward,
+    .cost = {.of = QNI_FORMULA, .formula = conv1d_max_grad_input_operations},
 };
 
 /* conv1d_max_grad_weight: (g [n, o], x, index) -> dw [o, c, k]: the sum of g times the windows. */
@@ -190,11 +210,19 @@ static void conv1d_max_grad_weight_backward(qni_backward *b) {
     give_input(b, 1, g, v, index);
 }
 
+static double conv1d_max_grad_weight_operations(const qn_view *in, const qn_view *out) {
+    return 2 * qni_count(&in[0]) * qni_count(out) / (double)out[0].shape[0];
+}
+
 const qni_op qni_op_conv1d_max_grad_weight = {
     .name = "conv1d_max_grad_weight",
+    .in = "g x index",
+    .out = "dw",
     .inputs = 3,
     .outputs = 1,
     .attrs_size = sizeof(qn_conv1d_max_attrs),
+    .fields = qni_conv1d_max_fields,
     .infer = conv1d_max_grad_weight_infer,
     .backward = conv1d_max_grad_weight_backward,
+    .cost = {.of = QNI_FORMULA, .formula = conv1d_max_grad_weight_operations},
 };

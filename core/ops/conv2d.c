@@ -84,17 +84,26 @@ static void conv2d_backward(qni_backward *b) {
 
 static int32_t *conv2d_relu(void *attrs) { return &((qn_conv2d_attrs *)attrs)->relu; }
 
+/* A kernel for each output. */
+static double conv2d_operations(const qn_view *in, const qn_view *out) {
+    return 2 * qni_count(out) * qni_count(&in[1]) / (double)in[1].shape[0];
+}
+
 const qni_op qni_op_conv2d = {
     .name = "conv2d",
+    .in = "x w bias",
+    .out = "y",
     .inputs = 3,
     .outputs = 1,
     .unread = 1u << 2,
     .unread_outputs = 1,
     .optional = 1u << 2,
     .attrs_size = sizeof(qn_conv2d_attrs),
+    .fields = qni_conv2d_fields,
     .relu = conv2d_relu,
     .infer = conv2d_infer,
     .backward = conv2d_backward,
+    .cost = {.of = QNI_FORMULA, .formula = conv2d_operations},
 };
 
 qn_tensor *qn_conv2d(qn_tensor *x, qn_tensor *weight, qn_tensor *bias, const qn_conv2d_opts *opts) {
@@ -130,13 +139,22 @@ static void conv2d_grad_input_backward(qni_backward *b) {
     give_transpose(b, 1, &qni_op_conv2d_grad_weight, u, g);
 }
 
+static double conv2d_grad_input_operations(const qn_view *in, const qn_view *out) {
+    (void)out;
+    return 2 * qni_count(&in[0]) * qni_count(&in[1]) / (double)in[1].shape[0];
+}
+
 const qni_op qni_op_conv2d_grad_input = {
     .name = "conv2d_grad_input",
+    .in = "g w",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_conv2d_attrs),
+    .fields = qni_conv2d_fields,
     .infer = conv2d_grad_input_infer,
     .backward = conv2d_grad_input_backward,
+    .cost = {.of = QNI_FORMULA, .formula = conv2d_grad_input_operations},
 };
 
 /* conv2d_grad_weight: (x, g) -> dw. <v, dw(x, g)> = <conv2d(x, v), g>. */
@@ -160,11 +178,19 @@ static void conv2d_grad_weight_backward(qni_backward *b) {
     give_transpose(b, 1, &qni_op_conv2d, x, v);
 }
 
+static double conv2d_grad_weight_operations(const qn_view *in, const qn_view *out) {
+    return 2 * qni_count(&in[1]) * qni_count(out) / (double)out[0].shape[0];
+}
+
 const qni_op qni_op_conv2d_grad_weight = {
     .name = "conv2d_grad_weight",
+    .in = "x g",
+    .out = "dw",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_conv2d_attrs),
+    .fields = qni_conv2d_fields,
     .infer = conv2d_grad_weight_infer,
     .backward = conv2d_grad_weight_backward,
+    .cost = {.of = QNI_FORMULA, .formula = conv2d_grad_weight_operations},
 };

@@ -13,6 +13,8 @@ static void copy_backward(qni_backward *b) { qni_give(b, 0, b->grad[0]); }
 
 const qni_op qni_op_copy = {
     .name = "copy",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .unread = 1,
@@ -20,6 +22,7 @@ const qni_op qni_op_copy = {
     .elementwise = true,
     .infer = copy_infer,
     .backward = copy_backward,
+    .cost = {.of = QNI_PER_OUTPUT},
 };
 
 qn_tensor *qn_contiguous(qn_tensor *x) {

@@ -30,11 +30,15 @@ static void cross_entropy_backward(qni_backward *b) {
 
 const qni_op qni_op_cross_entropy = {
     .name = "cross_entropy",
+    .in = "logits target",
+    .out = "loss lse scale",
     .inputs = 2,
     .outputs = 3,
     .attrs_size = sizeof(qn_cross_entropy_attrs),
+    .fields = qni_cross_entropy_fields,
     .infer = cross_entropy_infer,
     .backward = cross_entropy_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 4},
 };
 
 qn_tensor *qn_cross_entropy(qn_tensor *logits, qn_tensor *target) {
@@ -140,9 +144,13 @@ static void cross_entropy_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_cross_entropy_grad = {
     .name = "cross_entropy_grad",
+    .in = "g logits target lse scale",
+    .out = "dlogits",
     .inputs = 5,
     .outputs = 1,
     .attrs_size = sizeof(qn_cross_entropy_attrs),
+    .fields = qni_cross_entropy_fields,
     .infer = cross_entropy_grad_infer,
     .backward = cross_entropy_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 4},
 };

@@ -10,11 +10,15 @@ static void cumsum_backward(qni_backward *b) {
 
 const qni_op qni_op_cumsum = {
     .name = "cumsum",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .attrs_size = sizeof(qn_cumsum_attrs),
+    .fields = qni_cumsum_fields,
     .infer = qni_infer_unary,
     .backward = cumsum_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };
 
 qn_tensor *qn_cumsum(qn_tensor *x, int axis) {

@@ -11,12 +11,15 @@ static void div_backward(qni_backward *b) {
 
 const qni_op qni_op_div = {
     .name = "div",
+    .in = "a b",
+    .out = "y",
     .inputs = 2,
     .outputs = 1,
     .unread = 1,
     .elementwise = true,
     .infer = qni_infer_binary,
     .backward = div_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };
 
 qn_tensor *qn_div(qn_tensor *a, qn_tensor *b) { return qni_binary(&qni_op_div, a, b, NULL); }

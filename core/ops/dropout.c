@@ -26,14 +26,18 @@ static void dropout_backward(qni_backward *b) {
  * draws the same mask from it again. */
 const qni_op qni_op_dropout = {
     .name = "dropout",
+    .in = "x state",
+    .out = "y saved",
     .inputs = 2,
     .outputs = 2,
     .unread = 1,
     .unread_outputs = 1,
     .mutates = 1u << 1,
     .attrs_size = sizeof(qn_dropout_attrs),
+    .fields = qni_dropout_fields,
     .infer = dropout_infer,
     .backward = dropout_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };
 
 qn_tensor *qn_dropout(qn_tensor *x, double p, bool training) {
@@ -59,9 +63,13 @@ static void dropout_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_dropout_grad = {
     .name = "dropout_grad",
+    .in = "g saved",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_dropout_attrs),
+    .fields = qni_dropout_fields,
     .infer = dropout_infer,
     .backward = dropout_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };

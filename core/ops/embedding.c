@@ -19,13 +19,17 @@ static qn_status embedding_infer(qni_infer *call) {
 
 const qni_op qni_op_embedding = {
     .name = "embedding",
+    .in = "table index",
+    .out = "y",
     .inputs = 2,
     .outputs = 1,
     .unread = 1,
     .unread_outputs = 1,
     .attrs_size = sizeof(qn_embedding_attrs),
+    .fields = qni_embedding_fields,
     .infer = embedding_infer,
     .backward = qni_embedding_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .looked_up = 1u << 0},
 };
 
 qn_tensor *qn_embedding(qn_tensor *weight, qn_tensor *index, int64_t padding) {

@@ -13,13 +13,22 @@ static qn_status embedding_bag_infer(qni_infer *call) {
     return QN_OK;
 }
 
+static double embedding_bag_operations(const qn_view *in, const qn_view *out) {
+    (void)out;
+    return qni_count(&in[1]) * qni_extent(&in[0], 0);
+}
+
 const qni_op qni_op_embedding_bag = {
     .name = "embedding_bag",
+    .in = "table index",
+    .out = "y",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_embedding_attrs),
+    .fields = qni_embedding_fields,
     .infer = embedding_bag_infer,
     .backward = qni_embedding_backward,
+    .cost = {.of = QNI_FORMULA, .formula = embedding_bag_operations, .looked_up = 1u << 0},
 };
 
 qn_tensor *qn_embedding_bag(qn_tensor *weight, qn_tensor *index, int64_t padding, qn_bag bag) {

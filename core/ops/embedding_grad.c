@@ -79,11 +79,15 @@ static void embedding_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_embedding_grad = {
     .name = "embedding_grad",
+    .in = "g index",
+    .out = "dtable",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_embedding_attrs),
+    .fields = qni_embedding_fields,
     .infer = embedding_grad_infer,
     .backward = embedding_grad_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 1},
 };
 
 static qn_status embedding_grad_rows_infer(qni_infer *call) {
@@ -98,10 +102,20 @@ static qn_status embedding_grad_rows_infer(qni_infer *call) {
     return status != QN_OK ? status : qni_expect_shape(call, 3, QN_SHAPE(table->shape[0], 1));
 }
 
+static double embedding_grad_rows_operations(const qn_view *in, const qn_view *out) {
+    (void)out;
+    return qni_count(&in[1]) * qni_extent(&in[0], 0);
+}
+
 const qni_op qni_op_embedding_grad_rows = {
     .name = "embedding_grad_rows",
+    .in = "g index grad seen",
     .inputs = 4,
     .mutates = 1u << 2 | 1u << 3,
     .attrs_size = sizeof(qn_embedding_attrs),
+    .fields = qni_embedding_fields,
     .infer = embedding_grad_rows_infer,
+    .cost = {.of = QNI_FORMULA,
+             .formula = embedding_grad_rows_operations,
+             .looked_up = 1u << 2 | 1u << 3},
 };

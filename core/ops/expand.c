@@ -8,6 +8,8 @@ static void expand_backward(qni_backward *b) {
 
 const qni_op qni_op_expand = {
     .name = "expand",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .view = true,

@@ -4,9 +4,12 @@
 /* Has no inputs, so nothing to infer from: it always writes into a tensor that is there. */
 const qni_op qni_op_fill = {
     .name = "fill",
+    .out = "y",
     .outputs = 1,
     .attrs_size = sizeof(qn_scalar_attrs),
+    .fields = qni_scalar_fields,
     .constant = true,
+    .cost = {.of = QNI_PER_OUTPUT},
 };
 
 qn_status qn_fill(qn_tensor *x, double value) {

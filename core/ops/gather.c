@@ -28,11 +28,15 @@ static void gather_backward(qni_backward *b) {
 
 const qni_op qni_op_gather = {
     .name = "gather",
+    .in = "x index",
+    .out = "y",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_axis_attrs),
+    .fields = qni_axis_fields,
     .infer = gather_infer,
     .backward = gather_backward,
+    .cost = {.of = QNI_PER_OUTPUT},
 };
 
 qn_tensor *qn_gather(qn_tensor *x, int axis, qn_tensor *index) {

@@ -7,13 +7,17 @@ static void gelu_backward(qni_backward *b) {
 
 const qni_op qni_op_gelu = {
     .name = "gelu",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .unread_outputs = 1,
     .attrs_size = sizeof(qn_gelu_attrs),
+    .fields = qni_gelu_fields,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = gelu_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 6},
 };
 
 qn_tensor *qn_gelu(qn_tensor *x, bool tanh_form) {
@@ -53,10 +57,14 @@ static void gelu_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_gelu_grad = {
     .name = "gelu_grad",
+    .in = "g x",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_gelu_attrs),
+    .fields = qni_gelu_fields,
     .elementwise = true,
     .infer = qni_infer_grad,
     .backward = gelu_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 10},
 };

@@ -39,15 +39,24 @@ static void gru_backward(qni_backward *b) {
         qni_give(b, H0, out[2]);
 }
 
+static double gru_operations(const qn_view *in, const qn_view *out) {
+    (void)in;
+    return qni_count(&out[0]) * (6 * qni_extent(&out[0], 0) + 13);
+}
+
 const qni_op qni_op_gru = {
     .name = "gru",
+    .in = "gx w_hh b_hh h0 lengths",
+    .out = "y gates",
     .inputs = INPUTS,
     .outputs = 2,
     .unread = 1,
     .optional = 1u << B_HH | 1u << H0 | 1u << LENGTHS,
     .attrs_size = sizeof(qn_recurrent_attrs),
+    .fields = qni_recurrent_fields,
     .infer = gru_infer,
     .backward = gru_backward,
+    .cost = {.of = QNI_FORMULA, .formula = gru_operations},
 };
 
 qn_recurrent qn_gru(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *b_ih,
@@ -84,11 +93,20 @@ static qn_status gru_grad_infer(qni_infer *call) {
     return status;
 }
 
+static double gru_grad_operations(const qn_view *in, const qn_view *out) {
+    (void)in;
+    return qni_count(&out[0]) / 3 * (2 * qni_extent(&out[0], 0) + 25);
+}
+
 const qni_op qni_op_gru_grad = {
     .name = "gru_grad",
+    .in = "g_y w_hh h0 y gates lengths",
+    .out = "dgx dgh dh0",
     .inputs = GRAD_INPUTS,
     .outputs = 3,
     .optional = 1u << GRAD_H0 | 1u << GRAD_LENGTHS,
     .attrs_size = sizeof(qn_recurrent_attrs),
+    .fields = qni_recurrent_fields,
     .infer = gru_grad_infer,
+    .cost = {.of = QNI_FORMULA, .formula = gru_grad_operations},
 };

@@ -14,12 +14,16 @@ static void huber_backward(qni_backward *b) {
 
 const qni_op qni_op_huber = {
     .name = "huber",
+    .in = "p t",
+    .out = "loss",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_scalar_attrs),
+    .fields = qni_scalar_fields,
     .elementwise = true,
     .infer = qni_infer_loss,
     .backward = huber_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 5},
 };
 
 qn_tensor *qn_huber(qn_tensor *prediction, qn_tensor *target, double delta) {

@@ -65,6 +65,8 @@ static bool layer_norm_keeps_rows(const void *attrs, const qn_view *in) {
 
 const qni_op qni_op_layer_norm = {
     .name = "layer_norm",
+    .in = "x weight bias",
+    .out = "y mean rstd",
     .inputs = 3,
     .outputs = 3,
     .unread = 1u << 2,
@@ -73,8 +75,10 @@ const qni_op qni_op_layer_norm = {
     .keeps_rows = layer_norm_keeps_rows,
     .optional = 1u << 1 | 1u << 2,
     .attrs_size = sizeof(qn_norm_attrs),
+    .fields = qni_norm_fields,
     .infer = layer_norm_infer,
     .backward = layer_norm_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 8},
 };
 
 qn_tensor *qn_layer_norm(qn_tensor *x, int axes, qn_tensor *weight, qn_tensor *bias,
@@ -117,9 +121,13 @@ static qn_status layer_norm_grad_infer(qni_infer *call) {
 
 const qni_op qni_op_layer_norm_grad = {
     .name = "layer_norm_grad",
+    .in = "g x weight mean rstd",
+    .out = "dx dweight dbias",
     .inputs = 5,
     .outputs = 3,
     .optional = 1u << 2,
     .attrs_size = sizeof(qn_norm_attrs),
+    .fields = qni_norm_fields,
     .infer = layer_norm_grad_infer,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 12},
 };

@@ -7,12 +7,16 @@ static void leaky_relu_backward(qni_backward *b) {
 
 const qni_op qni_op_leaky_relu = {
     .name = "leaky_relu",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .attrs_size = sizeof(qn_scalar_attrs),
+    .fields = qni_scalar_fields,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = leaky_relu_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 2},
 };
 
 qn_tensor *qn_leaky_relu(qn_tensor *x, double slope) {
@@ -27,10 +31,14 @@ static void leaky_relu_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_leaky_relu_grad = {
     .name = "leaky_relu_grad",
+    .in = "g x",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_scalar_attrs),
+    .fields = qni_scalar_fields,
     .elementwise = true,
     .infer = qni_infer_grad,
     .backward = leaky_relu_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };

@@ -3,11 +3,14 @@
 
 const qni_op qni_op_less = {
     .name = "less",
+    .in = "a b",
+    .out = "y",
     .inputs = 2,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_compare,
     .constant = true,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };
 
 qn_tensor *qn_less(qn_tensor *a, qn_tensor *b) { return qni_binary(&qni_op_less, a, b, NULL); }

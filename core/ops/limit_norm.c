@@ -20,10 +20,13 @@ static qn_status limit_norm_infer(qni_infer *call) {
 
 const qni_op qni_op_limit_norm = {
     .name = "limit_norm",
+    .in = "x",
     .inputs = 1,
     .mutates = 1u << 0,
     .attrs_size = sizeof(qn_scalar_attrs),
+    .fields = qni_scalar_fields,
     .infer = limit_norm_infer,
+    .cost = {.of = QNI_PER_INPUT, .each = 3},
 };
 
 qn_status qn_limit_norm(qn_tensor *x, double max_norm) {

@@ -55,16 +55,20 @@ static int32_t *linear_relu(void *attrs) { return &((qn_matmul_attrs *)attrs)->r
 const qni_op qni_op_linear = {
     .name = "linear",
     .kernel = "matmul",
+    .in = "x w bias",
+    .out = "y",
     .inputs = 3,
     .outputs = 1,
     .unread = 1u << 2,
     .unread_outputs = 1,
     .optional = 1u << 2,
     .attrs_size = sizeof(qn_matmul_attrs),
+    .fields = qni_matmul_fields,
     .relu = linear_relu,
     .infer = linear_infer,
     .arrange = linear_arrange,
     .backward = linear_backward,
+    .cost = {.of = QNI_FORMULA, .formula = qni_matmul_operations},
 };
 
 qn_tensor *qn_linear(qn_tensor *x, qn_tensor *weight, qn_tensor *bias) {

@@ -8,12 +8,16 @@ static void log_softmax_backward(qni_backward *b) {
 
 const qni_op qni_op_log_softmax = {
     .name = "log_softmax",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .unread = 1,
     .attrs_size = sizeof(qn_axis_attrs),
+    .fields = qni_axis_fields,
     .infer = qni_infer_axis,
     .backward = log_softmax_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 5},
 };
 
 qn_tensor *qn_log_softmax(qn_tensor *x, int axis) {
@@ -39,9 +43,13 @@ static void log_softmax_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_log_softmax_grad = {
     .name = "log_softmax_grad",
+    .in = "g y",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_axis_attrs),
+    .fields = qni_axis_fields,
     .infer = qni_infer_grad,
     .backward = log_softmax_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 4},
 };

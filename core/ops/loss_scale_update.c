@@ -16,10 +16,13 @@ static qn_status loss_scale_update_infer(qni_infer *call) {
 
 const qni_op qni_op_loss_scale_update = {
     .name = "loss_scale_update",
+    .in = "square_sum hyper scale",
     .inputs = 3,
     .mutates = 1u << 1 | 1u << 2,
     .attrs_size = sizeof(qn_loss_scale_attrs),
+    .fields = qni_loss_scale_fields,
     .infer = loss_scale_update_infer,
+    .cost = {.of = QNI_PER_INPUT},
 };
 
 qn_status qn_loss_scale_update(qn_tensor *square_sum, qn_tensor *hyper, qn_tensor *scale,

@@ -36,15 +36,24 @@ static void lstm_backward(qni_backward *b) {
         qni_give(b, C0, out[2]);
 }
 
+static double lstm_operations(const qn_view *in, const qn_view *out) {
+    (void)in;
+    return qni_count(&out[0]) * (8 * qni_extent(&out[0], 0) + 13);
+}
+
 const qni_op qni_op_lstm = {
     .name = "lstm",
+    .in = "gx w_hh h0 c0 lengths",
+    .out = "y c gates",
     .inputs = INPUTS,
     .outputs = 3,
     .unread = 1,
     .optional = 1u << H0 | 1u << C0 | 1u << LENGTHS,
     .attrs_size = sizeof(qn_recurrent_attrs),
+    .fields = qni_recurrent_fields,
     .infer = lstm_infer,
     .backward = lstm_backward,
+    .cost = {.of = QNI_FORMULA, .formula = lstm_operations},
 };
 
 qn_recurrent qn_lstm(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *b_ih,
@@ -82,11 +91,20 @@ static qn_status lstm_grad_infer(qni_infer *call) {
     return status;
 }
 
+static double lstm_grad_operations(const qn_view *in, const qn_view *out) {
+    (void)in;
+    return qni_count(&out[0]) / 4 * (2 * qni_extent(&out[0], 0) + 25);
+}
+
 const qni_op qni_op_lstm_grad = {
     .name = "lstm_grad",
+    .in = "g_y g_c w_hh c0 c gates lengths",
+    .out = "dgx dh0 dc0",
     .inputs = GRAD_INPUTS,
     .outputs = 3,
     .optional = 1u << G_Y | 1u << G_C | 1u << GRAD_C0 | 1u << GRAD_LENGTHS,
     .attrs_size = sizeof(qn_recurrent_attrs),
+    .fields = qni_recurrent_fields,
     .infer = lstm_grad_infer,
+    .cost = {.of = QNI_FORMULA, .formula = lstm_grad_operations},
 };

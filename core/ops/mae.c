@@ -12,11 +12,14 @@ static void mae_backward(qni_backward *b) {
 
 const qni_op qni_op_mae = {
     .name = "mae",
+    .in = "p t",
+    .out = "loss",
     .inputs = 2,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_loss,
     .backward = mae_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 2},
 };
 
 qn_tensor *qn_mae(qn_tensor *prediction, qn_tensor *target) {

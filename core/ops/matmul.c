@@ -60,17 +60,25 @@ static void matmul_backward(qni_backward *b) {
 
 static int32_t *matmul_relu(void *attrs) { return &((qn_matmul_attrs *)attrs)->relu; }
 
+double qni_matmul_operations(const qn_view *in, const qn_view *out) {
+    return 2 * qni_count(out) * qni_extent(&in[0], 0);
+}
+
 const qni_op qni_op_matmul = {
     .name = "matmul",
+    .in = "a b bias",
+    .out = "y",
     .inputs = 3,
     .outputs = 1,
     .unread = 1u << 2,
     .unread_outputs = 1,
     .optional = 1u << 2,
     .attrs_size = sizeof(qn_matmul_attrs),
+    .fields = qni_matmul_fields,
     .relu = matmul_relu,
     .infer = matmul_infer,
     .backward = matmul_backward,
+    .cost = {.of = QNI_FORMULA, .formula = qni_matmul_operations},
 };
 
 static qn_tensor *product(qn_tensor *a, qn_tensor *b) {

@@ -9,12 +9,16 @@ void qni_extreme_backward(qni_backward *b) {
 
 const qni_op qni_op_max = {
     .name = "max",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .reduction = true,
     .attrs_size = sizeof(qn_reduce_attrs),
+    .fields = qni_reduce_fields,
     .infer = qni_infer_extreme,
     .backward = qni_extreme_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 1},
 };
 
 qn_tensor *qn_max(qn_tensor *x, qn_axes axes, bool keepdim) {

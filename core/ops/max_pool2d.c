@@ -26,14 +26,18 @@ static void max_pool2d_backward(qni_backward *b) {
 
 const qni_op qni_op_max_pool2d = {
     .name = "max_pool2d",
+    .in = "x",
+    .out = "y index",
     .inputs = 1,
     .outputs = 2,
     .unread = 1,
     .unread_outputs = 1,
     .rows = 1u << 0,
     .attrs_size = sizeof(qn_pool2d_attrs),
+    .fields = qni_pool2d_fields,
     .infer = max_pool2d_infer,
     .backward = max_pool2d_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 1},
 };
 
 qn_tensor *qn_max_pool2d(qn_tensor *x, const qn_pool2d_opts *opts) {
@@ -66,10 +70,14 @@ static void max_pool2d_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_max_pool2d_grad = {
     .name = "max_pool2d_grad",
+    .in = "g index",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .rows = 1u << 0 | 1u << 1,
     .attrs_size = sizeof(qn_pool2d_attrs),
+    .fields = qni_pool2d_fields,
     .infer = max_pool2d_grad_infer,
     .backward = max_pool2d_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };

@@ -20,11 +20,14 @@ static void maximum_backward(qni_backward *b) {
 
 const qni_op qni_op_maximum = {
     .name = "maximum",
+    .in = "a b",
+    .out = "y",
     .inputs = 2,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_binary,
     .backward = maximum_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };
 
 qn_tensor *qn_maximum(qn_tensor *a, qn_tensor *b) {

@@ -10,14 +10,18 @@ static void mean_backward(qni_backward *b) {
 
 const qni_op qni_op_mean = {
     .name = "mean",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .unread = 1,
     .unread_outputs = 1,
     .reduction = true,
     .attrs_size = sizeof(qn_reduce_attrs),
+    .fields = qni_reduce_fields,
     .infer = qni_infer_reduce,
     .backward = mean_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 1},
 };
 
 qn_tensor *qn_mean(qn_tensor *x, qn_axes axes, bool keepdim) {

@@ -11,11 +11,14 @@ static void minimum_backward(qni_backward *b) {
 
 const qni_op qni_op_minimum = {
     .name = "minimum",
+    .in = "a b",
+    .out = "y",
     .inputs = 2,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_binary,
     .backward = minimum_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };
 
 qn_tensor *qn_minimum(qn_tensor *a, qn_tensor *b) {

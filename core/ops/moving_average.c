@@ -17,11 +17,15 @@ static void moving_average_backward(qni_backward *b) {
 
 const qni_op qni_op_moving_average = {
     .name = "moving_average",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .attrs_size = sizeof(qn_moving_average_attrs),
+    .fields = qni_moving_average_fields,
     .infer = moving_average_infer,
     .backward = moving_average_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 2},
 };
 
 static void moving_average_grad_backward(qni_backward *b) {
@@ -30,11 +34,15 @@ static void moving_average_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_moving_average_grad = {
     .name = "moving_average_grad",
+    .in = "g",
+    .out = "dx",
     .inputs = 1,
     .outputs = 1,
     .attrs_size = sizeof(qn_moving_average_attrs),
+    .fields = qni_moving_average_fields,
     .infer = moving_average_infer,
     .backward = moving_average_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 2},
 };
 
 qn_tensor *qn_moving_average(qn_tensor *x, int axis, int window) {

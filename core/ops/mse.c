@@ -13,12 +13,15 @@ static void mse_backward(qni_backward *b) {
 
 const qni_op qni_op_mse = {
     .name = "mse",
+    .in = "p t",
+    .out = "loss",
     .inputs = 2,
     .outputs = 1,
     .unread_outputs = 1,
     .elementwise = true,
     .infer = qni_infer_loss,
     .backward = mse_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 2},
 };
 
 qn_tensor *qn_mse(qn_tensor *prediction, qn_tensor *target) {

@@ -5,11 +5,15 @@
  * the operation always writes into a tensor that is there. */
 const qni_op qni_op_normal = {
     .name = "normal",
+    .in = "state",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .mutates = 1u << 0,
     .attrs_size = sizeof(qn_range_attrs),
+    .fields = qni_range_fields,
     .constant = true,
+    .cost = {.of = QNI_PER_OUTPUT},
 };
 
 qn_status qn_fill_normal(qn_tensor *x, double mean, double std) {

@@ -19,11 +19,15 @@ static qn_status one_hot_infer(qni_infer *call) {
 
 const qni_op qni_op_one_hot = {
     .name = "one_hot",
+    .in = "index",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .attrs_size = sizeof(qn_one_hot_attrs),
+    .fields = qni_one_hot_fields,
     .infer = one_hot_infer,
     .constant = true,
+    .cost = {.of = QNI_PER_OUTPUT},
 };
 
 qn_tensor *qn_one_hot(qn_tensor *index, int64_t classes) {

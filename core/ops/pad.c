@@ -38,6 +38,8 @@ static bool pad_keeps_rows(const void *attrs, const qn_view *in) {
 
 const qni_op qni_op_pad = {
     .name = "pad",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .unread = 1,
@@ -45,8 +47,10 @@ const qni_op qni_op_pad = {
     .rows = 1u << 0,
     .keeps_rows = pad_keeps_rows,
     .attrs_size = sizeof(qn_pad_attrs),
+    .fields = qni_pad_fields,
     .infer = pad_infer,
     .backward = pad_backward,
+    .cost = {.of = QNI_PER_OUTPUT},
 };
 
 qn_tensor *qn_pad(qn_tensor *x, const int64_t *before, const int64_t *after, double value) {

@@ -1,9 +1,19 @@
 /* permute.c: the axes in another order. */
+#include <stddef.h>
+
 #include "internal.h"
 
 typedef struct permute_attrs {
     int32_t order[QN_MAX_DIMS];
 } permute_attrs;
+
+static const qni_field permute_fields[] = {
+    {.name = "order",
+     .type = QNI_I32,
+     .offset = offsetof(permute_attrs, order),
+     .count = QN_MAX_DIMS},
+    {0},
+};
 
 /* dx = g with its axes put back. */
 static void permute_backward(qni_backward *b) {
@@ -16,10 +26,13 @@ static void permute_backward(qni_backward *b) {
 
 const qni_op qni_op_permute = {
     .name = "permute",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .view = true,
     .attrs_size = sizeof(permute_attrs),
+    .fields = permute_fields,
     .backward = permute_backward,
 };
 

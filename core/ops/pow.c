@@ -15,11 +15,14 @@ static void pow_backward(qni_backward *b) {
 
 const qni_op qni_op_pow = {
     .name = "pow",
+    .in = "a b",
+    .out = "y",
     .inputs = 2,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_binary,
     .backward = pow_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };
 
 qn_tensor *qn_pow(qn_tensor *a, qn_tensor *b) { return qni_binary(&qni_op_pow, a, b, NULL); }

@@ -7,12 +7,15 @@ static void relu_backward(qni_backward *b) {
 
 const qni_op qni_op_relu = {
     .name = "relu",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .unread = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = relu_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };
 
 qn_tensor *qn_relu(qn_tensor *x) { return qni_unary(&qni_op_relu, x, NULL); }
@@ -24,9 +27,12 @@ static void relu_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_relu_grad = {
     .name = "relu_grad",
+    .in = "g y",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_grad,
     .backward = relu_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };

@@ -8,6 +8,8 @@ static void reshape_backward(qni_backward *b) {
 
 const qni_op qni_op_reshape = {
     .name = "reshape",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .view = true,

@@ -3,11 +3,14 @@
 
 const qni_op qni_op_rmsprop_step = {
     .name = "rmsprop_step",
+    .in = "p g square buffer hyper seen",
     .inputs = 6,
     .optional = 1u << 3 | 1u << 5,
     .mutates = 1u << 0 | 1u << 2 | 1u << 3,
     .attrs_size = sizeof(qn_optim_attrs),
+    .fields = qni_optim_fields,
     .infer = qni_infer_optim_step,
+    .cost = {.of = QNI_PER_INPUT, .each = 14, .marks = 1u << 5},
 };
 
 qn_status qn_rmsprop_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square, qn_tensor *buffer,

@@ -10,11 +10,14 @@ static void rsqrt_backward(qni_backward *b) {
 
 const qni_op qni_op_rsqrt = {
     .name = "rsqrt",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = rsqrt_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };
 
 qn_tensor *qn_rsqrt(qn_tensor *x) { return qni_unary(&qni_op_rsqrt, x, NULL); }

@@ -26,11 +26,15 @@ static void scatter_add_backward(qni_backward *b) {
 
 const qni_op qni_op_scatter_add = {
     .name = "scatter_add",
+    .in = "x index",
+    .out = "y",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_scatter_attrs),
+    .fields = qni_scatter_fields,
     .infer = scatter_add_infer,
     .backward = scatter_add_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 1},
 };
 
 qn_tensor *qn_scatter_add(qn_tensor *x, int axis, qn_tensor *index, int64_t extent) {

@@ -12,11 +12,15 @@ static qn_status sequence_lengths_infer(qni_infer *call) {
 
 const qni_op qni_op_sequence_lengths = {
     .name = "sequence_lengths",
+    .in = "index",
+    .out = "lengths",
     .inputs = 1,
     .outputs = 1,
     .attrs_size = sizeof(qn_sequence_lengths_attrs),
+    .fields = qni_sequence_lengths_fields,
     .infer = sequence_lengths_infer,
     .constant = true,
+    .cost = {.of = QNI_PER_OUTPUT},
 };
 
 qn_tensor *qn_sequence_lengths(qn_tensor *index, int64_t padding) {

@@ -15,11 +15,14 @@ static void sequence_max_backward(qni_backward *b) {
 
 const qni_op qni_op_sequence_max = {
     .name = "sequence_max",
+    .in = "x lengths",
+    .out = "y index",
     .inputs = 2,
     .outputs = 2,
     .optional = 1u << 1,
     .infer = sequence_max_infer,
     .backward = sequence_max_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 1},
 };
 
 qn_tensor *qn_sequence_max(qn_tensor *x, qn_tensor *lengths) {
@@ -44,9 +47,13 @@ static void sequence_max_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_sequence_max_grad = {
     .name = "sequence_max_grad",
+    .in = "g index",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_sequence_attrs),
+    .fields = qni_sequence_fields,
     .infer = sequence_max_grad_infer,
     .backward = sequence_max_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };

@@ -7,11 +7,14 @@ static void sequence_mean_backward(qni_backward *b) {
 
 const qni_op qni_op_sequence_mean = {
     .name = "sequence_mean",
+    .in = "x lengths",
+    .out = "y",
     .inputs = 2,
     .outputs = 1,
     .optional = 1u << 1,
     .infer = qni_infer_over_time,
     .backward = sequence_mean_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 1},
 };
 
 qn_tensor *qn_sequence_mean(qn_tensor *x, qn_tensor *lengths) {
@@ -31,11 +34,15 @@ static void sequence_mean_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_sequence_mean_grad = {
     .name = "sequence_mean_grad",
+    .in = "g lengths",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .rows = 1u << 0 | 1u << 1,
     .optional = 1u << 1,
     .attrs_size = sizeof(qn_sequence_attrs),
+    .fields = qni_sequence_fields,
     .infer = sequence_mean_grad_infer,
     .backward = sequence_mean_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };

@@ -3,11 +3,14 @@
 
 const qni_op qni_op_sgd_step = {
     .name = "sgd_step",
+    .in = "p g velocity hyper seen",
     .inputs = 5,
     .optional = 1u << 2 | 1u << 4,
     .mutates = 1u << 0 | 1u << 2,
     .attrs_size = sizeof(qn_optim_attrs),
+    .fields = qni_optim_fields,
     .infer = qni_infer_optim_step,
+    .cost = {.of = QNI_PER_INPUT, .each = 7, .marks = 1u << 4},
 };
 
 qn_status qn_sgd_step(qn_tensor *p, qn_tensor *grad, qn_tensor *velocity, qn_tensor *hyper,

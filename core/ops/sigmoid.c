@@ -7,12 +7,15 @@ static void sigmoid_backward(qni_backward *b) {
 
 const qni_op qni_op_sigmoid = {
     .name = "sigmoid",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .unread = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = sigmoid_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 3},
 };
 
 qn_tensor *qn_sigmoid(qn_tensor *x) { return qni_unary(&qni_op_sigmoid, x, NULL); }
@@ -28,9 +31,12 @@ static void sigmoid_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_sigmoid_grad = {
     .name = "sigmoid_grad",
+    .in = "g y",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_grad,
     .backward = sigmoid_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 3},
 };

@@ -3,11 +3,14 @@
 
 const qni_op qni_op_sign = {
     .name = "sign",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .constant = true,
+    .cost = {.of = QNI_PER_OUTPUT},
 };
 
 qn_tensor *qn_sign(qn_tensor *x) { return qni_unary(&qni_op_sign, x, NULL); }

@@ -7,12 +7,15 @@ static void silu_backward(qni_backward *b) {
 
 const qni_op qni_op_silu = {
     .name = "silu",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .unread_outputs = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = silu_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 4},
 };
 
 qn_tensor *qn_silu(qn_tensor *x) { return qni_unary(&qni_op_silu, x, NULL); }
@@ -32,9 +35,12 @@ static void silu_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_silu_grad = {
     .name = "silu_grad",
+    .in = "g x",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_grad,
     .backward = silu_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 6},
 };

@@ -1,9 +1,17 @@
 /* slice.c: a range of positions along an axis. */
+#include <stddef.h>
+
 #include "internal.h"
 
 typedef struct slice_attrs {
     int64_t axis, start;
 } slice_attrs;
+
+static const qni_field slice_fields[] = {
+    {.name = "axis", .type = QNI_I64, .offset = offsetof(slice_attrs, axis), .count = 1},
+    {.name = "start", .type = QNI_I64, .offset = offsetof(slice_attrs, start), .count = 1},
+    {0},
+};
 
 /* dx = g inside the range, 0 around it. */
 static void slice_backward(qni_backward *b) {
@@ -17,10 +25,13 @@ static void slice_backward(qni_backward *b) {
 
 const qni_op qni_op_slice = {
     .name = "slice",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .view = true,
     .attrs_size = sizeof(slice_attrs),
+    .fields = slice_fields,
     .backward = slice_backward,
 };
 

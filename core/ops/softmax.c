@@ -8,12 +8,16 @@ static void softmax_backward(qni_backward *b) {
 
 const qni_op qni_op_softmax = {
     .name = "softmax",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .unread = 1,
     .attrs_size = sizeof(qn_axis_attrs),
+    .fields = qni_axis_fields,
     .infer = qni_infer_axis,
     .backward = softmax_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 5},
 };
 
 qn_tensor *qn_softmax(qn_tensor *x, int axis) {
@@ -40,9 +44,13 @@ static void softmax_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_softmax_grad = {
     .name = "softmax_grad",
+    .in = "g y",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .attrs_size = sizeof(qn_axis_attrs),
+    .fields = qni_axis_fields,
     .infer = qni_infer_grad,
     .backward = softmax_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 4},
 };

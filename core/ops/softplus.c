@@ -7,11 +7,14 @@ static void softplus_backward(qni_backward *b) {
 
 const qni_op qni_op_softplus = {
     .name = "softplus",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = softplus_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 3},
 };
 
 qn_tensor *qn_softplus(qn_tensor *x) { return qni_unary(&qni_op_softplus, x, NULL); }
@@ -29,9 +32,12 @@ static void softplus_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_softplus_grad = {
     .name = "softplus_grad",
+    .in = "g x",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_grad,
     .backward = softplus_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 3},
 };

@@ -19,11 +19,15 @@ static void sort_backward(qni_backward *b) {
 
 const qni_op qni_op_sort = {
     .name = "sort",
+    .in = "x",
+    .out = "y index",
     .inputs = 1,
     .outputs = 2,
     .attrs_size = sizeof(qn_sort_attrs),
+    .fields = qni_sort_fields,
     .infer = sort_infer,
     .backward = sort_backward,
+    .cost = {.of = QNI_PER_OUTPUT},
 };
 
 qn_tensor *qn_sort(qn_tensor *x, int axis, bool descending, qn_tensor **index) {

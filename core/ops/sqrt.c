@@ -8,12 +8,15 @@ static void sqrt_backward(qni_backward *b) {
 
 const qni_op qni_op_sqrt = {
     .name = "sqrt",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .unread = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = sqrt_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };
 
 qn_tensor *qn_sqrt(qn_tensor *x) { return qni_unary(&qni_op_sqrt, x, NULL); }

@@ -10,10 +10,13 @@ static qn_status square_sum_infer(qni_infer *call) {
 
 const qni_op qni_op_square_sum = {
     .name = "square_sum",
+    .in = "x seen",
+    .out = "y",
     .inputs = 2,
     .outputs = 1,
     .optional = 1u << 1,
     .infer = square_sum_infer,
+    .cost = {.of = QNI_PER_INPUT, .each = 2},
 };
 
 qn_tensor *qn_square_sum(qn_tensor *x) { return qn_square_sum_rows(x, NULL); }

@@ -10,6 +10,8 @@ static void sub_backward(qni_backward *b) {
 
 const qni_op qni_op_sub = {
     .name = "sub",
+    .in = "a b",
+    .out = "y",
     .inputs = 2,
     .outputs = 1,
     .unread = 3,
@@ -17,6 +19,7 @@ const qni_op qni_op_sub = {
     .elementwise = true,
     .infer = qni_infer_binary,
     .backward = sub_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };
 
 qn_tensor *qn_sub(qn_tensor *a, qn_tensor *b) { return qni_binary(&qni_op_sub, a, b, NULL); }

@@ -7,12 +7,15 @@ static void tanh_backward(qni_backward *b) {
 
 const qni_op qni_op_tanh = {
     .name = "tanh",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .unread = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
     .backward = tanh_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 1},
 };
 
 qn_tensor *qn_tanh(qn_tensor *x) { return qni_unary(&qni_op_tanh, x, NULL); }
@@ -28,9 +31,12 @@ static void tanh_grad_backward(qni_backward *b) {
 
 const qni_op qni_op_tanh_grad = {
     .name = "tanh_grad",
+    .in = "g y",
+    .out = "dx",
     .inputs = 2,
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_grad,
     .backward = tanh_grad_backward,
+    .cost = {.of = QNI_PER_OUTPUT, .each = 3},
 };

@@ -7,10 +7,13 @@ static void unfold_backward(qni_backward *b) {
 
 const qni_op qni_op_unfold = {
     .name = "unfold",
+    .in = "x",
+    .out = "windows",
     .inputs = 1,
     .outputs = 1,
     .view = true,
     .attrs_size = sizeof(qn_fold_attrs),
+    .fields = qni_fold_fields,
     .backward = unfold_backward,
 };
 
@@ -64,9 +67,13 @@ static void fold_backward(qni_backward *b) {
 
 const qni_op qni_op_fold = {
     .name = "fold",
+    .in = "windows",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .attrs_size = sizeof(qn_fold_attrs),
+    .fields = qni_fold_fields,
     .infer = fold_infer,
     .backward = fold_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 1},
 };

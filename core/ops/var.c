@@ -17,12 +17,16 @@ static void var_backward(qni_backward *b) {
 
 const qni_op qni_op_var = {
     .name = "var",
+    .in = "x",
+    .out = "y",
     .inputs = 1,
     .outputs = 1,
     .reduction = true,
     .attrs_size = sizeof(qn_reduce_attrs),
+    .fields = qni_reduce_fields,
     .infer = qni_infer_reduce,
     .backward = var_backward,
+    .cost = {.of = QNI_PER_INPUT, .each = 4},
 };
 
 qn_tensor *qn_var(qn_tensor *x, qn_axes axes, int correction, bool keepdim) {

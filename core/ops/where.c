@@ -31,11 +31,14 @@ static void where_backward(qni_backward *b) {
 
 const qni_op qni_op_where = {
     .name = "where",
+    .in = "condition a b",
+    .out = "y",
     .inputs = 3,
     .outputs = 1,
     .elementwise = true,
     .infer = where_infer,
     .backward = where_backward,
+    .cost = {.of = QNI_PER_OUTPUT},
 };
 
 qn_tensor *qn_where(qn_tensor *condition, qn_tensor *a, qn_tensor *b) {

@@ -1,28 +1,43 @@
-/* plan_log.c: a plan in words, before and after fusion: each call with its shapes, the bytes that
- * it moves and its floating-point operations. */
+/* plan_log.c: a plan in words, before and after fusion: each call with its operands, its
+ * attributes, the bytes that it moves and its floating-point operations. */
 #include "trace.h"
 
-static void log_shapes(const qn_view *views, int count) {
-    for (int i = 0; i < count; i++)
+static void log_operands(const char *names, const qn_view *views, int count) {
+    for (int i = 0; i < count; i++) {
+        int length;
+        const char *name = qni_operand_name(names, i, &length);
         if (views[i].data)
-            fprintf(stderr, " %s%s", qni_shape_text(qni_shape_of(&views[i])).s,
+            fprintf(stderr, " %.*s %s%s", length, name, qni_shape_text(qni_shape_of(&views[i])).s,
                     qn_view_is_contiguous(&views[i]) ? "" : "*");
+    }
 }
 
-static bool ends_with_relu(const qni_trace *trace, const qni_plan_node *node) {
-    return node->op->relu && node->has_attrs && *node->op->relu(trace->attrs + node->attrs);
+/** Prints the attributes of which an element is not 0: ", stride 2 2". */
+static void log_attrs(const qni_op *op, const void *attrs) {
+    for (const qni_field *field = op->fields; field && field->name; field++) {
+        bool told = false;
+        for (int i = 0; i < field->count; i++)
+            told |= qni_field_value(field, attrs, i) != 0;
+        if (!told)
+            continue;
+        fprintf(stderr, ", %s", field->name);
+        for (int i = 0; i < field->count; i++)
+            fprintf(stderr, " %g", qni_field_value(field, attrs, i));
+    }
 }
 
 /** Prints a call, which is part of a fused one where `indent` is not empty. */
 static void log_call(const qni_trace *trace, int index, const qni_plan_node *node, qni_cost cost,
                      const char *indent) {
     const qn_view *in = trace->views + node->view, *out = in + node->call.n_in;
-    fprintf(stderr, "quern: plan: %4d %s%s%s%s:", index, indent, node->op->name,
-            ends_with_relu(trace, node) ? ", relu" : "", node->kernel ? "" : " (on the host)");
-    log_shapes(in, node->call.n_in);
+    fprintf(stderr, "quern: plan: %4d %s%s%s:", index, indent, node->op->name,
+            node->kernel ? "" : " (on the host)");
+    log_operands(node->op->in, in, node->call.n_in);
     if (node->call.n_out > 0)
         fputs(" ->", stderr);
-    log_shapes(out, node->call.n_out);
+    log_operands(node->op->out, out, node->call.n_out);
+    if (node->has_attrs)
+        log_attrs(node->op, trace->attrs + node->attrs);
     fprintf(stderr, ", %.0f bytes, %.0f operations\n", cost.bytes, cost.operations);
 }
 

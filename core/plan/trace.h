@@ -255,7 +255,7 @@ qn_status qni_trace_release_outputs(qni_trace *trace);
 /* ---- plan_cost.c --------------------------------------------------------------------------- */
 
 /** Floating-point operations of a call; -1 when nobody has said what this operation costs. */
-double qni_operations(const char *op, const qn_view *in, const qn_view *out);
+double qni_operations(const qni_op *op, const qn_view *in, const qn_view *out);
 /** Bytes of a view's elements, those that repeat counted once; 0 where it is absent. */
 size_t qni_view_bytes(const qn_view *view);
 

@@ -9,6 +9,7 @@ trap 'echo "install_check.sh: line $LINENO failed: $BASH_COMMAND"' ERR
 prefix=$work/prefix
 
 cmake --install "$build" --prefix "$prefix" > /dev/null
+[ -s "$prefix/share/quern/quern-ops.json" ]
 find "$prefix" -type f | sed "s|$work/||" | sort
 
 # What runs must be linked with the library of this installation, or with none. (grep reads to the end:
