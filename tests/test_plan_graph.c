@@ -103,3 +103,32 @@ Test(plan_graph, a_call_that_falls_back_keeps_the_list) { expect_launches("graph
 Test(plan_graph, a_recording_that_fails_keeps_the_list) {
     expect_launches("graph_fails", NOTHING, 0);
 }
+
+/** Overwrites a tensor that it has as its input, and `data` besides, and reads it again. */
+static qn_status overwrite(void *data, qn_tensor *const *in, qn_tensor **out) {
+    const parts *p = data;
+    qn_status status = qn_copy(p->sum ? p->sum : in[0], p->rate);
+    out[0] = qn_relu(in[0]);
+    return status;
+}
+
+/* A graph would read and write its own copy of the input. */
+Test(plan_graph, an_input_that_is_written_keeps_the_list) {
+    for (int besides = 0; besides < 2; besides++) {
+        qn_context *ctx = open_device("graph");
+        qn_tensor *x = qn_keep(qn_zeros(ctx, QN_F32, QN_SHAPE(3))), *y;
+        parts p = {.ctx = ctx, .sum = besides ? x : NULL};
+        p.rate = qn_keep(qn_full(ctx, QN_F32, QN_SHAPE(3), 7));
+        qn_plan *plan = qn_plan_new(ctx, overwrite, &p);
+        for (int i = 0; i < RUNS; i++) {
+            qn_fill(x, i);
+            cr_assert_eq(qn_plan_run(plan, &x, 1, &y, 1), QN_OK, "%s", qn_context_message(ctx));
+            cr_expect_eq(first_of(y), 7, "run %d", i);
+            cr_expect_eq(first_of(x), 7, "run %d", i);
+            qn_step_end(ctx);
+        }
+        cr_expect_eq(qn_plan_stats(plan).replayed, REPLAYS);
+        cr_expect_not(qn_plan_stats(plan).graph);
+        qn_context_free(ctx);
+    }
+}
