@@ -543,7 +543,7 @@ struct qn_context {
     qni_trace *trace;   /**< the step that is being recorded; NULL: none */
     uint64_t traces;    /**< recordings so far */
     uint64_t structure; /**< changes when memory that plans know is left or moved */
-    uint64_t switches;  /**< a sum over those that are thrown (qn_plan_switch) */
+    uint64_t settings;  /**< a sum over those that plans depend on (qn_plan_setting) */
     bool eager;         /**< plans are not made, nor replayed */
     bool unfused;       /**< plans run call by call */
 

@@ -9,10 +9,12 @@
 /* Frees a tree from its leaves. Called by the context, or once it no longer knows the module. */
 static void module_destroy(void *object) {
     qn_module *module = object;
-    qn_module_train(module, true); /* plans: the next module at this address starts so */
+    qn_module_train(module, true); /* as the next module at this address will start */
+    qn_plan_setting(module->ctx, &module->child_count, (uint64_t)module->child_count, 0);
     for (int i = module->child_count - 1; i >= 0; i--)
         module_destroy(module->children[i]);
     for (int i = 0; i < module->tensor_count; i++) {
+        qni_module_set_limit(module, i, 0);
         if (module->own[i]) {
             qn_tensor_claim(module->tensors[i].tensor, NULL);
             qn_tensor_free(module->tensors[i].tensor);
@@ -261,6 +263,8 @@ qn_module *qn_module_add_child(qn_module *module, const char *name, qn_module *c
     }
     child->name = name_copy;
     child->parent = module;
+    const uint64_t count = (uint64_t)module->child_count;
+    qn_plan_setting(module->ctx, &module->child_count, count, count + 1);
     module->children[module->child_count++] = child;
     qn_context_disown(module->ctx, child);
     if (qn_module_parameter_count(child) > 0)
@@ -293,8 +297,7 @@ qn_tensor *qn_forward(qn_module *module, qn_tensor *x) {
 void qn_module_train(qn_module *module, bool training) {
     if (!module)
         return;
-    if (module->training != training)
-        qn_plan_switch(module->ctx, module);
+    qn_plan_setting(module->ctx, &module->training, !module->training, !training);
     module->training = training;
     for (int i = 0; i < module->child_count; i++)
         qn_module_train(module->children[i], training);

@@ -35,4 +35,7 @@ struct qn_module {
  * parts. The parameters stay where they are until they are flattened again. */
 void qni_module_unflatten(qn_module *module, bool below);
 
+/** Sets the limit of tensor i, and tells plans (module_limit.c). */
+void qni_module_set_limit(qn_module *module, int i, double max_norm);
+
 #endif

@@ -1,12 +1,22 @@
 /* module_limit.c: parameters whose rows are held to a norm. A limit lies beside its parameter, in
  * the module that it was added to, so that it holds through whatever parent that is trained. */
+#include <string.h>
+
 #include "module.h"
 
 /* Sets the limit of a parameter, in the module at or below this one that has it. */
+void qni_module_set_limit(qn_module *module, int i, double max_norm) {
+    uint64_t before, after;
+    memcpy(&before, &module->max_norm[i], sizeof(before));
+    memcpy(&after, &max_norm, sizeof(after));
+    qn_plan_setting(module->ctx, module->tensors[i].tensor, before, after);
+    module->max_norm[i] = max_norm;
+}
+
 static void set_limit(qn_module *module, const qn_tensor *parameter, double max_norm) {
     for (int i = 0; i < module->tensor_count; i++)
         if (module->own[i] && module->tensors[i].tensor == parameter)
-            module->max_norm[i] = max_norm;
+            qni_module_set_limit(module, i, max_norm);
     for (int i = 0; i < module->child_count; i++)
         set_limit(module->children[i], parameter, max_norm);
 }

@@ -369,14 +369,18 @@ double qn_plan_floor(const qn_plan *plan, double operations_rate, double bytes_r
     return last ? qni_trace_floor(last, operations_rate, bytes_rate) : 0;
 }
 
-/** Each owner has bits of its own in the sum, which two throws take out again. */
-void qn_plan_switch(qn_context *ctx, const void *owner) {
-    if (!ctx)
-        return;
-    uint64_t bits = (uint64_t)(uintptr_t)owner + 0x9E3779B97F4A7C15u; /* SplitMix64 (Steele 2014) */
-    bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9u;
+/** Bits that belong to a setting's value alone; none to 0, with which all begin. */
+static uint64_t bits_of(const void *owner, uint64_t value) {
+    uint64_t bits = (uint64_t)(uintptr_t)owner + value * 0x9E3779B97F4A7C15u;
+    bits = (bits ^ bits >> 30) * 0xBF58476D1CE4E5B9u; /* SplitMix64 (Steele 2014) */
     bits = (bits ^ bits >> 27) * 0x94D049BB133111EBu;
-    ctx->switches ^= bits ^ bits >> 31;
+    return value != 0 ? bits ^ bits >> 31 : 0;
+}
+
+/** The sum loses the bits of the value before, and gets those of the one after. */
+void qn_plan_setting(qn_context *ctx, const void *owner, uint64_t before, uint64_t after) {
+    if (ctx)
+        ctx->settings ^= bits_of(owner, before) ^ bits_of(owner, after);
 }
 
 bool qn_context_set_plans(qn_context *ctx, bool enabled) {

@@ -245,7 +245,7 @@ qni_trace *qni_trace_begin(qn_context *ctx, qn_tensor *const *in, int n_in, int 
     trace->n_out = n_out;
     trace->grad = ctx->grad_enabled;
     trace->threads = ctx->threads;
-    trace->switches = ctx->switches;
+    trace->settings = ctx->settings;
     trace->in_use_before = ctx->pool.stats.in_use;
     for (int i = 0; i < n_in; i++) {
         trace->in[i] = in[i]->view;
@@ -351,7 +351,7 @@ bool qni_trace_aliased(const qni_trace *trace, qn_tensor *const *in) {
 bool qni_trace_fits(const qni_trace *trace, qn_tensor *const *in, int n_in, int n_out) {
     const qn_context *ctx = trace->ctx;
     if (trace->n_in != n_in || trace->n_out != n_out || trace->grad != ctx->grad_enabled ||
-        trace->threads != ctx->threads || trace->switches != ctx->switches)
+        trace->threads != ctx->threads || trace->settings != ctx->settings)
         return false;
     for (int i = 0; i < n_in; i++)
         if (!same_layout(&trace->in[i], &in[i]->view))

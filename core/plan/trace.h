@@ -135,7 +135,7 @@ struct qni_trace {
     bool aliased;      /**< it writes to memory that it knows as two blocks (qni_trace_aliased) */
     bool grad;         /**< calls went on the tape */
     int threads;       /**< of the context then */
-    uint64_t switches; /**< and these (qn_plan_switch) */
+    uint64_t settings; /**< and these (qn_plan_setting) */
 
     qni_plan_node *nodes;
     qni_room node_room;

@@ -45,10 +45,11 @@ QN_API qn_status qn_plan_run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_t
 typedef qn_status (*qn_host_fn)(void *data);
 QN_API qn_status qn_host_call(qn_context *ctx, qn_host_fn function, void *data);
 
-/** Tells plans that a switch of the host's was thrown on which steps depend: `owner`'s, any address
- * that stands for it. Recordings made under other switches wait until all are as they were; thrown
- * twice, a switch is as before. qn_module_train() tells it by itself. */
-QN_API void qn_plan_switch(qn_context *ctx, const void *owner);
+/** Tells plans that a setting of the host's on which steps depend goes from one value to another;
+ * `owner` is any address that stands for it. Recordings made with other settings wait until all are
+ * as they were. Modules tell theirs by themselves: qn_module_train(), qn_module_limit_norm(), and
+ * children that are added. */
+QN_API void qn_plan_setting(qn_context *ctx, const void *owner, uint64_t before, uint64_t after);
 
 /** Turns plans off (the steps then run as they are) or on again; returns how it was. On at first.
  */

@@ -1,10 +1,12 @@
-/* test_plan_switch.c: a step that does something else when modules train than when they do not has
- * a recording for each. */
+/* test_plan_settings.c: a step that does something else when a setting of the host's is another has
+ * a recording for each: modules that train or do not, limits, children, gradients asked for. */
+#include <math.h>
+
 #include "with_context.h"
 
 enum { WIDTH = 64, RUNS = 16 };
 
-TestSuite(plan_switch, .init = open_context, .fini = close_context);
+TestSuite(plan_settings, .init = open_context, .fini = close_context);
 
 static qn_status forward(void *data, qn_tensor *const *in, qn_tensor **out) {
     out[0] = qn_forward(data, in[0]);
@@ -24,7 +26,7 @@ static int zeros_of(qn_plan *plan) {
     return zeros;
 }
 
-Test(plan_switch, dropout_is_not_replayed_in_evaluation) {
+Test(plan_settings, dropout_is_not_replayed_in_evaluation) {
     qn_module *inner = qn_nn_dropout(ctx, 0.5), *net = qn_nn_sequential(ctx, inner, NULL);
     qn_plan *plan = qn_plan_new(ctx, forward, net);
     for (int i = 0; i < RUNS; i++) {
@@ -36,10 +38,10 @@ Test(plan_switch, dropout_is_not_replayed_in_evaluation) {
     }
     cr_expect_geq(qn_plan_stats(plan).replayed, 4);
     cr_expect_leq(qn_plan_stats(plan).recorded,
-                  6); /* the net's switch and the inner one's differ */
+                  6); /* the net's setting and the inner one's differ */
 }
 
-Test(plan_switch, recordings_wait_until_a_switch_is_as_it_was) {
+Test(plan_settings, recordings_wait_until_a_setting_is_as_it_was) {
     qn_module *net = qn_nn_sequential(ctx, qn_nn_dropout(ctx, 0.5), NULL);
     qn_plan *plan = qn_plan_new(ctx, forward, net);
     for (int i = 0; i < RUNS; i++) {
@@ -48,6 +50,44 @@ Test(plan_switch, recordings_wait_until_a_switch_is_as_it_was) {
     }
     cr_expect_eq(qn_plan_stats(plan).recorded, 4); /* two for each */
     cr_expect_eq(qn_plan_stats(plan).replayed, RUNS - 5);
+}
+
+static qn_status limit(void *data, qn_tensor *const *in, qn_tensor **out) {
+    qn_module *net = data;
+    out[0] = qn_forward(net, in[0]);
+    return qn_module_apply_limits(net);
+}
+
+/** The largest norm of a layer's rows after a run, whose weights are ones before it. */
+static double norm_after(qn_plan *plan, qn_tensor *weight) {
+    qn_tensor *x = qn_ones(ctx, QN_F32, QN_SHAPE(1, WIDTH)), *y;
+    qn_fill(weight, 1);
+    cr_assert_eq(qn_plan_run(plan, &x, 1, &y, 1), QN_OK, "%s", qn_context_message(ctx));
+    const double square = qn_item(qn_square_sum(qn_slice(weight, 0, 0, 1)));
+    qn_step_end(ctx);
+    return sqrt(square);
+}
+
+Test(plan_settings, limits_are_those_of_now) {
+    qn_module *net = qn_nn_sequential(ctx, qn_nn_linear(ctx, WIDTH, WIDTH, NULL), NULL);
+    qn_plan *plan = qn_plan_new(ctx, limit, net);
+    for (int i = 0; i < RUNS; i++) {
+        const double most = i < 5 ? 2 : i < 10 ? 3 : 0;
+        qn_module_limit_norm(net, "0.weight", most);
+        cr_expect_float_eq(norm_after(plan, qn_module_find(net, "0.weight")), most > 0 ? most : 8,
+                           1e-4, "run %d", i);
+    }
+    cr_expect_geq(qn_plan_stats(plan).replayed, RUNS - 7);
+}
+
+Test(plan_settings, a_child_that_is_added_runs) {
+    qn_module *net = qn_nn_sequential(ctx, qn_nn_relu(ctx), NULL);
+    qn_plan *plan = qn_plan_new(ctx, forward, net);
+    for (int i = 0; i < RUNS; i++) {
+        if (i == RUNS / 2)
+            qn_module_add_child(net, "1", qn_nn_dropout(ctx, 0.5));
+        cr_expect_eq(zeros_of(plan) > 0, i >= RUNS / 2, "run %d", i);
+    }
 }
 
 typedef struct two_factors {
@@ -60,7 +100,7 @@ static qn_status differentiate(void *data, qn_tensor *const *in, qn_tensor **out
     return qn_backward(out[0]);
 }
 
-Test(plan_switch, a_tensor_asked_for_its_gradient_later_gets_it) {
+Test(plan_settings, a_tensor_asked_for_its_gradient_later_gets_it) {
     two_factors f = {.first = qn_require_grad(qn_keep(qn_ones(ctx, QN_F32, QN_SHAPE(1, WIDTH)))),
                      .second = qn_keep(qn_ones(ctx, QN_F32, QN_SHAPE(1, WIDTH)))};
     qn_plan *plan = qn_plan_new(ctx, differentiate, &f);
@@ -83,16 +123,16 @@ static qn_status scaled(void *data, qn_tensor *const *in, qn_tensor **out) {
     return QN_OK;
 }
 
-Test(plan_switch, a_program_has_switches_of_its_own) {
+Test(plan_settings, a_program_has_settings_of_its_own) {
     double factor = 1;
     qn_plan *plan = qn_plan_new(ctx, scaled, &factor);
     for (int i = 0; i < RUNS; i++) {
         if (i % 5 == 4) {
+            qn_plan_setting(ctx, &factor, (uint64_t)factor, (uint64_t)(1 - factor));
             factor = 1 - factor;
-            qn_plan_switch(ctx, &factor);
         }
         cr_expect_eq(zeros_of(plan), factor == 0 ? WIDTH : 0, "run %d", i);
     }
     cr_expect_eq(qn_plan_stats(plan).recorded, 4);
-    qn_plan_switch(NULL, &factor);
+    qn_plan_setting(NULL, &factor, 0, 1);
 }
