@@ -33,6 +33,8 @@ step_graph step_graph_of(uint64_t seed) {
     graph.count = 3 + (int)step_roll(&dice, STEP_INSTRUCTIONS - 2);
     graph.end = (step_end)step_roll(&dice, STEP_ENDS);
     graph.alias = step_roll(&dice, 4) ? STEP_NO_ALIAS : (step_alias)step_roll(&dice, STEP_ALIASES);
+    if (graph.alias == STEP_IS_INPUT_0) /* a derivative would need what was written over */
+        graph.end = STEP_FORWARD;
     graph.feeds_back = step_roll(&dice, 5) == 0;
     graph.optimizer = (int)step_roll(&dice, 10);
     graph.block = INT64_C(64) << step_roll(&dice, 6);
