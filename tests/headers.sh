@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # headers.sh: every public header alone, in C11 by gcc and clang, in C++17 by g++ and clang++, strictly;
-# and all of them through pycparser, by which Python's cffi reads declarations.
+# the examples in their first comments; and all of them through pycparser, by which Python's cffi reads declarations.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../core/include" || exit 1
 work=$(mktemp -d)
@@ -29,6 +29,36 @@ compile clang -std=c11
 language=cpp
 compile g++ -std=c++17
 compile clang++ -std=c++17
+
+# The example in a header's first comment, whose lines are indented by five spaces, with what it takes as given.
+example() {
+    echo "#include <quern.h>"
+    echo "void example(qn_context *, qn_module *, qn_tensor *, qn_dataset *, qn_dataset *, qn_plan_fn, int64_t);"
+    echo "void example(qn_context *ctx, qn_module *net, qn_tensor *x, qn_dataset *train, qn_dataset *held_out,"
+    echo "             qn_plan_fn step, int64_t channels) {"
+    echo "    qn_tensor *weight = x, *bias = x, *head = x, *target = x;"
+    echo "    int model = 0;"
+    echo "    {"
+    # A function within a function, as gcc has it, is not static.
+    sed -n '/\*\//q; s/^ \*     //p' "$1" | sed 's/^static //'
+    echo "    }"
+    echo "}"
+}
+
+examples=0
+for header in quern/*.h; do
+    example "$header" > "$work/example.c"
+    [ "$(wc -l < "$work/example.c")" -gt 9 ] || continue
+    examples=$((examples + 1))
+    gcc -std=gnu11 -Wall -Wextra -Wno-unused -Werror -I . -fsyntax-only "$work/example.c" || {
+        echo "the example of $header does not compile"
+        status=1
+    }
+done
+[ $examples -ge 10 ] || {
+    echo "only $examples headers have an example"
+    status=1
+}
 
 # What attributes and includes of the system there are is not for pycparser.
 parse() {

@@ -15,6 +15,8 @@
  *   quern/files.h     safetensors, TensorBoard's event files
  *   quern/train.h     qn_fit: the loop with progress, checkpoints, log and report
  *   quern/author.h    for modules, optimizers and loops of your own
+ *   quern/types.h     statuses, dtypes, limits: what backends know, too
+ *   quern/random.h    Philox4x32-10, the random numbers of all of them
  *
  * Rules that hold everywhere:
  * - Ownership. What you make (contexts, parameters, modules, optimizers, datasets, loaders) belongs
@@ -31,9 +33,10 @@
  *   chain of calls is checked once, with qn_context_error(). The library never exits or aborts, and
  *   prints only what was asked for.
  * - Threads. A context and all it owns is used by one thread at a time; contexts are independent.
- * - Options. Option structs are zero-initialised for the defaults; NULL means all defaults. They
- * grow at their end alone, and a new field that is zero means what was before it. A program and the
- *   library must be of one minor version until 1.0: the soname (libquern.so.0.1) says so.
+ * - Options. Start an option struct from zeros and set what you want: a field that is zero has its
+ *   default, and NULL in place of the struct means all defaults. Structs only grow at their end,
+ * and zero in a new field means what the library did before. They carry no size: a program and the
+ *   library must be of one minor version until 1.0, and the soname (libquern.so.0.1) sees to it.
  */
 #ifndef QUERN_H
 #define QUERN_H

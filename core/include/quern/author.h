@@ -1,7 +1,14 @@
 /* quern/author.h: for those who write modules, optimizers and training loops of their own.
  *
- * What the library's own layers and optimizers are made with, and what keeps them quick and
- * thrifty.
+ * What the library's own layers and optimizers are made with, and what keeps their memory small. A
+ * layer that learns one factor a channel:
+ *
+ *     static qn_tensor *scale_forward(qn_module *self, qn_tensor *x) {
+ *         return qn_mul(x, qn_module_find(self, "factor"));
+ *     }
+ *
+ *     qn_module *scale = qn_module_new(ctx, "scale", scale_forward, NULL, NULL);
+ *     qn_module_add_parameter(scale, "factor", qn_ones(ctx, QN_F32, QN_SHAPE(channels)));
  */
 #ifndef QUERN_AUTHOR_H
 #define QUERN_AUTHOR_H
@@ -30,11 +37,11 @@ QN_API void qn_context_disown(qn_context *ctx, const void *object);
 
 /* ---- tensors --------------------------------------------------------------------------------- */
 
-/** Where tidying up begins: a number for qn_tidy_end(). */
+/** Marks the place from which qn_tidy_end() frees: pass it the number. */
 QN_API int qn_tidy_begin(const qn_context *ctx);
-/** Gives back what was made since qn_tidy_begin() on the way to these results: step tensors but for
- * them. Nobody may use the others any more; the tape keeps those elements that a derivative will
- * read. Modules do this behind their forward pass (qn_module_tidy()). */
+/** Frees every step tensor made since qn_tidy_begin() except `results`. You may not use them
+ * afterwards; the tape keeps the elements that a derivative will read. Modules do this after their
+ * forward pass (qn_module_tidy()). */
 QN_API void qn_tidy_end(qn_context *ctx, int begin, qn_tensor *const *results, int count);
 
 /** Marks who frees a tensor (modules do this for theirs). QN_INVALID_ARGUMENT when somebody does
@@ -43,9 +50,10 @@ QN_API qn_status qn_tensor_claim(qn_tensor *x, const void *owner);
 
 /* ---- gradients ------------------------------------------------------------------------------- */
 
-/** The gradient of such a table as an optimizer needs it, NULL if there is none: only rows with 1
- * in *seen, u8 [rows, 1], hold anything. (qn_grad() writes zeros to the others first.) A gradient
- * that does not come from an embedding makes every row seen. */
+/** The gradient of a table that was asked for one by qn_require_sparse_grad(), as an optimizer
+ * needs it; NULL if there is none. Only rows with 1 in *seen, u8 [rows, 1], hold anything.
+ * (qn_grad() writes zeros to the others first.) A gradient that does not come from an embedding
+ * makes every row seen. */
 QN_API qn_tensor *qn_sparse_grad(qn_tensor *x, qn_tensor **seen);
 
 /** Moves parameters (leaves of one context and one dtype) into one contiguous buffer [n], and their
@@ -70,8 +78,9 @@ typedef qn_tensor *(*qn_forward_fn)(qn_module *self, qn_tensor *x);
 QN_API qn_module *qn_module_new(qn_context *ctx, const char *kind, qn_forward_fn forward,
                                 void *data, void (*destroy)(void *data));
 
-/** Has qn_forward() tidy up behind the module (qn_tidy_end()): what its forward pass makes, but for
- * the result, is for itself alone. All layers of the library do so. Returns it. */
+/** Has qn_forward() free all that the module's forward pass makes except its result
+ * (qn_tidy_end()), so nothing else of it may be used outside. All layers of the library do so.
+ * Returns the module. */
 QN_API qn_module *qn_module_tidy(qn_module *module);
 
 QN_API void *qn_module_data(const qn_module *module);
@@ -107,8 +116,8 @@ QN_API qn_status qn_module_apply_limits(qn_module *module);
 /* The steps themselves, for optimizers of your own: p and the state tensors are contiguous, of one
  * shape and dtype, and changed in place; `hyper` is [QN_HYPER_COUNT] of their dtype
  * (quern/types.h), contiguous. With `seen`, u8 [rows, 1], only the rows of p that have a 1 there
- * are moved; NULL: all. With g' = clip
- * * g: weight decay w gives g' + w p, or, decoupled, p - lr w p first. */
+ * are moved; NULL: all. With g' = clip g, weight decay w gives g' + w p, or, decoupled, p - lr w p
+ * first. */
 
 /** v = momentum v + (1 - dampening) g' (the first step: v = g'); p -= lr v, or with Nesterov
  * p -= lr (g' + momentum v). velocity NULL: p -= lr g'. */
@@ -130,7 +139,7 @@ QN_API qn_status qn_adadelta_step(qn_tensor *p, qn_tensor *grad, qn_tensor *squa
                                   const qn_optimizer_spec *spec);
 /** Sum of squares of all elements, as a scalar; f32 is summed in double precision. No gradient. */
 QN_API qn_tensor *qn_square_sum(qn_tensor *x);
-/** The same over the rows of x [rows, ...] with 1 in seen, u8 [rows, 1]; NULL: over all. */
+/** Sum of squares of the rows of x [rows, ...] with 1 in seen, u8 [rows, 1]; NULL: over all. */
 QN_API qn_tensor *qn_square_sum_rows(qn_tensor *x, qn_tensor *seen);
 /** hyper[QN_HYPER_CLIP] = min(1, max_norm / (sqrt(square_sum) + 1e-6)); hyper has the dtype of
  * square_sum, here and below. */

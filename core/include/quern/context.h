@@ -1,7 +1,13 @@
 /* quern/context.h: contexts, errors, threads, random numbers and memory.
  *
  * A context is one device, one stream of work, one tape and one error. It is made first, and what
- * is made later belongs to it.
+ * is made later belongs to it:
+ *
+ *     qn_context *ctx = qn_context_new("auto");
+ *     qn_context_seed(ctx, 1);
+ *     // ... the program's work ...
+ *     int status = (int)qn_context_error(ctx, stderr); // 0, or the first failure, in words
+ *     qn_context_free(ctx);
  */
 #ifndef QUERN_CONTEXT_H
 #define QUERN_CONTEXT_H
@@ -14,6 +20,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ---- versions, statuses, dtypes -------------------------------------------------------------- */
 
 #define QN_VERSION_MAJOR 0
 #define QN_VERSION_MINOR 1
@@ -35,7 +43,7 @@ extern "C" {
 
 /** One device with all that was made on it. */
 typedef struct qn_context qn_context;
-/** An array on it. */
+/** An array on a context's device: quern/tensor.h. */
 typedef struct qn_tensor qn_tensor;
 
 /** "0.1.0": the version of the library that is linked (the macros tell the header's). */
@@ -49,6 +57,8 @@ QN_API const char *qn_dtype_string(qn_dtype dtype);
 
 /** Bytes of one element of a dtype. */
 QN_API size_t qn_dtype_bytes(qn_dtype dtype);
+
+/* ---- contexts and errors --------------------------------------------------------------------- */
 
 /** Opens a device: "cpu", "cuda", "cuda:1", or "auto" for the best there is.
  *
@@ -87,6 +97,8 @@ QN_API const char *qn_context_notice(const qn_context *ctx);
  * QUERN_LOG=fallback names each. Always 0 on the CPU. */
 QN_API size_t qn_context_fallbacks(const qn_context *ctx);
 
+/* ---- threads, precision, waiting ------------------------------------------------------------- */
+
 /** Sets the number of CPU threads (0: as many as the machine has for this process). Results do not
  * depend on it, to the bit. */
 QN_API qn_status qn_context_set_threads(qn_context *ctx, int threads);
@@ -103,10 +115,11 @@ QN_API int qn_context_threads(const qn_context *ctx);
 QN_API qn_status qn_context_set_matmul_precision(qn_context *ctx, qn_precision precision);
 QN_API qn_precision qn_context_matmul_precision(const qn_context *ctx);
 
-/** Waits until the device has done all that was queued. Failures of earlier calls that show only
- * then come out here, as they do where a tensor is read. On the CPU there is nothing to wait for.
- */
+/** Waits until the device has done all that was queued. A failure that shows only while queued work
+ * runs is returned here, or by the next call that reads a tensor. On the CPU nothing is queued. */
 QN_API qn_status qn_context_synchronize(qn_context *ctx);
+
+/* ---- random numbers -------------------------------------------------------------------------- */
 
 /** Restarts the context's random numbers (Philox4x32-10) from `seed`. A new context has seed 0. */
 QN_API void qn_context_seed(qn_context *ctx, uint64_t seed);
@@ -121,6 +134,8 @@ QN_API void qn_context_set_random(qn_context *ctx, qn_random_state state);
 
 /** Draws one 64-bit number from the context's stream, for host code that needs a seed. */
 QN_API uint64_t qn_context_draw(qn_context *ctx);
+
+/* ---- memory and steps ------------------------------------------------------------------------ */
 
 /** Device memory of a context, in bytes. */
 typedef struct qn_memory {

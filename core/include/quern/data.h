@@ -2,6 +2,12 @@
  *
  * Samples in files and how they become batches. Texts and time series have headers of their own:
  * quern/text.h and quern/series.h.
+ *
+ *     qn_dataset *digits = qn_mnist_open(ctx, "data", QN_TRAIN);
+ *     qn_loader_opts opts = {.batch_size = 64, .shuffle = true};
+ *     qn_loader *loader = qn_loader_new(digits, &opts);
+ *     for (qn_batch batch; qn_loader_next(loader, &batch); qn_step_end(ctx))
+ *         qn_tensor_print(batch.y, stdout);
  */
 #ifndef QUERN_DATA_H
 #define QUERN_DATA_H
@@ -11,6 +17,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ---- datasets -------------------------------------------------------------------------------- */
 
 /** Samples by number. */
 typedef struct qn_dataset qn_dataset;
@@ -53,6 +61,8 @@ QN_API qn_status qn_dataset_get(const qn_dataset *dataset, int64_t index, void *
 /** Samples start <= i < end of another dataset, which must live as long. */
 QN_API qn_dataset *qn_dataset_slice(qn_dataset *dataset, int64_t start, int64_t end);
 
+/* ---- images ---------------------------------------------------------------------------------- */
+
 /** Images and labels in IDX files, plain or gzip: images [n, h, w] of bytes become f32 [1, h, w],
  * (byte / 255 - mean) / std; labels [n] of bytes become i64. `classes` 0 means: the largest label
  * + 1. Files are kept in memory as bytes. */
@@ -91,6 +101,8 @@ typedef struct qn_augment {
     double scale;  /**< fraction: 0.1 scales by 0.9 to 1.1 */
     double shear;  /**< degrees */
 } qn_augment;
+
+/* ---- the loader ------------------------------------------------------------------------------ */
 
 typedef struct qn_loader_opts {
     int64_t batch_size; /**< default 32 */

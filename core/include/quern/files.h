@@ -1,6 +1,9 @@
 /* quern/files.h: files.
  *
- * Models and named tensors as safetensors, and event files for TensorBoard.
+ * Models and named tensors as safetensors, and event files for TensorBoard:
+ *
+ *     qn_save(net, "model.safetensors");
+ *     qn_load(net, "model.safetensors"); // into a module with the same layers
  */
 #ifndef QUERN_FILES_H
 #define QUERN_FILES_H
@@ -10,6 +13,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ---- safetensors ----------------------------------------------------------------------------- */
 
 /** An open safetensors file. */
 typedef struct qn_tensor_file qn_tensor_file;
@@ -23,7 +28,7 @@ QN_API qn_status qn_save(const qn_module *module, const char *path);
  */
 QN_API qn_status qn_load(qn_module *module, const char *path);
 
-/** Writes a whole file of bytes in the same way: aside, then renamed. */
+/** Writes a whole file of bytes as qn_save() does: aside, then renamed. */
 QN_API qn_status qn_file_write(qn_context *ctx, const char *path, const void *data, size_t bytes);
 
 /** A key and its value, as safetensors' "__metadata__" has them. */
@@ -58,7 +63,9 @@ QN_API bool qn_tensor_file_has_checksums(const qn_tensor_file *file);
 /** The metadata value of a key, NULL if there is none. */
 QN_API const char *qn_tensor_file_metadata(const qn_tensor_file *file, const char *key);
 
-/* TensorBoard's event files: `tensorboard --logdir FOLDER` draws them in a browser. */
+/* ---- TensorBoard's event files ---------------------------------------------------------------
+ *
+ * `tensorboard --logdir FOLDER` draws them in a browser. */
 
 /** Begins a file events.out.tfevents.<time>.<host>.<n> in a folder, which is made where it is
  * missing. NULL on failure, which is UNSUPPORTED where the library was built without protobuf-c. */

@@ -1,7 +1,12 @@
 /* quern/grad.h: gradients.
  *
  * The tape of a context remembers the calls of operations; a backward pass walks it from the loss
- * back to the leaves.
+ * back to the leaves:
+ *
+ *     qn_tensor *w = qn_parameter(ctx, QN_F32, QN_SHAPE(3, 4)); // a leaf
+ *     qn_backward(qn_mean(qn_matmul(x, w), QN_ALL, false));
+ *     qn_tensor_print(qn_grad(w), stdout);
+ *     qn_zero_grad(w);
  */
 #ifndef QUERN_GRAD_H
 #define QUERN_GRAD_H
@@ -31,9 +36,9 @@ QN_API qn_tensor *qn_grad(qn_tensor *x);
  * may not have changed in place since the call (by an optimizer, qn_fill(), qn_copy(), ...): that
  * is an error which names both. Writes through qn_tensor_data() are not seen. */
 QN_API qn_status qn_backward(qn_tensor *loss);
-/** The same for the last time: what modules tidied up (qn_tidy_end()) is given back as soon as the
- * pass is through with it, and another pass that needs it fails. The usual one in training: it
- * takes less memory. */
+/** qn_backward() for the last time: elements that the tape alone keeps (qn_tidy_end() in
+ * quern/author.h) are freed as soon as the pass is through with them, and another pass that needs
+ * them fails. The usual one in training: it takes less memory. */
 QN_API qn_status qn_backward_once(qn_tensor *loss);
 
 /** grads[i] = d loss / d inputs[i], leaving the leaves' gradients alone. With create_graph the

@@ -1,7 +1,12 @@
 /* quern/nn.h: modules.
  *
- * Layers with named parameters, containers of layers, and how weights start. Layers of one's own:
- * quern/author.h.
+ * Layers with named parameters, containers of layers, and how weights start. Layers of your own are
+ * made with quern/author.h.
+ *
+ *     qn_module *net = qn_nn_sequential(ctx, qn_nn_linear(ctx, 784, 128, NULL), qn_nn_relu(ctx),
+ *                                       qn_nn_linear(ctx, 128, 10, NULL), NULL);
+ *     qn_tensor *logits = qn_forward(net, x); // x [n, 784] -> [n, 10]
+ *     qn_module_print(net, stdout);
  */
 #ifndef QUERN_NN_H
 #define QUERN_NN_H
@@ -11,6 +16,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ---- modules and their tensors --------------------------------------------------------------- */
 
 /** A layer, or a network of them. */
 typedef struct qn_module qn_module;
@@ -50,14 +57,16 @@ QN_API bool qn_module_is_training(const qn_module *module);
 QN_API void qn_module_zero_grad(qn_module *module);
 
 /** Holds the rows of a parameter ("output.weight") to a largest Euclidean norm, with
- * qn_limit_norm() after every step of an optimizer (Kim 2014: 3). 0 takes the limit away. It stays
- * with the module that has the parameter, through which parent it was set. */
+ * qn_limit_norm() after every step of an optimizer (Kim 2014: 3). 0 takes the limit away. The limit
+ * belongs to the module that has the parameter, whichever parent it was set through. */
 QN_API qn_status qn_module_limit_norm(qn_module *module, const char *name, double max_norm);
 
 /** Prints the layers with their parameters and the total. */
 QN_API qn_status qn_module_print(const qn_module *module, FILE *stream);
 
-/* Layers. Weights start as in the field's libraries: uniform within +-1 / sqrt(fan_in). */
+/* ---- layers ----------------------------------------------------------------------------------
+ *
+ * Weights start as in the field's libraries: uniform within +-1 / sqrt(fan_in). */
 
 /** y = x W^T + b: weight [out, in], bias [out]. */
 typedef struct qn_linear_opts {
@@ -72,7 +81,7 @@ typedef struct qn_embedding_opts {
 } qn_embedding_opts;
 QN_API qn_module *qn_nn_embedding(qn_context *ctx, int64_t rows, int64_t width,
                                   const qn_embedding_opts *opts);
-/** qn_embedding_bag() alike. */
+/** qn_embedding_bag() into a weight that starts as qn_nn_embedding()'s. */
 QN_API qn_module *qn_nn_embedding_bag(qn_context *ctx, int64_t rows, int64_t width, qn_bag bag,
                                       const qn_embedding_opts *opts);
 /** qn_conv2d() with weight [out, in / groups, kernel, kernel] and bias [out]. */
@@ -108,6 +117,8 @@ QN_API qn_module *qn_nn_sigmoid(qn_context *ctx);
 QN_API qn_module *qn_nn_softmax(qn_context *ctx, int axis);
 /** Joins all axes but the first. */
 QN_API qn_module *qn_nn_flatten(qn_context *ctx);
+/* ---- attention and transformers -------------------------------------------------------------- */
+
 typedef struct qn_nn_attention_opts {
     double dropout; /**< on the attention weights */
     bool no_bias, causal;
@@ -149,6 +160,8 @@ QN_API qn_tensor *qn_sinusoids(qn_context *ctx, int64_t length, int64_t width);
 QN_API qn_module *qn_nn_positional_encoding(qn_context *ctx, int64_t length, int64_t width,
                                             bool trained);
 
+/* ---- recurrent layers ------------------------------------------------------------------------ */
+
 typedef struct qn_nn_recurrent_opts {
     int layers;         /**< default 1; each takes what the one below gives */
     bool bidirectional; /**< a second cell a layer, from the last step to the first */
@@ -165,18 +178,22 @@ QN_API qn_module *qn_nn_gru(qn_context *ctx, int64_t in, int64_t hidden,
  * last state of each cell: h and c are [layers * directions, n, hidden]. */
 QN_API qn_recurrent qn_nn_recurrent_forward(qn_module *module, qn_tensor *x, qn_tensor *lengths,
                                             const qn_recurrent *start);
+/* ---- containers ------------------------------------------------------------------------------ */
+
 /** A module without parameters from a plain function. */
 QN_API qn_module *qn_nn_function(qn_context *ctx, const char *kind,
                                  qn_tensor *(*function)(qn_tensor *x));
-/** Runs its children, named "0", "1" and so on, one after the other; off the tape, what lies
- * between two of them is released (qn_tensor_release()) as soon as it was used. The list of modules
- * ends with NULL. NULL when one of them could not be made, which left its error on the context;
- * those before it are freed then. */
+/** Runs its children one after the other. They are named "0", "1" and so on; the list of modules
+ * ends with NULL. Off the tape, each child's result is freed (qn_tensor_release()) once the next
+ * child has used it. If one of the modules could not be made, its error is on the context: the
+ * result is then NULL, and the modules before it are freed. */
 QN_API qn_module *qn_nn_sequential(qn_context *ctx, ...);
 /** Appends to a sequential. Returns it. */
 QN_API qn_module *qn_nn_append(qn_module *sequential, qn_module *child);
 
-/* Initialisers. fan_in is the product of all extents but the first, fan_out the first times those
+/* ---- how weights start -----------------------------------------------------------------------
+ *
+ * fan_in is the product of all extents but the first, fan_out the first times those
  * after the second; gain is sqrt(2) for ReLU, 5/3 for tanh, 1 for linear. */
 /** +-gain sqrt(3 / fan_in) (He et al. 2015). */
 QN_API qn_status qn_init_kaiming_uniform(qn_tensor *x, double gain);

@@ -2,7 +2,11 @@
  *
  * Elementwise arithmetic, reductions, products, losses, convolution, normalisation, attention,
  * indexing, sequences. Each runs as it is called, is recorded on the tape, and gives a tensor that
- * belongs to the step.
+ * belongs to the step:
+ *
+ *     qn_tensor *hidden = qn_relu(qn_linear(x, weight, bias));
+ *     qn_tensor *loss = qn_cross_entropy(qn_matmul(hidden, head), target);
+ *     qn_tensor *right = qn_equal(qn_argmax(hidden, -1), target);
  */
 #ifndef QUERN_OPS_H
 #define QUERN_OPS_H
@@ -13,7 +17,9 @@
 extern "C" {
 #endif
 
-/* Arithmetic takes f32 or f64, both sides alike (use qn_cast to convert). Two operands are
+/* ---- elementwise -----------------------------------------------------------------------------
+ *
+ * Arithmetic takes f32 or f64, both sides alike (use qn_cast to convert). Two operands are
  * broadcast as in NumPy: shapes are aligned at the end, and extents 1 stretch. */
 
 QN_API qn_tensor *qn_add(qn_tensor *a, qn_tensor *b); /**< a + b */
@@ -58,7 +64,9 @@ QN_API qn_tensor *qn_clamp(qn_tensor *x, double low, double high); /**< min(max(
  * gives 0. Gradients flow between f32 and f64. */
 QN_API qn_tensor *qn_cast(qn_tensor *x, qn_dtype dtype);
 
-/* Reductions over a set of axes; with keepdim the reduced axes stay with extent 1. */
+/* ---- reductions ------------------------------------------------------------------------------
+ *
+ * Over a set of axes; with keepdim the reduced axes stay with extent 1. */
 QN_API qn_tensor *qn_sum(qn_tensor *x, qn_axes axes, bool keepdim);
 QN_API qn_tensor *qn_mean(qn_tensor *x, qn_axes axes, bool keepdim);
 /** NaN wins; ties share the gradient. */
@@ -72,6 +80,8 @@ QN_API qn_tensor *qn_var(qn_tensor *x, qn_axes axes, int correction, bool keepdi
  * greatest. */
 QN_API qn_tensor *qn_argmax(qn_tensor *x, int axis);
 
+/* ---- products and softmax -------------------------------------------------------------------- */
+
 /** Matrix product [..., m, k] x [..., k, n] -> [..., m, n]; leading axes are broadcast. Transposed
  * operands (qn_transpose) are used where they lie. */
 QN_API qn_tensor *qn_matmul(qn_tensor *a, qn_tensor *b);
@@ -81,6 +91,8 @@ QN_API qn_tensor *qn_linear(qn_tensor *x, qn_tensor *weight, qn_tensor *bias);
 QN_API qn_tensor *qn_softmax(qn_tensor *x, int axis); /**< e^x / sum(e^x) along an axis, stable */
 /** x - log(sum(e^x)) along an axis, stable. */
 QN_API qn_tensor *qn_log_softmax(qn_tensor *x, int axis);
+
+/* ---- losses ---------------------------------------------------------------------------------- */
 
 typedef struct qn_cross_entropy_opts {
     double label_smoothing; /**< s: targets become (1 - s) one-hot + s / classes */
@@ -111,7 +123,9 @@ QN_API qn_tensor *qn_quantile_loss(qn_tensor *prediction, qn_tensor *target, con
  * distributed; the three have one shape. */
 QN_API qn_tensor *qn_gaussian_nll(qn_tensor *mean, qn_tensor *std, qn_tensor *target);
 
-/* Settings of windows are {height, width}, by one rule: a width of 0 repeats the height, so {2}
+/* ---- convolution and pooling -----------------------------------------------------------------
+ *
+ * Settings of windows are {height, width}, by one rule: a width of 0 repeats the height, so {2}
  * means both, and a height of 0 means the default. Padding {1, QN_NO_PADDING} is of the height
  * alone, {0, 1} of the width alone. */
 enum { QN_NO_PADDING = -2147483647 - 1 };
@@ -134,8 +148,8 @@ typedef struct qn_conv1d_opts {
     bool no_bias; /**< modules only: make no bias */
 } qn_conv1d_opts;
 
-/** The same along time: x [n, c, t], weight [o, c / groups, k], bias [o] or NULL -> [n, o, steps].
- */
+/** Cross-correlation along time: x [n, c, t], weight [o, c / groups, k], bias [o] or NULL -> [n, o,
+ * steps], with `steps` counted as qn_conv2d() counts oh. */
 QN_API qn_tensor *qn_conv1d(qn_tensor *x, qn_tensor *weight, qn_tensor *bias,
                             const qn_conv1d_opts *opts);
 /** Max over time of qn_conv1d() with stride, dilation and groups 1 -> [n, o], in one pass (the
@@ -154,12 +168,15 @@ typedef struct qn_pool2d_opts {
     bool exclude_pad; /**< average: divide by the elements inside the input only */
 } qn_pool2d_opts;
 
-/** NaN wins; first of ties. */
+/** Maximum of each window of x [n, c, h, w]; NaN wins, and the first of ties takes the gradient. */
 QN_API qn_tensor *qn_max_pool2d(qn_tensor *x, const qn_pool2d_opts *opts);
+/** Mean of each window of x [n, c, h, w]; padding counts as zeros unless exclude_pad. */
 QN_API qn_tensor *qn_avg_pool2d(qn_tensor *x, const qn_pool2d_opts *opts);
 /** Averages [n, c, h, w] to [n, c, height, width]; output i covers floor(i h / height) up to
  * ceil((i + 1) h / height). */
 QN_API qn_tensor *qn_adaptive_avg_pool2d(qn_tensor *x, int height, int width);
+
+/* ---- normalisation and dropout --------------------------------------------------------------- */
 
 typedef struct qn_batch_norm_opts {
     double epsilon;  /**< default 1e-5 */
@@ -185,6 +202,8 @@ QN_API qn_tensor *qn_instance_norm(qn_tensor *x, qn_tensor *weight, qn_tensor *b
  * 2014). Not in training: x itself. */
 QN_API qn_tensor *qn_dropout(qn_tensor *x, double p, bool training);
 
+/* ---- attention ------------------------------------------------------------------------------- */
+
 typedef struct qn_attention_opts {
     qn_tensor *mask; /**< u8, broadcast to [n, heads, tq, tk]: 1 where a query may look */
     bool causal;     /**< query i looks at keys j <= i + tk - tq */
@@ -197,9 +216,11 @@ typedef struct qn_attention_opts {
  * running softmax: the scores [tq, tk] are never kept (Rabe and Staats 2021; Dao et al. 2022). */
 QN_API qn_tensor *qn_attention(qn_tensor *q, qn_tensor *k, qn_tensor *v,
                                const qn_attention_opts *opts);
-/** The same for q, k and v in one tensor [n, t, 3, heads, d], as one projection gives them: the
- * gradient then is one tensor as well. */
+/** qn_attention() of q, k and v in one tensor [n, t, 3, heads, d], as one projection gives them:
+ * the gradient then is one tensor as well. */
 QN_API qn_tensor *qn_attention_packed(qn_tensor *qkv, const qn_attention_opts *opts);
+
+/* ---- joining, indexing, tables --------------------------------------------------------------- */
 
 /** Joins tensors along an axis; all other extents equal. */
 QN_API qn_tensor *qn_concat(qn_tensor *const *parts, int count, int axis);
@@ -210,7 +231,8 @@ QN_API qn_tensor *qn_pad(qn_tensor *x, const int64_t *before, const int64_t *aft
 /** out[i][j][k] = x[i][index[i][j][k]][k] for axis 1 of 3. index is i64 with x's rank, and x's
  * extents on the other axes. An index out of range is an error that names it. */
 QN_API qn_tensor *qn_gather(qn_tensor *x, int axis, qn_tensor *index);
-/** The reverse: out starts as zeros with `extent` on the axis, and out[..index..] += x. */
+/** The reverse of qn_gather(): out starts as zeros with `extent` on the axis, and out[..index..] +=
+ * x. */
 QN_API qn_tensor *qn_scatter_add(qn_tensor *x, int axis, qn_tensor *index, int64_t extent);
 /** i64 [...] -> f32 [..., classes]. An index out of range is an error that names it. */
 QN_API qn_tensor *qn_one_hot(qn_tensor *index, int64_t classes);
@@ -224,7 +246,7 @@ typedef enum qn_bag { QN_BAG_MEAN, QN_BAG_SUM } qn_bag;
 QN_API qn_tensor *qn_embedding_bag(qn_tensor *weight, qn_tensor *index, int64_t padding,
                                    qn_bag bag);
 
-/* Along an axis that has an order, such as time. */
+/* ---- along an axis that has an order, such as time ------------------------------------------- */
 
 /** Mean over a window of odd size, the ends repeated outside (the trend of Autoformer and DLinear:
  * Wu et al. 2021, Zeng et al. 2023). */
@@ -238,8 +260,10 @@ QN_API qn_tensor *qn_sort(qn_tensor *x, int axis, bool descending, qn_tensor **i
 /** Running sum along an axis. */
 QN_API qn_tensor *qn_cumsum(qn_tensor *x, int axis);
 
-/* Sequences: batches [n, t, ...] padded to one length, with the length of each sample in `lengths`,
- * i64 [n], 0 .. t (NULL: all t). A length out of range is an error that names it. */
+/* ---- sequences -------------------------------------------------------------------------------
+ *
+ * Batches [n, t, ...] padded to one length, with the length of each sample in `lengths`, i64 [n],
+ * 0 .. t (NULL: all t). A length out of range is an error that names it. */
 
 /** What a recurrent layer gives. */
 typedef struct qn_recurrent {
@@ -256,9 +280,10 @@ typedef struct qn_recurrent_opts {
 
 /** Long short-term memory (Hochreiter and Schmidhuber 1997; forget gates: Gers et al. 2000). x [n,
  * t, in], w_ih [4 hidden, in], w_hh [4 hidden, hidden], b_ih and b_hh [4 hidden] or NULL, rows in
- * the order i, f, g, o as in the field's libraries. For each step, with h and c before it: i, f, o
- * = sigmoid(W_ih x + b_ih + W_hh h + b_hh), g = tanh(the same with g's rows) c' = f c + i g, h' = o
- * tanh(c') All NULL on failure. */
+ * the order i, f, g, o as in the field's libraries. For each step, with h and c before it:
+ *     i, f, o = sigmoid(W_ih x + b_ih + W_hh h + b_hh), g = tanh(the same with g's rows)
+ *     c' = f c + i g, h' = o tanh(c')
+ * All members of the result are NULL on failure. */
 QN_API qn_recurrent qn_lstm(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *b_ih,
                             qn_tensor *b_hh, const qn_recurrent_opts *opts);
 /** Gated recurrent units (Cho et al. 2014), alike with 3 hidden rows in the order r, z, n:

@@ -1,6 +1,12 @@
 /* quern/optim.h: optimizers and learning-rate schedules.
  *
- * What moves the parameters of a module, and how fast. Optimizers of one's own: quern/author.h.
+ * What moves the parameters of a module, and how fast. Optimizers of your own are made with
+ * quern/author.h.
+ *
+ *     qn_optimizer *adam = qn_optimizer_new(net, qn_adam(1e-3));
+ *     qn_backward_once(qn_cross_entropy(qn_forward(net, x), target));
+ *     qn_optimizer_step(adam); // moves the parameters and forgets the gradients
+ *     qn_step_end(ctx);
  */
 #ifndef QUERN_OPTIM_H
 #define QUERN_OPTIM_H
@@ -10,6 +16,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ---- optimizers ------------------------------------------------------------------------------ */
 
 /** What moves the parameters of a module. */
 typedef struct qn_optimizer qn_optimizer;
@@ -73,6 +81,8 @@ QN_API int qn_optimizer_tensor_count(const qn_optimizer *optimizer);
 QN_API qn_named_tensor qn_optimizer_tensor(const qn_optimizer *optimizer, int index);
 QN_API const qn_optimizer_spec *qn_optimizer_settings(const qn_optimizer *optimizer);
 
+/* ---- learning-rate schedules ----------------------------------------------------------------- */
+
 typedef enum qn_schedule_kind {
     QN_SCHEDULE_CONSTANT,
     QN_SCHEDULE_STEP,
@@ -91,7 +101,7 @@ typedef struct qn_schedule {
     double final;   /**< cosine, one-cycle: last rate as a fraction of the optimizer's */
     double start;   /**< one-cycle: first rate as a fraction of the optimizer's */
     double rise;    /**< one-cycle: fraction of the run spent rising */
-    int patience;   /**< plateau: epochs without improvement that are borne; the next one drops */
+    int patience;   /**< plateau: epochs without improvement before the one that drops */
     double minimum; /**< plateau: lowest rate as a fraction of the optimizer's */
 } qn_schedule;
 
@@ -104,7 +114,7 @@ QN_API qn_schedule qn_schedule_cosine(double final);
 /** Smith and Topin 2019: cosine rise over 30 % of the run from lr / 25, then cosine fall to lr /
  * 250000. */
 QN_API qn_schedule qn_schedule_one_cycle(void);
-/** Drops when the metric given to qn_scheduler_metric() has stopped to fall. */
+/** Drops when the metric given to qn_scheduler_metric() has stopped falling. */
 QN_API qn_schedule qn_schedule_plateau(double factor, int patience);
 
 /** Applies a schedule to an optimizer over `epochs` epochs of `steps_per_epoch` steps. The

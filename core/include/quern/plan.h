@@ -1,6 +1,15 @@
 /* quern/plan.h: plans.
  *
- * A step of a training loop, recorded once and replayed from then on.
+ * A step of a loop does the same each time. A plan records it and replays it from then on, without
+ * taking memory, checking shapes or choosing kernels, and as one launch where the device can. A
+ * replay gives what the step itself would give, to the bit. qn_fit() uses one.
+ *
+ *     qn_plan *plan = qn_plan_new(ctx, step, &model); // computes out[0] from in[0], in[1]
+ *     for (int i = 0; i < 1000; i++) {
+ *         qn_tensor *in[] = {x, target}, *loss;
+ *         qn_plan_run(plan, in, 2, &loss, 1);
+ *         qn_step_end(ctx);
+ *     }
  */
 #ifndef QUERN_PLAN_H
 #define QUERN_PLAN_H
@@ -11,17 +20,17 @@
 extern "C" {
 #endif
 
+/* ---- recording and replaying -----------------------------------------------------------------
+ *
+ * A step may read and write any tensor that outlives it, move parameters and draw random numbers. A
+ * plan sees operations alone: what the host computes between them is not replayed unless it is done
+ * in qn_host_call(). A step that cannot be replayed (the host reads a tensor in it, say) runs as it
+ * is, and qn_plan_stats() tells why. */
+
 /** A step that is recorded and replayed. */
 typedef struct qn_plan qn_plan;
 
-/* Plans. A step of a loop does the same each time: a plan records it and replays it from then on,
- * without taking memory, checking shapes or choosing kernels, as one launch where the device can. A
- * replay gives what the step itself would give, to the bit. qn_fit() uses one.
- *
- * A step may read and write any tensor that lives on, move parameters and draw random numbers. What
- * it does with values on the host between operations is not seen: that is done in qn_host_call(). A
- * step that cannot be replayed (the host reads a tensor in it, say) runs as it is, and
- * qn_plan_stats() tells why. */
+/** Most inputs and outputs of a step. */
 
 enum { QN_PLAN_INPUTS = 16, QN_PLAN_OUTPUTS = 8 };
 
@@ -32,11 +41,15 @@ typedef qn_status (*qn_plan_fn)(void *data, qn_tensor *const *in, qn_tensor **ou
 QN_API qn_plan *qn_plan_new(qn_context *ctx, qn_plan_fn step, void *data);
 QN_API void qn_plan_free(qn_plan *plan);
 
-/** Runs the step, or replays it. The first run is never recorded, nor the first after tensors that
- * the step uses went or moved; the next two with inputs of the same shapes are, and if they agree,
- * replays follow. Other shapes get recordings of their own, up to 16; that not used for longest
- * goes. Inputs are data: no gradient flows to them. Outputs belong to the caller's step and are off
- * the tape. Returns what went wrong, which is on the context. */
+/** Runs the step, or replays it.
+ *
+ * The first run is never recorded, and neither is the first after tensors that the step uses were
+ * freed or moved. The next two runs with inputs of the same shapes are recorded, and if the two
+ * recordings agree, later runs replay them. Each set of input shapes has its own recording; there
+ * are at most 16, and a new one takes the place of the one unused for longest.
+ *
+ * Inputs are data: no gradient flows to them. Outputs belong to the caller's step and are off the
+ * tape. Returns the status of the error on the context, QN_OK if there is none. */
 QN_API qn_status qn_plan_run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_tensor **out,
                              int n_out);
 
@@ -45,23 +58,23 @@ QN_API qn_status qn_plan_run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_t
 typedef qn_status (*qn_host_fn)(void *data);
 QN_API qn_status qn_host_call(qn_context *ctx, qn_host_fn function, void *data);
 
-/** Tells plans that a setting of the host's on which steps depend goes from one value to another;
- * `owner` is any address that stands for it. Recordings made with other settings wait until all are
- * as they were. Modules tell theirs by themselves: qn_module_train(), qn_module_limit_norm(), and
- * children that are added. */
+/** Tells plans that a setting on the host, on which steps depend, changes from one value to
+ * another; `owner` is any address that stands for it. A recording is replayed only while all
+ * settings are as they were when it was made. Modules call this themselves: in qn_module_train()
+ * and qn_module_limit_norm(), and when children are added. */
 QN_API void qn_plan_setting(qn_context *ctx, const void *owner, uint64_t before, uint64_t after);
 
 /** Turns plans off (the steps then run as they are) or on again; returns how it was. On at first.
  */
 QN_API bool qn_context_set_plans(qn_context *ctx, bool enabled);
-/** The same for fusion: plans recorded from now on run calls that share data together, on blocks
- * that stay in the cache, where the device can (the CPU does). On at first, unless the environment
- * has QUERN_FUSE=off. */
+/** Turns fusion on or off for what is recorded from now on; returns how it was. With fusion, calls
+ * that share data run together, block by block, so that the data stays in the cache, where the
+ * device can do that (the CPU can). On at first, unless the environment has QUERN_FUSE=off. */
 QN_API bool qn_context_set_fusion(qn_context *ctx, bool enabled);
 
 /** What became of a plan. */
 typedef struct qn_plan_info {
-    int64_t runs, recorded, replayed; /**< qn_plan_run() so far, and how many of them were what */
+    int64_t runs, recorded, replayed; /**< runs so far, and how many were recorded and replayed */
     int plans;                        /**< recordings that can be replayed now */
     int nodes;                        /**< calls in the last one used; those fused are one */
     int fused;                        /**< calls that run as parts of others */
@@ -72,8 +85,10 @@ typedef struct qn_plan_info {
 } qn_plan_info;
 QN_API qn_plan_info qn_plan_stats(const qn_plan *plan);
 
-/* The graph of a step: its calls in their order and the tensors that they pass on, as it was
- * recorded, before any are joined. Of several recordings it is the one used last. Counts are 0, and
+/* ---- the graph of a step ---------------------------------------------------------------------
+ *
+ * Its calls in their order and the tensors that they pass on, as it was recorded, before any calls
+ * are fused. Of several recordings it is the one used last. Counts are 0, and
  * what is asked for is empty, as long as there is none that can be replayed. What is pointed to
  * stays until the plan runs again. */
 
@@ -112,11 +127,14 @@ QN_API int qn_plan_value_count(const qn_plan *plan);
 /** Value 0 .. count - 1; the plan's inputs are the first. */
 QN_API qn_plan_value qn_plan_value_at(const qn_plan *plan, int index);
 
-/** Seconds that the recording used last takes at least, on a machine of so many floating-point
- * operations and bytes a second: for each call its arithmetic, or the bytes that it reads and
- * writes (each once), the longer of the two. With INFINITY for one rate and 1 for the other, the
- * sum of the other's. 0 when there is no recording to replay. What is not known is left out: the
- * cost of a plug-in's operations, and rows that a step of an optimizer skips or not. */
+/* ---- counts ---------------------------------------------------------------------------------- */
+
+/** A lower bound, in seconds, on the time of the recording used last: the roofline of a machine
+ * that does `operations_rate` floating-point operations and moves `bytes_rate` bytes a second. Each
+ * call takes the longer of its arithmetic and of its reads and writes, where every byte counts
+ * once. To count operations alone give 1 and INFINITY, to count bytes alone INFINITY and 1. 0 when
+ * there is no recording to replay. Unknown costs are left out: those of a plug-in's own operations,
+ * and of rows that an optimizer's step may skip. */
 QN_API double qn_plan_floor(const qn_plan *plan, double operations_rate, double bytes_rate);
 
 /** Calls of operations so far for which a kernel was chosen: constant while a plan is replayed. */

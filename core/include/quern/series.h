@@ -2,6 +2,10 @@
  *
  * A qn_series holds several items (columns of a wide file, or items of a long one) on one regular
  * time axis whose steps are numbered from 0.
+ *
+ *     qn_series *weather = qn_series_open(ctx, "weather.csv", NULL);
+ *     qn_windows_opts opts = {.look_back = 96, .horizon = 24};
+ *     qn_dataset *windows = qn_windows(weather, &opts); // for qn_fit()
  */
 #ifndef QUERN_SERIES_H
 #define QUERN_SERIES_H
@@ -12,6 +16,9 @@
 extern "C" {
 #endif
 
+/* ---- files ----------------------------------------------------------------------------------- */
+
+/** Time series of one file. */
 typedef struct qn_series qn_series;
 
 /** How a CSV file of time series is laid out. */
@@ -191,11 +198,13 @@ QN_API void qn_forecast_score_add(qn_forecast_score *score, int64_t horizon, con
 
 /** Measures of a back-test, as Amazon Forecast defines them
  * (https://docs.aws.amazon.com/forecast/latest/dg/metrics.html), with y what came, f the mean
- * forecast and q the quantile at level p, sums over all items and steps that were observed: wql  =
- * 2 sum max(p (y - q), (p - 1) (y - q)) / sum |y|, and the mean over the levels wape = sum |y - f|
- * / sum |y| rmse = sqrt(mean (y - f)^2) mase = mean over windows of mean |y - f| / seasonal error;
- * windows without one are left out mape = mean |y - f| / |y|; steps with y = 0 are left out NaN
- * where there is nothing to divide by. */
+ * forecast and q the quantile at level p, sums over all items and steps that were observed:
+ *     wql  = 2 sum max(p (y - q), (p - 1) (y - q)) / sum |y|, and the mean over the levels
+ *     wape = sum |y - f| / sum |y|
+ *     rmse = sqrt(mean (y - f)^2)
+ *     mase = mean over windows of mean |y - f| / seasonal error; windows without one are left out
+ *     mape = mean |y - f| / |y|; steps with y = 0 are left out
+ * NaN where there is nothing to divide by. */
 typedef struct qn_forecast_metrics {
     double wql[QN_MAX_QUANTILES], mean_wql;
     double wape, rmse, mase, mape;

@@ -1,7 +1,13 @@
 /* quern/tensor.h: tensors and views of them.
  *
- * What is computed on: an array of one dtype with a shape, in the memory of a context's device. A
- * view looks at another tensor's elements through other strides.
+ * A tensor is an array of one dtype with a shape, in the memory of a context's device. A view looks
+ * at another tensor's elements through other strides:
+ *
+ *     const float data[] = {1, 2, 3, 4, 5, 6};
+ *     qn_tensor *x = qn_from_data(ctx, QN_F32, QN_SHAPE(2, 3), data);
+ *     qn_tensor *last = qn_slice(x, 1, -1, 3); // the view [[3], [6]]
+ *     qn_fill(last, 0);                        // x is now [[1, 2, 0], [4, 5, 0]]
+ *     qn_tensor_print(x, stdout);
  */
 #ifndef QUERN_TENSOR_H
 #define QUERN_TENSOR_H
@@ -11,6 +17,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ---- shapes and axes ------------------------------------------------------------------------- */
 
 /** A shape: rank and extents, written QN_SHAPE(64, 784); QN_SCALAR has rank 0. */
 typedef struct qn_shape {
@@ -62,6 +70,8 @@ template <typename... Positions> inline qn_axes qn_axes_of(Positions... position
 #define QN_ALL ((qn_axes){0})
 #endif
 
+/* ---- making and freeing ---------------------------------------------------------------------- */
+
 /** A tensor filled with zeros, ones, or a value. */
 QN_API qn_tensor *qn_zeros(qn_context *ctx, qn_dtype dtype, qn_shape shape);
 QN_API qn_tensor *qn_ones(qn_context *ctx, qn_dtype dtype, qn_shape shape);
@@ -89,9 +99,11 @@ QN_API qn_tensor *qn_keep(qn_tensor *x);
 /** Frees a tensor now (one that the tape needs is freed at the step's end). */
 QN_API void qn_tensor_free(qn_tensor *x);
 
-/** Gives a step tensor back before the step's end: nobody uses it from now on but the tape, which
- * keeps the elements that a derivative will read. One that is kept, or a leaf, stays. */
+/** Frees a step tensor before the step ends. You may not use it afterwards; the tape still can: it
+ * keeps the elements that a derivative will read. A kept tensor or a leaf is left as it is. */
 QN_API void qn_tensor_release(qn_tensor *x);
+
+/* ---- what a tensor is, and its elements ------------------------------------------------------ */
 
 QN_API qn_context *qn_tensor_context(const qn_tensor *x);
 QN_API qn_dtype qn_tensor_dtype(const qn_tensor *x);
@@ -117,7 +129,9 @@ QN_API void *qn_tensor_data(qn_tensor *x);
 /** Prints shape, dtype and elements (long axes shortened) to `stream`. */
 QN_API qn_status qn_tensor_print(const qn_tensor *x, FILE *stream);
 
-/* Views: no element is copied where the layout allows it, and gradients flow through them. */
+/* ---- views -----------------------------------------------------------------------------------
+ *
+ * No element is copied where the layout allows it, and gradients flow through them. */
 
 /** Same elements, other shape; one extent may be -1. Copies only when x is not contiguous. */
 QN_API qn_tensor *qn_reshape(qn_tensor *x, qn_shape shape);
@@ -140,7 +154,9 @@ QN_API qn_tensor *qn_contiguous(qn_tensor *x);
 /** x cut from the tape: same elements, no gradient. */
 QN_API qn_tensor *qn_detach(qn_tensor *x);
 
-/* In place, not on the tape. What repeats elements (qn_expand, qn_unfold) cannot be written to. */
+/* ---- in place --------------------------------------------------------------------------------
+ *
+ * Not on the tape. A view that repeats elements (qn_expand, qn_unfold) cannot be written to. */
 
 /** Sets every element. */
 QN_API qn_status qn_fill(qn_tensor *x, double value);

@@ -5,6 +5,12 @@
  *   vocabulary   what the texts' tokens are numbered by
  *   vectors      trained embeddings for a vocabulary's words
  *   dataset      numbers in place of texts, for the loader
+ *
+ *     qn_corpus *mail = qn_corpus_open(ctx, "messages.csv", NULL);
+ *     qn_corpus *held_out, *train = qn_corpus_split(mail, 0.8, 1, &held_out);
+ *     qn_vocabulary *words = qn_vocabulary_new(train, NULL);
+ *     qn_dataset *samples = qn_text_dataset(train, words, 0);
+ *     qn_dataset *others = qn_text_dataset(held_out, words, 0);
  */
 #ifndef QUERN_TEXT_H
 #define QUERN_TEXT_H

@@ -1,6 +1,11 @@
 /* quern/train.h: training.
  *
- * qn_fit(): the loop with progress, evaluation, checkpoints, log and report.
+ * qn_fit() is the loop with progress, evaluation, checkpoints, log and report:
+ *
+ *     qn_fit_result result;
+ *     qn_fit_opts opts = {.epochs = 3, .validation = held_out, .result = &result};
+ *     qn_fit(net, train, &opts);
+ *     printf("%.2f %% right\n", 100 * result.validation.accuracy);
  */
 #ifndef QUERN_TRAIN_H
 #define QUERN_TRAIN_H
@@ -12,6 +17,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* ---- the loop -------------------------------------------------------------------------------- */
 
 /** The log and the report of a run that ends. */
 typedef struct qn_report qn_report;
@@ -95,8 +102,10 @@ QN_API qn_metrics qn_evaluate(qn_module *module, qn_dataset *dataset, qn_loss_fn
 /** Runs a module over a dataset and gives the outputs as one kept f32 tensor [samples, ...]. */
 QN_API qn_tensor *qn_predict(qn_module *module, qn_dataset *dataset, int64_t batch_size);
 
-/* What a program adds to the end of its run, from qn_fit_opts.finish. Texts are copied, and escaped
- * for the page. Without a log or a report the calls do no harm. */
+/* ---- log and report --------------------------------------------------------------------------
+ *
+ * What a program adds at the end of its run, called from qn_fit_opts.finish. Texts are copied, and
+ * escaped for the page. Without a log or a report the calls do nothing. */
 
 /** A number of the log's last line ("test_mse"), in place of one that is there, and of the page's
  * top. NaN is null in the log. */
