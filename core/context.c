@@ -1,4 +1,5 @@
 /* context.c: a context's life, and what it owns. */
+#define _GNU_SOURCE /* for secure_getenv() */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,11 +25,11 @@ qn_context *qn_context_new(const char *device) {
         return NULL;
     ctx->grad_enabled = true;
     ctx->log_dispatch = qni_log_wants("dispatch");
-    const char *debug = getenv("QUERN_DEBUG");
+    const char *debug = secure_getenv("QUERN_DEBUG");
     ctx->debug = debug && strcmp(debug, "1") == 0;
-    const char *pool = getenv("QUERN_POOL");
+    const char *pool = secure_getenv("QUERN_POOL");
     ctx->pool.exact = pool && strcmp(pool, "off") == 0;
-    const char *fuse = getenv("QUERN_FUSE");
+    const char *fuse = secure_getenv("QUERN_FUSE");
     ctx->unfused = fuse && strcmp(fuse, "off") == 0;
     if (qni_registry_open(ctx, device ? device : "auto") == QN_OK)
         ctx->threads = default_threads(ctx);

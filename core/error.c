@@ -42,9 +42,11 @@ qn_status qn_context_fail(qn_context *ctx, qn_status status, const char *format,
         return status;
     ctx->status = status;
     va_list args;
+    void *locale = qn_locale_enter();
     va_start(args, format);
     vsnprintf(ctx->message, sizeof(ctx->message), format, args);
     va_end(args);
+    qn_locale_leave(locale);
     make_printable(ctx->message);
     return status;
 }

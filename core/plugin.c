@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "plugin.h"
@@ -36,7 +37,7 @@ static void add_folder(folders *list, const char *path, size_t length) {
 }
 
 static void add_folders_of_environment(folders *list) {
-    const char *path = getenv("QUERN_BACKEND_PATH");
+    const char *path = secure_getenv("QUERN_BACKEND_PATH");
     while (path && *path) {
         size_t length = strcspn(path, ":");
         add_folder(list, path, length);
@@ -232,10 +233,38 @@ static bool is_whole(const char *path) {
     return whole;
 }
 
+/* ---- whether it is to be trusted ---------------------------------------------------------- */
+
+/** Whether nobody but root and this process' user may change a file or folder. */
+static bool is_guarded(const char *path) {
+    struct stat there;
+    return stat(path, &there) == 0 && !(there.st_mode & S_IWOTH) &&
+           (there.st_uid == 0 || there.st_uid == geteuid());
+}
+
+/** What speaks against running the code of a file; NULL where nothing does. */
+static const char *find_distrust(const char *path) {
+    char folder[PATH_SIZE + QNI_KIND_SIZE];
+    snprintf(folder, sizeof(folder), "%s", path);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *slash = '\0';
+    if (!is_guarded(path))
+        return "not loaded: others than root and this user may write to it";
+    return slash && !is_guarded(folder)
+               ? "not loaded: others than root and this user may write to its folder"
+               : NULL;
+}
+
 /* ---- loading ----------------------------------------------------------------------------- */
 
 static qn_status open_object(const char *path, const char *kind, const qn_host *host,
                              qni_plugin *plugin, char *reason) {
+    const char *distrust = find_distrust(path);
+    if (distrust) {
+        snprintf(reason, QN_REASON_SIZE, "%s", distrust);
+        return QN_DEVICE_ERROR;
+    }
     if (!is_whole(path)) {
         snprintf(reason, QN_REASON_SIZE, "the file is cut short");
         return QN_DEVICE_ERROR;

@@ -1,4 +1,5 @@
 /* registry.c: which device a name means, and which kernels serve each operation on it. */
+#define _GNU_SOURCE /* for secure_getenv() */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ static bool list_has(const char *list, const char *word) {
 }
 
 bool qni_log_wants(const char *topic) {
-    const char *list = getenv("QUERN_LOG");
+    const char *list = secure_getenv("QUERN_LOG");
     return list && (list_has(list, topic) || list_has(list, "all"));
 }
 
@@ -130,7 +131,7 @@ static qn_status open_device(qn_context *ctx, const qn_backend *backend, int ind
         snprintf(ctx->name, sizeof(ctx->name), "cpu");
     else
         snprintf(ctx->name, sizeof(ctx->name), "%.32s:%d", backend->name, index);
-    ctx->candidates = collect_kernels(ctx, backend, ctx->device, getenv("QUERN_PROVIDERS"));
+    ctx->candidates = collect_kernels(ctx, backend, ctx->device, secure_getenv("QUERN_PROVIDERS"));
     return ctx->candidates ? QN_OK : ctx->status;
 }
 

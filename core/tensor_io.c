@@ -168,9 +168,11 @@ qn_status qn_tensor_print(const qn_tensor *x, FILE *stream) {
     qn_status status = qn_tensor_read(x, data, bytes);
     if (status == QN_OK) {
         int64_t at = 0;
+        void *locale = qn_locale_enter();
         fprintf(stream, "%s %s\n", qn_dtype_string(x->view.dtype), qni_text(x).s);
         print_axis(&x->view, data, 0, &at, stream);
         fputc('\n', stream);
+        qn_locale_leave(locale);
     }
     free(data);
     return status;

@@ -181,3 +181,35 @@ Test(plugin, auto_says_why_it_passed_one_over) {
     cr_expect_eq(qn_context_error(dev, NULL), QN_OK);
     qn_context_free(dev);
 }
+
+/* ---- whom to trust --------------------------------------------------------------------------- */
+
+Test(plugin, what_anyone_may_write_to_is_not_loaded) {
+    char folder[] = "/tmp/quern-plugin-XXXXXX", command[600];
+    cr_assert_not_null(mkdtemp(folder));
+    snprintf(command, sizeof(command), "cp %s/plugins/template/libquern-template.so %s",
+             QUERN_BIN_DIR, folder);
+    cr_assert_eq(system(command), 0);
+    setenv("QUERN_BACKEND_PATH", folder, 1);
+    static const struct {
+        mode_t folder, file;
+        const char *words; /* NULL: it is loaded */
+    } modes[] = {{0700, 0600, NULL},
+                 {0777, 0600, "may write to its folder"},
+                 {01777, 0600, "may write to its folder"},
+                 {0755, 0666, "may write to it"}};
+    char path[200];
+    snprintf(path, sizeof(path), "%s/libquern-template.so", folder);
+    for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+        chmod(folder, modes[i].folder);
+        chmod(path, modes[i].file);
+        qn_context *dev = qn_context_new("template");
+        cr_expect_eq(qn_context_error(dev, NULL), modes[i].words ? QN_DEVICE_ERROR : QN_OK, "%s",
+                     qn_context_message(dev));
+        cr_expect(!modes[i].words || strstr(qn_context_message(dev), modes[i].words), "%s",
+                  qn_context_message(dev));
+        qn_context_free(dev);
+    }
+    unlink(path);
+    rmdir(folder);
+}

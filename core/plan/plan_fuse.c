@@ -4,6 +4,7 @@
  * elementwise operations, reductions over other axes than the first, and those that say so
  * (qni_op.rows). A call is joined with those that made its inputs, which move down to it past calls
  * that have nothing to do with them. */
+#define _GNU_SOURCE /* for secure_getenv() */
 #include <stdlib.h>
 #include <string.h>
 
@@ -402,7 +403,7 @@ static void close_gaps(fusion *f) {
 
 /** What QUERN_FUSE says, where it is a number: tests make blocks small. */
 static int64_t bytes_of_block(void) {
-    const char *text = getenv("QUERN_FUSE");
+    const char *text = secure_getenv("QUERN_FUSE");
     const long long bytes = text ? strtoll(text, NULL, 10) : 0;
     return bytes > 0 ? bytes : BLOCK_BYTES;
 }

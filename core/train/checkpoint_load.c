@@ -43,15 +43,15 @@ static uint64_t read_integer(reader *r, const char *key, uint64_t most) {
 
 static void read_numbers(reader *r, const char *key, double *out, int count) {
     const char *text = read_text(r, key), *next = text;
-    for (int i = 0; text && i < count; i++) {
+    void *locale = qn_locale_enter();
+    for (int i = 0; text && i < count && r->status == QN_OK; i++) {
         char *end;
         out[i] = strtod(next, &end);
-        if (end == next) {
+        if (end == next)
             bad_value(r, key, text);
-            return;
-        }
         next = end;
     }
+    qn_locale_leave(locale);
 }
 
 /* ---- what it was made with ------------------------------------------------------------------- */

@@ -92,9 +92,11 @@ void qni_progress_draw(qni_fit *fit, double loss) {
     char head[48], tail[128], left[24];
     int head_length =
         snprintf(head, sizeof(head), "epoch %d/%d ", fit->epoch_count + 1, fit->opts.epochs);
+    void *locale = qn_locale_enter();
     int tail_length = snprintf(tail, sizeof(tail), " %3.0f %%  loss %.5g  %.0f samples/s  %s left",
                                100 * fraction, loss, samples_per_second(fit),
                                qni_clock_text(time_left(fit), left));
+    qn_locale_leave(locale);
     int room = terminal_width() - 1 - head_length - tail_length;
     int width = room < BAR_WIDTH ? room : BAR_WIDTH;
     fputs(ERASE, stderr);
@@ -120,6 +122,7 @@ void qni_progress_epoch(qni_fit *fit) {
     const char *name = qni_validation_name(fit);
     char seconds[24];
     qni_progress_clear(fit);
+    void *locale = qn_locale_enter();
     fprintf(stderr, "epoch %d/%d  train loss %.5g", fit->epoch_count, fit->opts.epochs,
             epoch->train_loss);
     if (isfinite(epoch->test_loss))
@@ -129,6 +132,7 @@ void qni_progress_epoch(qni_fit *fit) {
                 100 * epoch->test_accuracy, p->colour ? PLAIN : "");
     fprintf(stderr, "  %.0f samples/s  %s\n", epoch->samples_per_second,
             qni_clock_text(epoch->seconds, seconds));
+    qn_locale_leave(locale);
 }
 
 void qni_progress_interrupted(qni_fit *fit) {

@@ -230,7 +230,9 @@ static qn_status write_file(qni_fit *fit, const qn_fit_result *result,
     char *page = NULL;
     size_t bytes = 0;
     FILE *out = open_memstream(&page, &bytes);
+    void *locale = qn_locale_enter();
     qn_status status = out ? write_page(out, fit, result, found) : QN_OK;
+    qn_locale_leave(locale);
     const bool whole = out && !ferror(out);
     if ((out && fclose(out) != 0) || !whole)
         status = qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: no memory for the page");

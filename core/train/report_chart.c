@@ -185,10 +185,12 @@ void qni_chart_write(FILE *out, const qn_chart *chart) {
             HEIGHT);
     qni_html_text(out, chart->title ? chart->title : "");
     fputs("\">\n", out);
+    void *locale = qn_locale_enter();
     write_band(&d);
     write_grid(&d);
     write_points(&d);
     for (int i = 0; i < d.lines; i++)
         write_line(&d, i);
+    qn_locale_leave(locale);
     fputs("</svg></figure>\n", out);
 }

@@ -18,16 +18,20 @@ void qni_pairs_add(qni_pairs *pairs, const char *key, const char *format, ...) {
     }
     qni_pair *pair = &pairs->items[pairs->count++];
     snprintf(pair->key, sizeof(pair->key), "%s", key);
+    void *locale = qn_locale_enter();
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(pair->value, sizeof(pair->value), format, arguments);
     va_end(arguments);
+    qn_locale_leave(locale);
 }
 
 void qni_pairs_add_number(qni_pairs *pairs, const char *key, double value) {
     char text[40];
+    void *locale = qn_locale_enter();
     snprintf(text, sizeof(text), "%.15g", value);
     bool exact = strtod(text, NULL) == value;
+    qn_locale_leave(locale);
     qni_pairs_add(pairs, key, "%.*g", exact ? 15 : 17, value);
 }
 

@@ -260,7 +260,7 @@ static qn_series *series_of(qni_table *table, const qni_axis *axis, qn_series_fi
     return s;
 }
 
-qn_series *qn_series_open(qn_context *ctx, const char *path, const qn_series_opts *opts) {
+static qn_series *open_series(qn_context *ctx, const char *path, const qn_series_opts *opts) {
     static const qn_series_opts defaults = {0};
     qni_bytes bytes;
     opts = opts ? opts : &defaults;
@@ -277,6 +277,13 @@ qn_series *qn_series_open(qn_context *ctx, const char *path, const qn_series_opt
     free(bytes.data);
     free_table(&table);
     return series && qn_context_own(ctx, series, destroy_series) ? NULL : series;
+}
+
+qn_series *qn_series_open(qn_context *ctx, const char *path, const qn_series_opts *opts) {
+    void *locale = qn_locale_enter();
+    qn_series *series = open_series(ctx, path, opts);
+    qn_locale_leave(locale);
+    return series;
 }
 
 void qn_series_free(qn_series *series) {

@@ -166,7 +166,7 @@ static qn_status begin(qni_corpus_builder *b, const char *path, const qn_corpus_
     return QN_OK;
 }
 
-qn_corpus *qn_corpus_open(qn_context *ctx, const char *path, const qn_corpus_opts *opts) {
+static qn_corpus *open_corpus(qn_context *ctx, const char *path, const qn_corpus_opts *opts) {
     qn_corpus_opts set = opts ? *opts : (qn_corpus_opts){0};
     if (!ctx || qn_context_error(ctx, NULL)) {
         return NULL;
@@ -191,4 +191,11 @@ qn_corpus *qn_corpus_open(qn_context *ctx, const char *path, const qn_corpus_opt
         return NULL;
     }
     return builder.corpus;
+}
+
+qn_corpus *qn_corpus_open(qn_context *ctx, const char *path, const qn_corpus_opts *opts) {
+    void *locale = qn_locale_enter();
+    qn_corpus *corpus = open_corpus(ctx, path, opts);
+    qn_locale_leave(locale);
+    return corpus;
 }

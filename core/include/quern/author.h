@@ -35,6 +35,14 @@ QN_API qn_status qn_context_own(qn_context *ctx, void *object, void (*destroy)(v
 /** Takes an object back; it is not destroyed. */
 QN_API void qn_context_disown(qn_context *ctx, const void *object);
 
+/* ---- text ---------------------------------------------------------------------------------- */
+
+/** From here to qn_locale_leave() numbers are written and read on the calling thread as in C
+ * ("0.5"), and letters compared so, whatever locale the program has set: files must not depend on
+ * it. Pairs may be nested. Gives what qn_locale_leave() takes. */
+QN_API void *qn_locale_enter(void);
+QN_API void qn_locale_leave(void *before);
+
 /* ---- tensors --------------------------------------------------------------------------------- */
 
 /** Marks the place from which qn_tidy_end() frees: pass it the number. */
