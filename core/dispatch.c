@@ -272,7 +272,7 @@ qn_tensor *qni_apply_view(const qni_op *op, qn_tensor *x, const void *attrs, con
         qni_tensor_destroy(y);
         return NULL;
     }
-    qni_trace_view(x->ctx, op->name, x, attrs, op->attrs_size, y);
+    qni_trace_view(x->ctx, op, x, attrs, y);
     return y;
 }
 

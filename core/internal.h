@@ -394,8 +394,8 @@ typedef struct qni_trace qni_trace;
 void qni_trace_call(qn_context *ctx, const qni_op *op, const qn_kernel *kernel, const qn_call *call,
                     qn_tensor *const *in, qn_tensor *const *out);
 /** A view y of x that has been made, by no kernel: it is part of the graph that programs see. */
-void qni_trace_view(qn_context *ctx, const char *name, qn_tensor *x, const void *attrs,
-                    size_t attrs_size, qn_tensor *y);
+void qni_trace_view(qn_context *ctx, const qni_op *op, qn_tensor *x, const void *attrs,
+                    qn_tensor *y);
 /** A storage that has just been handed out, for so many bytes. */
 void qni_trace_storage(qn_context *ctx, qni_storage *storage, size_t bytes);
 /** The host is about to write x. */

@@ -37,6 +37,6 @@ qn_tensor *qni_sum_to(qn_tensor *x, qn_shape shape, qn_tensor *target) {
     view.data = target->view.data;
     qn_tensor *window = qni_tensor_view(target, &view);
     if (window)
-        qni_trace_view(window->ctx, "reshape", target, NULL, 0, window);
+        qni_trace_view(window->ctx, &qni_op_reshape, target, NULL, window);
     return window && qni_apply_to(&qni_op_sum, &x, 1, &attrs, window) ? target : NULL;
 }

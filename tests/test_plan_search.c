@@ -7,7 +7,7 @@
 #ifdef __SANITIZE_ADDRESS__
 enum { GRAPHS = 400 };
 #else
-enum { GRAPHS = 4000 };
+enum { GRAPHS = 8000 };
 #endif
 
 Test(plan_search, random_steps_are_replayed_to_the_bit) {

@@ -162,6 +162,44 @@ Test(plan_walk, what_is_written_in_place_keeps_its_number) {
     cr_expect_eq(steps, 1);
 }
 
+/** The elements of a node's attribute of that name; 0 where it has none. */
+static int attribute(const qn_plan *plan, int index, const char *name, double values[4]) {
+    const char *found;
+    for (int which = 0;; which++) {
+        int count = 4;
+        found = qn_plan_attribute(plan, index, which, values, &count);
+        if (!found || strcmp(found, name) == 0)
+            return found ? count : 0;
+    }
+}
+
+static qn_status pool(void *data, qn_tensor *const *in, qn_tensor **out) {
+    (void)data;
+    out[0] = qn_slice(qn_avg_pool2d(in[0], &(qn_pool2d_opts){.kernel = {2, 3}, .stride = {1, 2}}),
+                      3, 1, 2);
+    return QN_OK;
+}
+
+Test(plan_walk, attributes_have_names) {
+    const qn_plan *plan = replayed(pool, NULL, QN_SHAPE(2, 3, 6, 9), 1);
+    double values[4] = {0};
+    cr_expect_eq(attribute(plan, 0, "kernel", values), 2);
+    cr_expect(values[0] == 2 && values[1] == 3);
+    cr_expect_eq(attribute(plan, 0, "stride", values), 2);
+    cr_expect(values[0] == 1 && values[1] == 2);
+    cr_expect_eq(attribute(plan, 0, "padding", values), 2);
+    cr_expect(values[0] == 0 && values[1] == 0);
+    cr_expect_eq(attribute(plan, 1, "axis", values), 1);
+    cr_expect_eq(values[0], 3);
+    cr_expect_eq(attribute(plan, 1, "start", values), 1);
+    cr_expect_eq(values[0], 1);
+    cr_expect_eq(attribute(plan, 0, "no such", values), 0);
+    cr_expect_str_eq(qn_plan_attribute(plan, 1, 0, NULL, NULL), "axis");
+    cr_expect_null(qn_plan_attribute(plan, 0, -1, NULL, NULL));
+    cr_expect_null(qn_plan_attribute(plan, 2, 0, NULL, NULL));
+    cr_expect_null(qn_plan_attribute(NULL, 0, 0, NULL, NULL));
+}
+
 static qn_status copied(void *data, qn_tensor *const *in, qn_tensor **out) {
     qn_copy(*(qn_tensor **)data, in[0]);
     out[0] = qn_neg(*(qn_tensor **)data);

@@ -140,23 +140,19 @@ void qni_trace_call(qn_context *ctx, const qni_op *op, const qn_kernel *kernel, 
         add_view(trace, &call->in[i], in[i], op->mutates >> i & 1u);
     for (int i = 0; i < call->n_out; i++)
         add_view(trace, &call->out[i], out[i], true);
-    qni_graph_node *seen = qni_graph_add(trace, op->name, call->attrs, op->attrs_size);
-    if (!seen)
-        return;
-    seen->mutates = op->mutates;
-    qni_graph_operands(trace, seen, in, call->n_in, out, call->n_out);
+    qni_graph_node *seen = qni_graph_add(trace, op, call->attrs);
+    if (seen)
+        qni_graph_operands(trace, seen, in, call->n_in, out, call->n_out);
 }
 
-void qni_trace_view(qn_context *ctx, const char *name, qn_tensor *x, const void *attrs,
-                    size_t attrs_size, qn_tensor *y) {
+void qni_trace_view(qn_context *ctx, const qni_op *op, qn_tensor *x, const void *attrs,
+                    qn_tensor *y) {
     qni_trace *trace = ctx->trace;
     if (!trace || trace->in_host || trace->failed)
         return;
-    qni_graph_node *seen = qni_graph_add(trace, name, attrs, attrs_size);
-    if (!seen)
-        return;
-    seen->view = true;
-    qni_graph_operands(trace, seen, &x, 1, &y, 1);
+    qni_graph_node *seen = qni_graph_add(trace, op, attrs);
+    if (seen)
+        qni_graph_operands(trace, seen, &x, 1, &y, 1);
 }
 
 void qni_trace_decline(qn_context *ctx, const char *reason) {
@@ -190,7 +186,7 @@ qn_status qn_host_call(qn_context *ctx, qn_host_fn function, void *data) {
     if (node) {
         node->host = function;
         node->host_data = data;
-        qni_graph_add(trace, NULL, NULL, 0);
+        qni_graph_add(trace, NULL, NULL);
     }
     const bool within = trace && trace->in_host;
     if (trace)

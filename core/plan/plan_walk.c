@@ -9,10 +9,10 @@
 
 /* ---- noting ------------------------------------------------------------------------------ */
 
-qni_graph_node *qni_graph_add(qni_trace *trace, const char *name, const void *attrs, size_t size) {
+qni_graph_node *qni_graph_add(qni_trace *trace, const qni_op *op, const void *attrs) {
     qni_graph *graph = &trace->graph_of_step;
+    const size_t size = attrs ? op->attrs_size : 0;
     size_t at = 0;
-    size = attrs ? size : 0;
     if (trace->failed ||
         !qni_room_for(&graph->nodes, &graph->node_room, 1, sizeof(*graph->nodes)) ||
         (size > 0 && !qni_put_attrs(&graph->attrs, &graph->attrs_room, attrs, size, &at))) {
@@ -20,8 +20,8 @@ qni_graph_node *qni_graph_add(qni_trace *trace, const char *name, const void *at
         return NULL;
     }
     qni_graph_node *node = &graph->nodes[graph->node_room.count++];
-    *node = (qni_graph_node){
-        .name = name, .value = graph->use_room.count, .attrs = at, .attrs_size = size};
+    *node =
+        (qni_graph_node){.op = op, .value = graph->use_room.count, .attrs = at, .attrs_size = size};
     return node;
 }
 
@@ -87,24 +87,49 @@ int qn_plan_node_count(const qn_plan *plan) {
     return trace ? trace->graph_of_step.node_room.count : 0;
 }
 
-qn_plan_node qn_plan_node_at(const qn_plan *plan, int index) {
+/** Node `index` of the graph that programs look at, which comes back in *graph; NULL: none. */
+static const qni_graph_node *node_at(const qn_plan *plan, int index, const qni_graph **graph) {
     const qni_trace *trace = qni_plan_last(plan);
     if (!trace || index < 0 || index >= trace->graph_of_step.node_room.count)
+        return NULL;
+    *graph = &trace->graph_of_step;
+    return &(*graph)->nodes[index];
+}
+
+qn_plan_node qn_plan_node_at(const qn_plan *plan, int index) {
+    const qni_graph *graph;
+    const qni_graph_node *node = node_at(plan, index, &graph);
+    if (!node)
         return (qn_plan_node){0};
-    const qni_graph *graph = &trace->graph_of_step;
-    const qni_graph_node *node = &graph->nodes[index];
+    if (!node->op)
+        return (qn_plan_node){.name = "host_call", .kind = QN_NODE_HOST};
     const int *uses = graph->uses + node->value;
-    return (qn_plan_node){.name = node->name ? node->name : "host_call",
-                          .kind = !node->name  ? QN_NODE_HOST
-                                  : node->view ? QN_NODE_VIEW
-                                               : QN_NODE_CALL,
+    return (qn_plan_node){.name = node->op->name,
+                          .kind = node->op->view ? QN_NODE_VIEW : QN_NODE_CALL,
                           .inputs = node->n_in,
                           .outputs = node->n_out,
                           .input = uses,
                           .output = uses + node->n_in,
-                          .mutates = node->mutates,
+                          .mutates = node->op->mutates,
                           .attrs = node->attrs_size > 0 ? graph->attrs + node->attrs : NULL,
                           .attrs_size = node->attrs_size};
+}
+
+const char *qn_plan_attribute(const qn_plan *plan, int index, int which, double *values,
+                              int *count) {
+    const qni_graph *graph;
+    const qni_graph_node *node = node_at(plan, index, &graph);
+    const qni_field *field = node && node->attrs_size > 0 ? node->op->fields : NULL;
+    for (int i = 0; field && field->name && i < which; i++)
+        field++;
+    if (!field || !field->name || which < 0)
+        return NULL;
+    const int room = count ? *count : 0;
+    for (int i = 0; values && i < room && i < field->count; i++)
+        values[i] = qni_field_value(field, graph->attrs + node->attrs, i);
+    if (count)
+        *count = field->count;
+    return field->name;
 }
 
 int qn_plan_value_count(const qn_plan *plan) {

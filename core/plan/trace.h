@@ -89,13 +89,11 @@ typedef struct qni_room {
 
 /** One call of the graph as the step made it: views too, and nothing fused. */
 typedef struct qni_graph_node {
-    const char *name; /**< of the operation; NULL: a call of the host's */
+    const qni_op *op; /**< NULL: a call of the host's */
     int value;        /**< position of the first input's value; outputs follow */
     int n_in, n_out;
-    uint32_t mutates;  /**< bits of inputs that it writes to */
     size_t attrs;      /**< position of the attributes */
     size_t attrs_size; /**< 0: there are none */
-    bool view;
 } qni_graph_node;
 
 /** A tensor of the graph. */
@@ -190,8 +188,8 @@ bool qni_put_attrs(unsigned char **all, qni_room *room, const void *attrs, size_
 /** The recording that programs look at: the one used last of those that can be replayed. NULL when
  * there is none, or it is worth nothing any more (plan.c). */
 const qni_trace *qni_plan_last(const qn_plan *plan);
-/** Notes a call in the graph; the host's with name NULL. `trace->failed` when memory is out. */
-qni_graph_node *qni_graph_add(qni_trace *trace, const char *name, const void *attrs, size_t size);
+/** Notes a call in the graph; the host's with op NULL. `trace->failed` when memory is out. */
+qni_graph_node *qni_graph_add(qni_trace *trace, const qni_op *op, const void *attrs);
 void qni_graph_operands(qni_trace *trace, qni_graph_node *node, qn_tensor *const *in, int n_in,
                         qn_tensor *const *out, int n_out);
 /** Notes input i, and in the end output i. */

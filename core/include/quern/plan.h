@@ -114,6 +114,12 @@ QN_API int qn_plan_node_count(const qn_plan *plan);
 /** Node 0 .. count - 1. */
 QN_API qn_plan_node qn_plan_node_at(const qn_plan *plan, int index);
 
+/** Attribute `which` (0, 1, ...) of a node: its name ("stride"), NULL where there is none. `count`
+ * says how many of its elements have room in `values`, and gets how many it has; both may be NULL.
+ */
+QN_API const char *qn_plan_attribute(const qn_plan *plan, int index, int which, double *values,
+                                     int *count);
+
 /** A value of the graph: a tensor, as it was when the step first used it. */
 typedef struct qn_plan_value {
     qn_dtype dtype;
