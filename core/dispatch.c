@@ -9,13 +9,41 @@
 
 /* ---- the call ---------------------------------------------------------------------------- */
 
-/** The context of the inputs; NULL when a needed input is missing, or they are of two contexts. */
+/** Says which needed input is missing, on the context of another, if one is there. */
+static void fail_missing(const qni_op *op, qn_tensor *const *in, int n_in, int missing) {
+    const qn_tensor *other = NULL;
+    for (int i = 0; i < n_in && !other; i++)
+        other = in[i];
+    if (!other)
+        return;
+    int length = 0;
+    const char *name = op->in ? qni_operand_name(op->in, missing, &length) : "";
+    qn_context_fail(other->ctx, QN_INVALID_ARGUMENT, "%s: input %d %s%.*s%sis NULL", op->name,
+                    missing, length ? "(" : "", length, name, length ? ") " : "");
+}
+
+bool qni_given(const char *what, qn_tensor *const *x, int count) {
+    const qn_tensor *some = NULL;
+    int missing = -1;
+    for (int i = count - 1; i >= 0; i--)
+        if (x[i])
+            some = x[i];
+        else
+            missing = i;
+    if (missing >= 0 && some)
+        qn_context_fail(some->ctx, QN_INVALID_ARGUMENT, "%s: tensor %d is NULL", what, missing);
+    return missing < 0;
+}
+
+/** The context of the inputs; NULL and an error when a needed input is missing, or they are of two
+ * contexts. */
 static qn_context *context_of(const qni_op *op, qn_tensor *const *in, int n_in) {
     qn_context *ctx = NULL;
     for (int i = 0; i < n_in; i++) {
         if (!in[i]) {
             if (op->optional >> i & 1u)
                 continue;
+            fail_missing(op, in, n_in, i);
             return NULL;
         }
         if (ctx && in[i]->ctx != ctx) {

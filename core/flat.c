@@ -13,6 +13,9 @@ static qn_status check(qn_tensor *const *parameters, int count, int64_t *total) 
     for (int i = 0; i < count; i++) {
         const qn_tensor *p = parameters[i];
         if (!p)
+            return qn_context_fail(parameters[0]->ctx, QN_INVALID_ARGUMENT,
+                                   "flatten_parameters: tensor %d is NULL", i);
+        if (qni_check_elements("flatten_parameters", p) != QN_OK)
             return QN_INVALID_ARGUMENT;
         if (!p->leaf || p->life != QNI_KEPT || !qn_view_is_contiguous(&p->view))
             return qn_context_fail(p->ctx, QN_INVALID_ARGUMENT,
@@ -55,10 +58,13 @@ static qn_status move(qn_tensor *x, bool set, qn_tensor *buffer, int64_t offset)
 
 qn_status qn_flatten_parameters(qn_tensor *const *parameters, int count, qn_tensor **flat,
                                 qn_tensor **flat_grad) {
+    if (!parameters || count < 1 || !parameters[0])
+        return QN_INVALID_ARGUMENT;
+    if (!flat || !flat_grad)
+        return qn_context_fail(parameters[0]->ctx, QN_INVALID_ARGUMENT,
+                               "flatten_parameters: no place for the buffers");
     *flat = *flat_grad = NULL;
     int64_t total = 0;
-    if (count < 1)
-        return QN_INVALID_ARGUMENT;
     qn_status status = check(parameters, count, &total);
     if (status != QN_OK)
         return status;
@@ -90,9 +96,11 @@ qn_status qn_flatten_parameters(qn_tensor *const *parameters, int count, qn_tens
 }
 
 qn_status qn_settle_gradients(qn_tensor *const *parameters, int count) {
+    if (!parameters)
+        return QN_INVALID_ARGUMENT;
     for (int i = 0; i < count; i++) {
         qn_tensor *p = parameters[i];
-        if (!p)
+        if (!p || qni_check_elements("settle_gradients", p) != QN_OK)
             return QN_INVALID_ARGUMENT;
         if (!p->leaf)
             return qn_context_fail(p->ctx, QN_INVALID_ARGUMENT,

@@ -442,6 +442,9 @@ void qni_tape_clear(qn_context *ctx);
 void qni_drop_elements(qn_tensor *x);
 /** The tape alone needs x from now on, and of its elements those that a derivative reads. */
 void qni_leave_to_tape(qn_tensor *x);
+/** Whether the tensors that `what` needs are all there; else an error on the context of another,
+ * if one is (dispatch.c). */
+bool qni_given(const char *what, qn_tensor *const *x, int count);
 /** QN_INVALID_ARGUMENT, told as `what`'s, for a tensor whose elements are gone (tidy.c). */
 qn_status qni_check_elements(const char *what, const qn_tensor *x);
 /** Error if places of x share an element, as after qn_expand() or where windows overlap

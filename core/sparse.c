@@ -7,7 +7,9 @@
 #include "internal.h"
 
 qn_tensor *qn_require_sparse_grad(qn_tensor *x) {
-    if (!x || x->seen)
+    if (!x || qni_check_elements("require_sparse_grad", x) != QN_OK)
+        return NULL;
+    if (x->seen)
         return x;
     if (x->view.rank != 2) {
         qn_context_fail(x->ctx, QN_SHAPE_MISMATCH,
@@ -36,8 +38,12 @@ qn_tensor *qn_require_sparse_grad(qn_tensor *x) {
 bool qn_requires_sparse_grad(const qn_tensor *x) { return x && x->seen; }
 
 qn_tensor *qn_sparse_grad(qn_tensor *x, qn_tensor **seen) {
-    bool there = x && x->seen && x->grad_set;
-    *seen = there ? x->seen : NULL;
+    bool there = x && qni_alive("sparse_grad", x) && x->seen && x->grad_set;
+    if (seen)
+        *seen = there ? x->seen : NULL;
+    else if (x)
+        qn_context_fail(x->ctx, QN_INVALID_ARGUMENT, "sparse_grad: seen is NULL");
+    there = there && seen;
     return there ? x->grad : NULL;
 }
 

@@ -160,7 +160,8 @@ static void print_axis(const qn_view *view, const char *data, int axis, int64_t 
 
 qn_status qn_tensor_print(const qn_tensor *x, FILE *stream) {
     if (!x || !stream)
-        return QN_INVALID_ARGUMENT;
+        return qn_context_fail(qn_tensor_context(x), QN_INVALID_ARGUMENT,
+                               "tensor_print: the stream is NULL");
     size_t bytes = (size_t)qn_tensor_count(x) * qn_dtype_size(x->view.dtype);
     char *data = malloc(bytes ? bytes : 1);
     if (!data)

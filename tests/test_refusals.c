@@ -198,7 +198,9 @@ Test(refusals, arrays_and_functions_that_are_null) {
     cr_expect_eq(qn_context_own(ctx, x, NULL), QN_INVALID_ARGUMENT);
     expect_refusal(NULL, QN_INVALID_ARGUMENT, "own: destroy is NULL");
     cr_expect_null(qn_pad(x, NULL, none, 0));
+    expect_refusal(NULL, QN_INVALID_ARGUMENT, "pad: before or after is NULL");
     cr_expect_null(qn_pad(x, none, NULL, 0));
+    expect_refusal(NULL, QN_INVALID_ARGUMENT, "pad: before or after is NULL");
 }
 
 Test(refusals, optimizer_steps) {

@@ -110,6 +110,7 @@ static qn_dataset *copy_desc(qn_context *ctx, const qn_dataset_desc *desc) {
 
 qn_dataset *qn_dataset_new(qn_context *ctx, const qn_dataset_desc *desc) {
     if (!desc) {
+        qn_context_fail(ctx, QN_INVALID_ARGUMENT, "dataset: its description is NULL");
         return NULL;
     }
     const char *name = desc->name ? desc->name : "dataset";
@@ -148,6 +149,10 @@ qn_status qn_dataset_get(const qn_dataset *dataset, int64_t index, void *x, void
         return QN_INVALID_ARGUMENT;
     }
     const qn_dataset_desc *desc = &dataset->desc;
+    if (!x || !y) {
+        return qn_context_fail(dataset->ctx, QN_INVALID_ARGUMENT, "%s: no place for a sample",
+                               desc->name);
+    }
     if (index < 0 || index >= desc->count) {
         return qn_context_fail(dataset->ctx, QN_INVALID_ARGUMENT,
                                "%s: no sample %lld, there are %lld", desc->name, (long long)index,

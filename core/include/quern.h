@@ -28,7 +28,8 @@
  *   step held at its end. A handle older than that may name another tensor, in silence; with
  *   QUERN_DEBUG=1 in the environment no place is given away. What is used after its context was
  *   freed, nothing can notice.
- * - Errors. Calls that can fail return a status, or a pointer that is NULL; NULL in gives NULL out.
+ * - Errors. Calls that can fail return a status, or a pointer that is NULL; NULL in gives NULL out,
+ *   and an error on the context if another argument tells which that is.
  *   The first failure stays on the context with the operation, the shapes and the reason, so a
  *   chain of calls is checked once, with qn_context_error(). The library never exits or aborts, and
  *   prints only what was asked for.

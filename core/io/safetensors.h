@@ -36,4 +36,7 @@ size_t qni_tensor_file_bytes(const qn_tensor_file *file, int index);
 /** Reads an entry's elements, qni_tensor_file_bytes() of them, to host memory. */
 qn_status qni_tensor_file_fetch(qn_tensor_file *file, int index, void *data);
 
+/** The context that a file belongs to. */
+qn_context *qni_tensor_file_context(const qn_tensor_file *file);
+
 #endif

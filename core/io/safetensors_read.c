@@ -430,3 +430,5 @@ qn_status qn_tensor_file_verify(qn_tensor_file *file) {
     }
     return status;
 }
+
+qn_context *qni_tensor_file_context(const qn_tensor_file *file) { return file->ctx; }

@@ -223,6 +223,13 @@ qn_status qn_tensors_write(qn_context *ctx, const char *path, const qn_named_ten
     if (!path) {
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the name of the file to write is NULL");
     }
+    if ((count != 0 && !tensors) || (metadata_count != 0 && !metadata) || count < 0 ||
+        metadata_count < 0) {
+        return qn_context_fail(ctx, QN_INVALID_ARGUMENT,
+                               "%s: %d tensors and %d pairs of metadata, expected as many as there "
+                               "are, and where",
+                               path, count, metadata_count);
+    }
     for (int i = 0; i < count; i++) {
         if (!tensors[i].tensor) {
             return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s: tensor %d is NULL", path, i);

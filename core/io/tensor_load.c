@@ -48,7 +48,11 @@ static int match_entry(const qn_tensor_file *file, const char *name, const qn_te
 
 qn_status qn_tensor_file_read(qn_tensor_file *file, const char *name, qn_tensor *out) {
     if (!file || !name || !out) {
-        return QN_INVALID_ARGUMENT;
+        return qn_context_fail(file ? qni_tensor_file_context(file) : qn_tensor_context(out),
+                               QN_INVALID_ARGUMENT, "tensor_file_read: %s is NULL",
+                               !file  ? "the file"
+                               : name ? "the tensor"
+                                      : "the name");
     }
     qn_context *ctx = qn_tensor_context(out);
     int index = match_entry(file, name, out);

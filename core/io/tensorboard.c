@@ -126,7 +126,8 @@ static qn_status count_elements(qni_histogram *histogram, const qn_tensor *x) {
 qn_status qn_tensorboard_histogram(qn_tensorboard *log, const char *tag, int64_t step,
                                    const qn_tensor *x) {
     if (!log || !tag || !x)
-        return QN_INVALID_ARGUMENT;
+        return qn_context_fail(log ? log->ctx : qn_tensor_context(x), QN_INVALID_ARGUMENT,
+                               "tensorboard_histogram: no log, tag or tensor");
     qni_histogram *histogram = &log->histogram;
     qni_histogram_begin(histogram);
     bool recording = qn_context_set_grad(log->ctx, false);
@@ -185,6 +186,8 @@ static qn_status open_file(qn_tensorboard *log, const char *folder) {
 }
 
 qn_tensorboard *qn_tensorboard_open(qn_context *ctx, const char *folder) {
+    if (!folder)
+        qn_context_fail(ctx, QN_INVALID_ARGUMENT, "tensorboard: the folder is NULL");
     if (!ctx || !folder || qn_context_error(ctx, NULL))
         return NULL;
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) {

@@ -153,7 +153,12 @@ static bool name_is_free(const qn_module *module, const char *name) {
 }
 
 static qn_tensor *add_tensor(qn_module *module, const char *name, qn_tensor *tensor, bool trained) {
-    if (!module || !tensor || !name_is_free(module, name))
+    if (!module || !tensor) {
+        qn_context_fail(module ? module->ctx : qn_tensor_context(tensor), QN_INVALID_ARGUMENT,
+                        "module: %s is NULL", module ? "the tensor to add" : "what to add to");
+        return NULL;
+    }
+    if (!name_is_free(module, name))
         return NULL;
     if (qn_tensor_context(tensor) != module->ctx) {
         qn_context_fail(module->ctx, QN_INVALID_ARGUMENT, "%s: \"%s\" belongs to another context",
@@ -253,7 +258,12 @@ static bool publish_child(qn_module *module, const qn_module *child, const char 
 }
 
 qn_module *qn_module_add_child(qn_module *module, const char *name, qn_module *child) {
-    if (!module || !child || !child_fits(module, child) || !name_is_free(module, name))
+    if (!module || !child) {
+        qn_context_fail(qn_module_context(module ? module : child), QN_INVALID_ARGUMENT,
+                        "module: %s is NULL", module ? "the child to add" : "what to add to");
+        return NULL;
+    }
+    if (!child_fits(module, child) || !name_is_free(module, name))
         return NULL;
     char *name_copy = strdup(name);
     if (!name_copy || !reserve_child(module) || !publish_child(module, child, name)) {
@@ -285,8 +295,11 @@ qn_module *qn_module_tidy(qn_module *module) {
 }
 
 qn_tensor *qn_forward(qn_module *module, qn_tensor *x) {
-    if (!module || !x)
+    if (!module || !x) {
+        qn_context_fail(module ? module->ctx : qn_tensor_context(x), QN_INVALID_ARGUMENT,
+                        "forward: %s is NULL", module ? "x" : "the module");
         return NULL;
+    }
     const int begin = qn_tidy_begin(module->ctx);
     qn_tensor *y = module->forward(module, x);
     if (module->tidy)

@@ -31,7 +31,8 @@ static void print_tree(const qn_module *module, int depth, FILE *stream) {
 
 qn_status qn_module_print(const qn_module *module, FILE *stream) {
     if (!module || !stream)
-        return QN_INVALID_ARGUMENT;
+        return qn_context_fail(qn_module_context(module), QN_INVALID_ARGUMENT,
+                               "module_print: the stream is NULL");
     print_tree(module, 0, stream);
     fprintf(stream, "%lld parameters\n", (long long)qn_module_parameter_count(module));
     if (ferror(stream))

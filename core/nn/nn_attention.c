@@ -49,7 +49,7 @@ static bool shape_fits(qn_module *module, const qn_tensor *x) {
 
 qn_tensor *qn_nn_attention_forward(qn_module *module, qn_tensor *q, qn_tensor *k, qn_tensor *v,
                                    qn_tensor *mask) {
-    if (!module || !q || !k || !v)
+    if (!qni_layer_given("attention_forward", module, (qn_tensor *[]){q, k, v}, 3))
         return NULL;
     if (strcmp(qn_module_kind(module), KIND) != 0) {
         qn_context_fail(qn_module_context(module), QN_INVALID_ARGUMENT, "%s: the module is a %s",

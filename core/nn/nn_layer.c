@@ -61,3 +61,20 @@ qn_module *qni_layer_add_scale(qn_module *layer, qn_shape shape, qn_tensor **wei
     *bias = qni_layer_constant(layer, "bias", shape, 0, true);
     return finished(layer, *weight && *bias);
 }
+
+bool qni_layer_given(const char *what, const qn_module *module, qn_tensor *const *x, int count) {
+    qn_context *ctx = qn_module_context(module);
+    int missing = -1;
+    for (int i = count - 1; i >= 0; i--)
+        if (x[i])
+            ctx = ctx ? ctx : qn_tensor_context(x[i]);
+        else
+            missing = i;
+    if (module && missing < 0)
+        return true;
+    if (module)
+        qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s: tensor %d is NULL", what, missing);
+    else
+        qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s: the module is NULL", what);
+    return false;
+}

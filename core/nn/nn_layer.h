@@ -26,4 +26,8 @@ qn_module *qni_layer_add_weights(qn_module *layer, qn_shape shape, qn_tensor **w
 qn_module *qni_layer_add_scale(qn_module *layer, qn_shape shape, qn_tensor **weight,
                                qn_tensor **bias);
 
+/** Whether a module and the tensors that `what` takes are there; else an error on the context of
+ * one that is. */
+bool qni_layer_given(const char *what, const qn_module *module, qn_tensor *const *x, int count);
+
 #endif

@@ -109,7 +109,7 @@ static bool start_fits(const qn_module *module, const qn_tensor *x, const qn_ten
 
 qn_recurrent qn_nn_recurrent_forward(qn_module *module, qn_tensor *x, qn_tensor *lengths,
                                      const qn_recurrent *start) {
-    if (!module || !x)
+    if (!qni_layer_given("recurrent_forward", module, (qn_tensor *[]){x}, 1))
         return (qn_recurrent){0};
     if (!is_recurrent(module)) {
         qn_context_fail(qn_module_context(module), QN_INVALID_ARGUMENT,

@@ -68,7 +68,7 @@ static qn_tensor *rev_in_forward(qn_module *self, qn_tensor *x) {
 }
 
 qn_tensor *qn_nn_rev_in_restore(qn_module *module, qn_tensor *y) {
-    if (!module || !y)
+    if (!qni_layer_given("rev_in", module, (qn_tensor *[]){y}, 1))
         return NULL;
     qn_context *ctx = qn_module_context(module);
     const rev_in *layer = qn_module_data(module);

@@ -51,7 +51,7 @@ static qn_tensor *both_parts(qn_module *self, qn_tensor *x, qn_tensor *mask) {
 }
 
 qn_tensor *qn_nn_transformer_forward(qn_module *module, qn_tensor *x, qn_tensor *mask) {
-    if (!module || !x)
+    if (!qni_layer_given("transformer_forward", module, (qn_tensor *[]){x}, 1))
         return NULL;
     if (strcmp(qn_module_kind(module), KIND) != 0) {
         qn_context_fail(qn_module_context(module), QN_INVALID_ARGUMENT, "%s: the module is a %s",

@@ -45,8 +45,11 @@ qn_module *qn_nn_sequential(qn_context *ctx, ...) {
 }
 
 qn_module *qn_nn_append(qn_module *sequential, qn_module *child) {
-    if (!sequential || !child)
+    if (!sequential || !child) {
+        qn_context_fail(qn_module_context(sequential ? sequential : child), QN_INVALID_ARGUMENT,
+                        "append: %s is NULL", sequential ? "the module" : "the sequential");
         return NULL;
+    }
     if (strcmp(qn_module_kind(sequential), KIND) != 0) {
         qn_context_fail(qn_module_context(sequential), QN_INVALID_ARGUMENT,
                         "append: expects a sequential, got %s", qn_module_kind(sequential));

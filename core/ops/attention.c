@@ -219,7 +219,9 @@ static qn_tensor *attend(const qni_op *op, qn_tensor *q, qn_tensor *k, qn_tensor
 }
 
 qn_tensor *qn_attention(qn_tensor *q, qn_tensor *k, qn_tensor *v, const qn_attention_opts *opts) {
-    return q && k && v ? attend(&qni_op_attention, q, k, v, opts) : NULL;
+    return qni_given("attention", (qn_tensor *[]){q, k, v}, 3)
+               ? attend(&qni_op_attention, q, k, v, opts)
+               : NULL;
 }
 
 qn_tensor *qn_attention_packed(qn_tensor *qkv, const qn_attention_opts *opts) {

@@ -103,7 +103,7 @@ const qni_op qni_op_batch_norm = {
 
 qn_tensor *qn_batch_norm(qn_tensor *x, qn_tensor *weight, qn_tensor *bias, qn_tensor *running_mean,
                          qn_tensor *running_var, bool training, const qn_batch_norm_opts *opts) {
-    if (!x)
+    if (!qni_given("batch_norm", (qn_tensor *[]){x, running_mean, running_var}, 3))
         return NULL;
     qn_norm_attrs attrs = {0};
     attrs.epsilon = opts && opts->epsilon != 0 ? opts->epsilon : 1e-5;

@@ -6,7 +6,7 @@ static int or_one(int setting) { return setting == 0 ? 1 : setting; }
 
 qn_tensor *qn_conv1d(qn_tensor *x, qn_tensor *weight, qn_tensor *bias, const qn_conv1d_opts *opts) {
     static const qn_conv1d_opts defaults = {0};
-    if (!x || !weight)
+    if (!qni_given("conv1d", (qn_tensor *[]){x, weight}, 2))
         return NULL;
     if (!opts)
         opts = &defaults;

@@ -105,7 +105,7 @@ const qni_op qni_op_conv1d_max = {
 
 qn_tensor *qn_conv1d_max(qn_tensor *x, qn_tensor *weight, qn_tensor *bias, qn_tensor *lengths,
                          int padding) {
-    if (!x || !weight)
+    if (!qni_given("conv1d_max", (qn_tensor *[]){x, weight}, 2))
         return NULL;
     if (x->view.rank != 3 || weight->view.rank != 3) {
         qn_context_fail(x->ctx, QN_SHAPE_MISMATCH,

@@ -59,7 +59,7 @@ static bool overlaps(const qn_view *a, const qn_view *b) {
 }
 
 qn_status qn_copy(qn_tensor *dst, qn_tensor *src) {
-    if (!dst || !src)
+    if (!qni_given("copy", (qn_tensor *[]){dst, src}, 2))
         return QN_INVALID_ARGUMENT;
     bool alike = src->view.dtype == dst->view.dtype && qn_view_same_shape(&src->view, &dst->view);
     qn_tensor *x = alike ? src : conform(src, dst);

@@ -70,7 +70,7 @@ static qn_tensor *classes_last(qn_tensor *logits) {
 
 qn_tensor *qn_cross_entropy_with(qn_tensor *logits, qn_tensor *target,
                                  const qn_cross_entropy_opts *opts) {
-    if (!logits || !target)
+    if (!qni_given("cross_entropy", (qn_tensor *[]){logits, target}, 2))
         return NULL;
     qn_cross_entropy_attrs attrs = {0};
     attrs.label_smoothing = opts ? opts->label_smoothing : 0;

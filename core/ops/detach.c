@@ -5,7 +5,8 @@
 static const qni_op detached = {.name = "detach", .inputs = 1, .outputs = 1, .view = true};
 
 qn_tensor *qn_detach(qn_tensor *x) {
-    qn_tensor *y = x ? qni_tensor_view(x, &x->view) : NULL;
+    qn_tensor *y =
+        x && qni_check_elements("detach", x) == QN_OK ? qni_tensor_view(x, &x->view) : NULL;
     if (y)
         qni_trace_view(y->ctx, &detached, x, NULL, y);
     return y;

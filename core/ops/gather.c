@@ -40,7 +40,7 @@ const qni_op qni_op_gather = {
 };
 
 qn_tensor *qn_gather(qn_tensor *x, int axis, qn_tensor *index) {
-    if (!x)
+    if (!qni_given("gather", (qn_tensor *[]){x, index}, 2))
         return NULL;
     qn_axis_attrs attrs = {.axis = qni_axis("gather", x, axis)};
     return attrs.axis < 0 ? NULL : qni_binary(&qni_op_gather, x, index, &attrs);

@@ -2,7 +2,7 @@
 #include "internal.h"
 
 qn_tensor *qn_gaussian_nll(qn_tensor *mean, qn_tensor *std, qn_tensor *target) {
-    if (!mean || !std || !target ||
+    if (!qni_given("gaussian_nll", (qn_tensor *[]){mean, std, target}, 3) ||
         qni_expect_one_shape("gaussian_nll", "mean", mean, "target", target) != QN_OK ||
         qni_expect_one_shape("gaussian_nll", "mean", mean, "std", std) != QN_OK)
         return NULL;

@@ -27,7 +27,7 @@ const qni_op qni_op_huber = {
 };
 
 qn_tensor *qn_huber(qn_tensor *prediction, qn_tensor *target, double delta) {
-    if (!prediction || !target)
+    if (!qni_given("huber", (qn_tensor *[]){prediction, target}, 2))
         return NULL;
     if (!(delta > 0)) {
         qn_context_fail(prediction->ctx, QN_INVALID_ARGUMENT,

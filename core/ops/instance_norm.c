@@ -3,8 +3,11 @@
 #include "internal.h"
 
 qn_tensor *qn_instance_norm(qn_tensor *x, qn_tensor *weight, qn_tensor *bias, double epsilon) {
-    if (!x)
+    if (!x) {
+        qn_context_fail(qn_tensor_context(weight ? weight : bias), QN_INVALID_ARGUMENT,
+                        "instance_norm: x is NULL");
         return NULL;
+    }
     const int rank = x->view.rank;
     if (rank < 3 || !weight != !bias) {
         qn_context_fail(

@@ -83,8 +83,11 @@ const qni_op qni_op_layer_norm = {
 
 qn_tensor *qn_layer_norm(qn_tensor *x, int axes, qn_tensor *weight, qn_tensor *bias,
                          double epsilon) {
-    if (!x)
+    if (!x) {
+        qn_context_fail(qn_tensor_context(weight ? weight : bias), QN_INVALID_ARGUMENT,
+                        "layer_norm: x is NULL");
         return NULL;
+    }
     if (!(epsilon >= 0)) {
         qn_context_fail(x->ctx, QN_INVALID_ARGUMENT,
                         "layer_norm: epsilon must not be negative, got %g", epsilon);

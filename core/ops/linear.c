@@ -72,7 +72,7 @@ const qni_op qni_op_linear = {
 };
 
 qn_tensor *qn_linear(qn_tensor *x, qn_tensor *weight, qn_tensor *bias) {
-    if (!x || !weight)
+    if (!qni_given("linear", (qn_tensor *[]){x, weight}, 2))
         return NULL;
     qn_matmul_attrs attrs = {0};
     qn_shape shape = qni_shape_of(&x->view);

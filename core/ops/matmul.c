@@ -108,7 +108,7 @@ static qn_tensor *product_of_rows(qn_tensor *a, qn_tensor *b) {
 }
 
 qn_tensor *qn_matmul(qn_tensor *a, qn_tensor *b) {
-    if (!a || !b || check_matrices(a->ctx, a, b) != QN_OK)
+    if (!qni_given("matmul", (qn_tensor *[]){a, b}, 2) || check_matrices(a->ctx, a, b) != QN_OK)
         return NULL;
     if (a->view.rank == 2 && b->view.rank == 2)
         return product(a, b);

@@ -4,7 +4,7 @@
 #include "internal.h"
 
 qn_tensor *qn_observed_mse(qn_tensor *prediction, qn_tensor *target) {
-    if (!prediction || !target ||
+    if (!qni_given("observed_mse", (qn_tensor *[]){prediction, target}, 2) ||
         qni_expect_one_shape("observed_mse", "prediction", prediction, "target", target) != QN_OK)
         return NULL;
     qn_tensor *observed = qn_equal(target, target); /* NaN is not equal to itself */

@@ -54,8 +54,12 @@ const qni_op qni_op_pad = {
 };
 
 qn_tensor *qn_pad(qn_tensor *x, const int64_t *before, const int64_t *after, double value) {
-    if (!x || !before || !after)
+    if (!x)
         return NULL;
+    if (!before || !after) {
+        qn_context_fail(x->ctx, QN_INVALID_ARGUMENT, "pad: before or after is NULL");
+        return NULL;
+    }
     qn_pad_attrs attrs = {.value = value};
     for (int axis = 0; axis < x->view.rank; axis++) {
         attrs.before[axis] = before[axis];

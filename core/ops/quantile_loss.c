@@ -24,7 +24,7 @@ static qn_tensor *levels_of(const qn_tensor *prediction, const double *levels, i
 
 qn_tensor *qn_quantile_loss(qn_tensor *prediction, qn_tensor *target, const double *levels,
                             int count) {
-    if (!prediction || !target)
+    if (!qni_given("quantile_loss", (qn_tensor *[]){prediction, target}, 2))
         return NULL;
     qn_context *ctx = prediction->ctx;
     const int last = prediction->view.rank - 1;

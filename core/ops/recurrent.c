@@ -8,9 +8,17 @@ static bool is_shape(const qn_tensor *x, qn_shape shape) {
 
 bool qni_recurrent_fits(const char *op, int gates, const qn_tensor *x, const qn_tensor *w_ih,
                         const qn_tensor *w_hh, const qn_tensor *b_ih, const qn_tensor *b_hh) {
-    if (!x || !w_ih || !w_hh)
+    const qn_tensor *given = x ? x : w_ih ? w_ih : w_hh;
+    if (!given)
         return false;
-    qn_context *ctx = x->ctx;
+    qn_context *ctx = given->ctx;
+    if (!x || !w_ih || !w_hh) {
+        qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s: %s is NULL", op,
+                        !x      ? "x"
+                        : !w_ih ? "w_ih"
+                                : "w_hh");
+        return false;
+    }
     const int64_t hidden = qn_tensor_dim(w_hh, -1), rows = gates * hidden;
     if (x->view.rank != 3 || !is_shape(w_hh, QN_SHAPE(rows, hidden)) ||
         !is_shape(w_ih, QN_SHAPE(rows, x->view.shape[2]))) {

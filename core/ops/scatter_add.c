@@ -38,7 +38,9 @@ const qni_op qni_op_scatter_add = {
 };
 
 qn_tensor *qn_scatter_add(qn_tensor *x, int axis, qn_tensor *index, int64_t extent) {
-    int at = x ? qni_axis("scatter_add", x, axis) : -1;
+    int at = qni_given("scatter_add", (qn_tensor *[]){x, index}, 2)
+                 ? qni_axis("scatter_add", x, axis)
+                 : -1;
     if (at < 0)
         return NULL;
     qn_scatter_attrs attrs = {0}; /* field by field: the gap between them stays zero */

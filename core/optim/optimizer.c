@@ -265,6 +265,8 @@ static qn_status move_group(const qn_optimizer *optimizer, const group *g) {
 }
 
 qn_tensor *qn_optimizer_scale_loss(qn_optimizer *optimizer, qn_tensor *loss) {
+    if (optimizer && !loss)
+        qn_context_fail(optimizer->ctx, QN_INVALID_ARGUMENT, "scale_loss: the loss is NULL");
     if (!optimizer || !loss || !optimizer->scale)
         return loss;
     qn_tensor *scale = qn_reshape(qn_slice(optimizer->scale, 0, 0, 1), QN_SCALAR);

@@ -188,8 +188,12 @@ static qn_tensor *batch_tensor(qn_context *ctx, qn_dtype dtype, qn_shape sample,
 }
 
 bool qn_loader_next(qn_loader *loader, qn_batch *batch) {
-    *batch = (qn_batch){0};
     qn_context *ctx = loader ? qn_dataset_context(loader->dataset) : NULL;
+    if (!batch) {
+        qn_context_fail(ctx, QN_INVALID_ARGUMENT, "loader_next: batch is NULL");
+        return false;
+    }
+    *batch = (qn_batch){0};
     if (!loader || qn_context_error(ctx, NULL)) {
         return false;
     }

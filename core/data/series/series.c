@@ -355,18 +355,32 @@ int64_t qn_series_line(const qn_series *series, int64_t item, int64_t step) {
 }
 
 const char *qn_series_time(const qn_series *series, int64_t step, char out[32]) {
+    if (!out) {
+        qn_context_fail(qn_series_context(series), QN_INVALID_ARGUMENT, "series_time: out is NULL");
+        return NULL;
+    }
     out[0] = '\0';
     return series ? qni_time_text(&series->axis, qni_time_of(&series->axis, step), out) : out;
 }
 
 int qn_series_features(const qn_series *series, int64_t step, float out[QN_SERIES_FEATURES]) {
-    return series ? qni_calendar_features(&series->axis, qni_time_of(&series->axis, step), out) : 0;
+    if (!out)
+        qn_context_fail(qn_series_context(series), QN_INVALID_ARGUMENT,
+                        "series_features: out is NULL");
+    return series && out
+               ? qni_calendar_features(&series->axis, qni_time_of(&series->axis, step), out)
+               : 0;
 }
 
 qn_status qn_series_scale(const qn_series *series, int64_t start, int64_t end, double *mean,
                           double *std) {
-    if (!series || !mean || !std)
+    if (!series)
         return QN_INVALID_ARGUMENT;
+    if (!mean || !std)
+        return qn_context_fail(series->ctx, QN_INVALID_ARGUMENT,
+                               "series_scale: no place for the means or the deviations");
+    start = start < 0 ? 0 : start; /* nothing is observed outside */
+    end = end > series->steps ? series->steps : end;
     for (int64_t item = 0; item < series->items; item++) {
         double sum = 0, squares = 0;
         int64_t count = 0;

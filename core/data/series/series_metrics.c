@@ -6,7 +6,8 @@
 qn_status qn_seasonal_naive(const qn_series *series, int64_t item, int64_t step, int64_t horizon,
                             double *out) {
     if (!series || !out)
-        return QN_INVALID_ARGUMENT;
+        return qn_context_fail(qn_series_context(series), QN_INVALID_ARGUMENT,
+                               "seasonal_naive: out is NULL");
     const int64_t start = qn_series_start(series, item), end = qn_series_end(series, item);
     const int64_t season =
         step - start >= qni_season(&series->axis) ? qni_season(&series->axis) : 1;
@@ -23,6 +24,12 @@ double qn_seasonal_error(const qn_series *series, int64_t item, int64_t start, i
     const int64_t season = series ? qni_season(&series->axis) : 1;
     double sum = 0;
     int64_t count = 0;
+    if (!series)
+        return NAN;
+    start = start < 0 ? 0 : start; /* nothing is observed outside */
+    end = end > series->steps ? series->steps : end;
+    if (start > end)
+        return NAN;
     for (int64_t t = start + season; t < end; t++)
         if (qn_series_observed(series, item, t) && qn_series_observed(series, item, t - season)) {
             sum +=
@@ -36,6 +43,9 @@ void qn_forecast_score_add(qn_forecast_score *score, int64_t horizon, const doub
                            const double *mean, const double *quantiles, double seasonal_error) {
     double absolute = 0;
     int64_t values = 0;
+    if (!score || !actual || !mean || !quantiles || score->count < 0 ||
+        score->count > QN_MAX_QUANTILES)
+        return;
     for (int64_t h = 0; h < horizon; h++) {
         const double y = actual[h], error = fabs(y - mean[h]);
         if (isnan(y))
@@ -65,6 +75,9 @@ void qn_forecast_score_add(qn_forecast_score *score, int64_t horizon, const doub
 static double ratio(double a, double b) { return b > 0 ? a / b : NAN; }
 
 qn_forecast_metrics qn_forecast_score_metrics(const qn_forecast_score *score) {
+    static const qn_forecast_score none;
+    if (!score || score->count < 0 || score->count > QN_MAX_QUANTILES)
+        score = &none;
     qn_forecast_metrics out = {.wape = ratio(score->absolute, score->size),
                                .rmse = sqrt(ratio(score->squared, (double)score->values)),
                                .mase = ratio(score->scaled, (double)score->windows),

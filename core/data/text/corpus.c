@@ -71,9 +71,13 @@ int64_t qn_corpus_line(const qn_corpus *corpus, int64_t index) {
 const char *qn_corpus_path(const qn_corpus *corpus) { return corpus ? corpus->whole->path : NULL; }
 
 int qn_corpus_labels(const qn_corpus *corpus, int64_t index, const int64_t **labels) {
-    int64_t row = find_row(corpus, index);
+    if (!labels && corpus) {
+        qn_context_fail(corpus->ctx, QN_INVALID_ARGUMENT, "corpus_labels: labels is NULL");
+    }
+    int64_t row = labels ? find_row(corpus, index) : -1;
     if (row < 0) {
-        *labels = NULL;
+        if (labels)
+            *labels = NULL;
         return 0;
     }
     const int64_t *starts = corpus->whole->label_starts;

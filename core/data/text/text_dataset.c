@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "corpus.h"
+#include "vocabulary.h"
 
 /* All texts are encoded when the dataset is made, so that a sample is a copy. */
 typedef struct text_data {
@@ -154,6 +155,13 @@ static qn_dataset *make_dataset(text_data *data) {
 
 qn_dataset *qn_text_dataset(const qn_corpus *corpus, const qn_vocabulary *vocabulary,
                             int64_t limit) {
+    if (!corpus || !vocabulary) {
+        qn_context_fail(corpus       ? corpus->ctx
+                        : vocabulary ? vocabulary->ctx
+                                     : NULL,
+                        QN_INVALID_ARGUMENT, "text_dataset: %s is NULL",
+                        corpus ? "the vocabulary" : "the corpus");
+    }
     if (!corpus || !vocabulary || qn_context_error(corpus->ctx, NULL)) {
         return NULL;
     }

@@ -255,7 +255,8 @@ qn_status qn_vectors_read(qn_tensor *table, const qn_vocabulary *v, const char *
                           int64_t *found) {
     qn_context *ctx = qn_tensor_context(table);
     if (!table || !v) {
-        return QN_INVALID_ARGUMENT;
+        return qn_context_fail(v ? v->ctx : ctx, QN_INVALID_ARGUMENT, "vectors_read: %s is NULL",
+                               table ? "the vocabulary" : "the table");
     }
     qn_status status = qn_context_error(ctx, NULL);
     status = status != QN_OK ? status : check_table(table, v, path);

@@ -57,7 +57,12 @@ static void put_ngrams(encoder *e, int64_t words) {
 
 int64_t qn_vocabulary_encode(const qn_vocabulary *v, const char *text, int64_t *ids,
                              int64_t limit) {
-    if (!v || !text) {
+    if (!v) {
+        return -1;
+    }
+    if (!text || (!ids && limit > 0)) {
+        qn_context_fail(v->ctx, QN_INVALID_ARGUMENT, "vocabulary_encode: %s is NULL",
+                        text ? "ids" : "text");
         return -1;
     }
     encoder e = {.vocabulary = v, .ids = ids, .limit = limit};

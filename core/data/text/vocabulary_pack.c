@@ -35,7 +35,12 @@ static uint64_t get_number(const uint8_t *at, int bytes) {
 }
 
 qn_tensor *qn_vocabulary_pack(qn_context *ctx, const qn_vocabulary *v) {
-    if (!v) {
+    if (!ctx || !v) {
+        qn_context_fail(ctx ? ctx
+                        : v ? v->ctx
+                            : NULL,
+                        QN_INVALID_ARGUMENT, "vocabulary_pack: %s is NULL",
+                        ctx ? "vocabulary" : "the context");
         return NULL;
     }
     size_t size = HEADER_BYTES + v->words.strings.used;
