@@ -283,7 +283,8 @@ static void pass_node(qn_context *ctx, qni_node *node, qni_backward *b) {
         b->needs[i] = x && x->requires_grad && (x->node || !b->functional || x->wanted);
     }
     if (any && !node->op->backward)
-        qn_context_fail(ctx, QN_NOT_DIFFERENTIABLE, "%s: has no derivative", node->op->name);
+        qn_context_fail(ctx, QN_NOT_DIFFERENTIABLE, "%s: has no derivative: %s", node->op->name,
+                        node->op->no_derivative ? node->op->no_derivative : "none is known");
     else if (any && qni_check_versions(node) == QN_OK)
         node->op->backward(b);
     reach_inputs(b);
@@ -363,15 +364,16 @@ qn_status qn_backward_once(qn_tensor *loss) {
     return pass_to_leaves(loss, (pass_kind){.last = true});
 }
 
-/** Takes the gradient that the pass left on an input, zeros if none arrived. */
-static qn_tensor *collect(qn_tensor *input) {
+/** Takes the gradient that the pass left on an input, zeros if none arrived. With create_graph it
+ * is a function of the input in any case, if need be one whose derivative is zero. */
+static qn_tensor *collect(qn_tensor *input, bool create_graph) {
     qn_tensor *grad = input->slot;
     input->slot = NULL;
     if (grad)
         grad->holds--;
     else
         grad = qn_zeros(input->ctx, input->view.dtype, qni_shape_of(&input->view));
-    return grad;
+    return create_graph && grad && !grad->requires_grad ? qni_unrelated(grad, input) : grad;
 }
 
 qn_status qn_gradients(qn_tensor *loss, qn_tensor *const *inputs, int count, qn_tensor **grads,
@@ -397,7 +399,7 @@ qn_status qn_gradients(qn_tensor *loss, qn_tensor *const *inputs, int count, qn_
     if (seed)
         status = pass(loss, seed, (pass_kind){.functional = true, .create_graph = create_graph});
     for (int i = 0; i < count; i++) {
-        grads[i] = seed ? collect(inputs[i]) : NULL;
+        grads[i] = seed ? collect(inputs[i], create_graph) : NULL;
         if (inputs[i])
             inputs[i]->wanted = false;
     }

@@ -251,8 +251,11 @@ struct qni_op {
      * (plan_epilogue.c). */
     int32_t *(*relu)(void *attrs);
     void (*arrange)(qn_view *in); /**< NULL, or: changes the views that the kernel gets (linear) */
-    void (*backward)(qni_backward *b); /**< NULL: has no derivative */
-    bool constant; /**< derivative is zero everywhere or meaningless: nothing flows back */
+    void (*backward)(qni_backward *b); /**< NULL: has none; qni_zero_backward: it is zero */
+    bool constant; /**< of integers, or of nothing: there is no derivative, nothing is recorded */
+    /** Why there is no derivative though one could be asked for; NULL: there is one, or none can
+     * be asked for (`constant`, or without outputs: inputs change in place, off the tape). */
+    const char *no_derivative;
 };
 
 /** Every operation, ended by NULL (generated from core/ops/). */
@@ -348,11 +351,21 @@ qn_status qni_expect_table(qni_infer *call);
 /** Backward rule of embedding and embedding_bag (embedding_grad.c). */
 void qni_embedding_backward(qni_backward *b);
 
+/** Gives input i zeros, where it needs a gradient: not giving leaves a leaf without one
+ * (unrelated.c). */
+void qni_give_zeros(qni_backward *b, int i);
+/** Backward rule of what does not change with its inputs: zeros (unrelated.c). */
+void qni_zero_backward(qni_backward *b);
+/** y once more, on the tape as a function of x whose derivative is zero (unrelated.c). */
+qn_tensor *qni_unrelated(qn_tensor *y, qn_tensor *x);
+
 /** Error unless an optional input i is u8 [rows, 1] for the rows of input 0 (optim_step.c). */
 qn_status qni_expect_seen(qni_infer *call, int i);
 /** Error unless input i is `hyper` (author.h) of the dtype of input 0, contiguous (optim_step.c).
  */
 qn_status qni_expect_hyper(qni_infer *call, int i);
+/** Why lstm_grad and gru_grad have no derivative (recurrent.c). */
+extern const char qni_once_recurrent[];
 /** Shape rule of the optimizer steps: p, gradient, state tensors, hyper, seen (optim_step.c). */
 qn_status qni_infer_optim_step(qni_infer *call);
 /** Applies an optimizer step in place with the settings of `spec` (optim_step.c). */

@@ -30,9 +30,12 @@ static bool has(const qn_kernel *const *table, const qni_op *op) {
 static const char *mark(bool there) { return there ? "yes" : ""; }
 
 static const char *derivative(const qni_op *op) {
-    if (op->constant)
-        return "none";
-    return op->backward ? "yes" : "";
+    return op->constant                        ? "none"
+           : op->backward == qni_zero_backward ? "zero"
+           : op->backward                      ? "yes"
+           : op->outputs == 0                  ? "in place"
+           : op->no_derivative                 ? "once"
+                                               : "";
 }
 
 static int by_name(const void *a, const void *b) {
@@ -96,6 +99,16 @@ Test(matrix, readme_shows_the_tables) {
     free(expected);
 }
 
+Test(matrix, every_operation_says_what_its_derivative_is) {
+    for (const qni_op *const *op = qni_op_table; *op; op++) {
+        const int says = (*op)->constant + ((*op)->backward != NULL) +
+                         ((*op)->no_derivative != NULL) +
+                         (!(*op)->constant && !(*op)->backward && (*op)->outputs == 0);
+        cr_expect_eq(says, 1, "%s: %d of constant, backward, no_derivative, in place", (*op)->name,
+                     says);
+    }
+}
+
 Test(matrix, every_operation_has_a_reference_kernel) {
     for (const qni_op *const *op = qni_op_table; *op; op++)
         cr_assert((*op)->view || has(qnk_ref_table, *op), "%s has no reference kernel",
@@ -113,7 +126,7 @@ Test(matrix, both_instruction_sets_have_the_same_kernels) {
 static const char *const tested_elsewhere[] = {
     "copy",     "fill",      "uniform",      "normal",        "clip_factor", "loss_scale_update",
     "sgd_step", "adam_step", "rmsprop_step", "adadelta_step", "cast",        "limit_norm",
-    "fold"};
+    "fold",     "unrelated"};
 
 static bool listed_elsewhere(const char *name) {
     for (size_t i = 0; i < sizeof(tested_elsewhere) / sizeof(*tested_elsewhere); i++)

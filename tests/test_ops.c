@@ -223,6 +223,110 @@ EVERY_ROW(ops, second_derivative_matches_central_differences) {
     op_inputs_free(&inputs);
 }
 
+/* A row that cannot be differentiated twice says why; no other fails. */
+static bool once_only(const char *id) {
+    return strncmp(id, "lstm", 4) == 0 || strncmp(id, "gru", 3) == 0 ||
+           strncmp(id, "attention", 9) == 0;
+}
+
+EVERY_ROW(ops, second_derivatives_are_there_or_refused_with_a_reason) {
+    if (row->checks != ONCE)
+        return; /* the rows that say TWICE are above */
+    op_inputs inputs = op_inputs_make(row->small, 6);
+    if (!once_only(row->id)) {
+        check_derivative(row, &inputs, gradient_sum);
+        op_inputs_free(&inputs);
+        return;
+    }
+    qn_context *ctx = op_context(NULL, NULL);
+    qn_tensor *x[OP_MAX_INPUTS];
+    op_tensors(ctx, &inputs, QN_F32, CONTIGUOUS, true, x);
+    cr_expect_eq(qn_backward(gradient_sum(row, &inputs, x)), QN_NOT_DIFFERENTIABLE, "%s", row->id);
+    cr_expect(strstr(qn_context_message(ctx), " can be differentiated once; "), "%s: %s", row->id,
+              qn_context_message(ctx));
+    qn_context_free(ctx);
+    op_inputs_free(&inputs);
+}
+
+/** The gradients of the weighted output, which of what is linear do not depend on the inputs. */
+static qn_tensor *plain_gradient_sum(const op_case *row, const op_inputs *inputs, qn_tensor **x) {
+    qn_tensor *wanted[OP_MAX_INPUTS], *grads[OP_MAX_INPUTS], *total = NULL;
+    int count = 0;
+    for (int i = 0; i < inputs->count; i++)
+        if (inputs->input[i].differentiable)
+            wanted[count++] = x[i];
+    cr_assert_eq(qn_gradients(op_weighted(row->call(x)), wanted, count, grads, true), QN_OK,
+                 "%s: %s", row->id, qn_context_message(qn_tensor_context(x[0])));
+    for (int i = 0; i < count; i++) {
+        qn_tensor *part = op_weighted(grads[i]);
+        total = total ? qn_add(total, part) : part;
+    }
+    return total;
+}
+
+EVERY_ROW(ops, a_second_derivative_that_is_zero_is_zeros) {
+    if (row->checks == FORWARD || once_only(row->id))
+        return;
+    op_inputs inputs = op_inputs_make(row->small, 6);
+    qn_context *ctx = op_context(NULL, NULL);
+    qn_tensor *x[OP_MAX_INPUTS];
+    op_tensors(ctx, &inputs, QN_F32, CONTIGUOUS, true, x);
+    cr_expect_eq(qn_backward(plain_gradient_sum(row, &inputs, x)), QN_OK, "%s: %s", row->id,
+                 qn_context_message(ctx));
+    for (int i = 0; i < inputs.count; i++)
+        if (inputs.input[i].differentiable)
+            cr_expect_not_null(qn_grad(x[i]), "%s: none for input %d", row->id, i);
+    qn_context_free(ctx);
+    op_inputs_free(&inputs);
+}
+
+/* ---- denormal numbers -------------------------------------------------------------------- */
+
+/* The rule of quern/ops.h: a kernel takes a denormal number for itself or for a zero of its sign,
+ * and for nothing else. */
+EVERY_ROW(ops, a_denormal_number_counts_as_itself_or_as_zero) {
+    if (strncmp(row->id, "winograd", 8) == 0)
+        return; /* sums of its input, with errors in proportion to the largest */
+    for (int sign = -1; sign <= 1; sign += 2) {
+        op_inputs inputs = op_inputs_make(row->small, 3);
+        if (plant(&inputs, sign * 1e-40)) {
+            op_outcome itself = op_oracle(row, &inputs);
+            plant(&inputs, sign * 0.0);
+            op_outcome zero = op_oracle(row, &inputs);
+            plant(&inputs, (double)(float)(sign * 1e-40));
+            for (int w = op_first_way(); w < OP_WAYS; w++) {
+                qn_context *ctx = op_context(op_ways[w].providers, op_ways[w].isa);
+                op_outcome got = op_run(ctx, row, &inputs, QN_F32, CONTIGUOUS);
+                char difference[256];
+                const bool alike =
+                    op_results_alike(itself.output, got.output, 1e-5, difference,
+                                     sizeof(difference)) ||
+                    op_results_alike(zero.output, got.output, 1e-5, difference, sizeof(difference));
+                cr_expect(alike, "%s, %s, %g: %s", row->id, op_ways[w].name, sign * 1e-40,
+                          difference);
+                op_outcome_free(&got);
+                qn_context_free(ctx);
+            }
+            op_outcome_free(&itself);
+            op_outcome_free(&zero);
+        }
+        op_inputs_free(&inputs);
+    }
+}
+
+Test(ops, the_sign_of_a_denormal_number_is_a_sign) {
+    for (int w = op_first_way(); w < OP_WAYS; w++) {
+        qn_context *ctx = op_context(op_ways[w].providers, op_ways[w].isa);
+        const float x[] = {1e-40f, -1e-40f, 0.0f, 1e-38f, -2.0f, NAN};
+        float y[6];
+        qn_tensor_read(qn_sign(qn_from_data(ctx, QN_F32, QN_SHAPE(6), x)), y, sizeof(y));
+        cr_expect((y[0] == 0 || y[0] == 1) && (y[1] == 0 || y[1] == -1), "%s: %g %g",
+                  op_ways[w].name, (double)y[0], (double)y[1]);
+        cr_expect(y[2] == 0 && y[4] == -1 && isnan(y[5]), "%s", op_ways[w].name);
+        qn_context_free(ctx);
+    }
+}
+
 /* ---- the same bits ----------------------------------------------------------------------- */
 
 static void same_bits(const op_case *row, const char *what, op_result expected, op_result got) {

@@ -126,6 +126,7 @@ static double attention_grad_operations(const qn_view *in, const qn_view *out) {
     (void)out;
     return qni_count(&in[1]) * (double)in[2].shape[1] * (10 + 8 / qni_extent(&in[1], 0));
 }
+#define ONCE "attention can be differentiated once; matmul and softmax, as often as needed"
 
 const qni_op qni_op_attention_grad = {
     .name = "attention_grad",
@@ -138,6 +139,7 @@ const qni_op qni_op_attention_grad = {
     .fields = qni_attention_fields,
     .infer = attention_grad_infer,
     .cost = {.of = QNI_FORMULA, .formula = attention_grad_operations},
+    .no_derivative = ONCE,
 };
 
 /* ---- one tensor -------------------------------------------------------------------------- */
@@ -182,6 +184,7 @@ const qni_op qni_op_attention_packed_grad = {
     .attrs_size = sizeof(qn_attention_attrs),
     .fields = qni_attention_fields,
     .infer = attention_grad_infer,
+    .no_derivative = ONCE,
     .arrange = arrange_grad_parts,
     .cost = {.of = QNI_FORMULA, .formula = attention_grad_operations},
 };

@@ -144,4 +144,5 @@ const qni_op qni_op_batch_norm_grad = {
     .fields = qni_norm_fields,
     .infer = batch_norm_grad_infer,
     .cost = {.of = QNI_PER_OUTPUT, .each = 12},
+    .no_derivative = "second derivatives go by way of composed operations",
 };

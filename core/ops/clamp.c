@@ -36,6 +36,7 @@ qn_status qn_clamp_in_place(qn_tensor *x, double low, double high) {
 /* dx = g where low <= x <= high, else 0: linear in g, and constant in x between the steps. */
 static void clamp_grad_backward(qni_backward *b) {
     qni_give(b, 0, qni_binary(&qni_op_clamp_grad, b->grad[0], b->in[1], b->attrs));
+    qni_give_zeros(b, 1);
 }
 
 const qni_op qni_op_clamp_grad = {

@@ -109,4 +109,5 @@ const qni_op qni_op_gru_grad = {
     .fields = qni_recurrent_fields,
     .infer = gru_grad_infer,
     .cost = {.of = QNI_FORMULA, .formula = gru_grad_operations},
+    .no_derivative = qni_once_recurrent,
 };

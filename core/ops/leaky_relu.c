@@ -27,6 +27,7 @@ qn_tensor *qn_leaky_relu(qn_tensor *x, double slope) {
 /* dx = g where x > 0, else slope g: linear in g, and constant in x between the steps. */
 static void leaky_relu_grad_backward(qni_backward *b) {
     qni_give(b, 0, qni_binary(&qni_op_leaky_relu_grad, b->grad[0], b->in[1], b->attrs));
+    qni_give_zeros(b, 1);
 }
 
 const qni_op qni_op_leaky_relu_grad = {

@@ -107,4 +107,5 @@ const qni_op qni_op_lstm_grad = {
     .fields = qni_recurrent_fields,
     .infer = lstm_grad_infer,
     .cost = {.of = QNI_FORMULA, .formula = lstm_grad_operations},
+    .no_derivative = qni_once_recurrent,
 };

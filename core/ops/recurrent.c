@@ -1,6 +1,9 @@
 /* recurrent.c: what lstm and gru share: the layout of sequences, and what surrounds the steps. */
 #include "internal.h"
 
+const char qni_once_recurrent[] = "recurrent layers can be differentiated once; linear, sigmoid "
+                                  "and tanh, step by step, as often as needed";
+
 static bool is_shape(const qn_tensor *x, qn_shape shape) {
     const qn_view wanted = qni_view_of(x->view.dtype, shape);
     return qn_view_same_shape(&x->view, &wanted);

@@ -23,6 +23,7 @@ qn_tensor *qn_relu(qn_tensor *x) { return qni_unary(&qni_op_relu, x, NULL); }
 /* dx = g where y > 0, else 0: linear in g, and constant in y between the steps. */
 static void relu_grad_backward(qni_backward *b) {
     qni_give(b, 0, qni_binary(&qni_op_relu_grad, b->grad[0], b->in[1], NULL));
+    qni_give_zeros(b, 1);
 }
 
 const qni_op qni_op_relu_grad = {

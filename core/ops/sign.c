@@ -1,4 +1,4 @@
-/* sign.c: y = -1, 0 or 1; its derivative is 0 wherever there is one. */
+/* sign.c: y = -1, 0 or 1; its derivative is 0, at 0 as well. */
 #include "internal.h"
 
 const qni_op qni_op_sign = {
@@ -9,7 +9,9 @@ const qni_op qni_op_sign = {
     .outputs = 1,
     .elementwise = true,
     .infer = qni_infer_unary,
-    .constant = true,
+    .unread = 1,
+    .unread_outputs = 1,
+    .backward = qni_zero_backward,
     .cost = {.of = QNI_PER_OUTPUT},
 };
 

@@ -1,8 +1,9 @@
-/* sign_simd.c: -1, 0 or 1 as x is below, at or above 0; NaN stays. */
+/* sign_simd.c: -1, 0 or 1 as x is below, at or above 0; NaN stays. A denormal number is neither
+ * below nor above, and its product with 0 is 0. */
 #include "simd_map.h"
 
 SIMD_INLINE vf sign_body(vf x) {
-    return v_select(x > 0.0f, v_set(1.0f), v_select(x < 0.0f, v_set(-1.0f), x));
+    return v_select(x > 0.0f, v_set(1.0f), v_select(x < 0.0f, v_set(-1.0f), x * 0.0f));
 }
 
 static void sign_span(const simd_span *span) { simd_unary(span, sign_body); }

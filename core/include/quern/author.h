@@ -145,7 +145,7 @@ QN_API qn_status qn_rmsprop_step(qn_tensor *p, qn_tensor *grad, qn_tensor *squar
 QN_API qn_status qn_adadelta_step(qn_tensor *p, qn_tensor *grad, qn_tensor *square,
                                   qn_tensor *delta, qn_tensor *hyper, qn_tensor *seen,
                                   const qn_optimizer_spec *spec);
-/** Sum of squares of all elements, as a scalar; f32 is summed in double precision. No gradient. */
+/** Sum of squares of all elements, as a scalar; f32 is summed in double precision. */
 QN_API qn_tensor *qn_square_sum(qn_tensor *x);
 /** Sum of squares of the rows of x [rows, ...] with 1 in seen, u8 [rows, 1]; NULL: over all. */
 QN_API qn_tensor *qn_square_sum_rows(qn_tensor *x, qn_tensor *seen);

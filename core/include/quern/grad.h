@@ -42,7 +42,8 @@ QN_API qn_status qn_backward(qn_tensor *loss);
 QN_API qn_status qn_backward_once(qn_tensor *loss);
 
 /** grads[i] = d loss / d inputs[i], leaving the leaves' gradients alone. With create_graph the
- * result is itself on the tape, so that it can be differentiated again; the tape stays either way.
+ * result is itself on the tape, so that it can be differentiated again, to zeros where it does not
+ * depend on the input; the tape stays either way.
  * An input that loss does not depend on gets zeros. */
 QN_API qn_status qn_gradients(qn_tensor *loss, qn_tensor *const *inputs, int count,
                               qn_tensor **grads, bool create_graph);

@@ -7,6 +7,17 @@
  *     qn_tensor *hidden = qn_relu(qn_linear(x, weight, bias));
  *     qn_tensor *loss = qn_cross_entropy(qn_matmul(hidden, head), target);
  *     qn_tensor *right = qn_equal(qn_argmax(hidden, -1), target);
+ *
+ * Derivatives. All that gives f32 or f64 from f32 or f64 has a first derivative, and a second one
+ * but for attention, qn_lstm() and qn_gru(), which then fail with QN_NOT_DIFFERENTIABLE. Where a
+ * derivative is zero (qn_sign, the second one of qn_abs, qn_mae or average pooling), zeros come
+ * back.
+ *
+ * Denormal numbers (f32 below 2^-126). The kernels for AVX2 and AVX-512 take them for zeros of
+ * their sign wherever they compute or compare, and give zeros for results so small; what moves
+ * elements or their sign bit alone (views, copies, where, gather, concat, sort, max_pool2d, neg,
+ * abs) keeps them. The plain kernels, f64, and CUDA compute with them. The mode of the calling
+ * thread stays as it was.
  */
 #ifndef QUERN_OPS_H
 #define QUERN_OPS_H
@@ -43,16 +54,16 @@ QN_API qn_tensor *qn_greater_equal(qn_tensor *a, qn_tensor *b);
 /** condition (u8) ? a : b, broadcast. */
 QN_API qn_tensor *qn_where(qn_tensor *condition, qn_tensor *a, qn_tensor *b);
 
-QN_API qn_tensor *qn_neg(qn_tensor *x);                      /**< -x */
-QN_API qn_tensor *qn_exp(qn_tensor *x);                      /**< e^x */
-QN_API qn_tensor *qn_log(qn_tensor *x);                      /**< natural logarithm */
-QN_API qn_tensor *qn_sqrt(qn_tensor *x);                     /**< square root */
-QN_API qn_tensor *qn_rsqrt(qn_tensor *x);                    /**< 1 / sqrt(x) */
-QN_API qn_tensor *qn_abs(qn_tensor *x);                      /**< |x|; gradient sign(x) */
-QN_API qn_tensor *qn_sign(qn_tensor *x);                     /**< -1, 0 or 1; gradient 0 */
-QN_API qn_tensor *qn_tanh(qn_tensor *x);                     /**< hyperbolic tangent */
-QN_API qn_tensor *qn_sigmoid(qn_tensor *x);                  /**< 1 / (1 + e^-x) */
-QN_API qn_tensor *qn_relu(qn_tensor *x);                     /**< max(x, 0); gradient 0 at 0 */
+QN_API qn_tensor *qn_neg(qn_tensor *x);     /**< -x */
+QN_API qn_tensor *qn_exp(qn_tensor *x);     /**< e^x */
+QN_API qn_tensor *qn_log(qn_tensor *x);     /**< natural logarithm */
+QN_API qn_tensor *qn_sqrt(qn_tensor *x);    /**< square root */
+QN_API qn_tensor *qn_rsqrt(qn_tensor *x);   /**< 1 / sqrt(x) */
+QN_API qn_tensor *qn_abs(qn_tensor *x);     /**< |x|; gradient sign(x) */
+QN_API qn_tensor *qn_sign(qn_tensor *x);    /**< -1, 0 or 1, NaN for NaN; gradient 0 */
+QN_API qn_tensor *qn_tanh(qn_tensor *x);    /**< hyperbolic tangent */
+QN_API qn_tensor *qn_sigmoid(qn_tensor *x); /**< 1 / (1 + e^-x) */
+QN_API qn_tensor *qn_relu(qn_tensor *x);    /**< max(x, 0); gradient 0 at 0 */
 QN_API qn_tensor *qn_leaky_relu(qn_tensor *x, double slope); /**< x > 0 ? x : slope * x */
 /** Gaussian error linear unit (Hendrycks and Gimpel 2016): x * Phi(x), with Phi the normal
  * distribution's, or its tanh form 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). */
