@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "backends/cpu/cpu_threads.h"
 #include "quern.h"
 
+static _Atomic int threads_made;
 static int threads_refused; /* calls of pthread_create() that fail from now on */
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
@@ -30,6 +32,7 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
         threads_refused--;
         return EAGAIN;
     }
+    threads_made++;
     return __real_pthread_create(thread, attributes, start, arg);
 }
 
@@ -120,6 +123,46 @@ Test(threads, they_end_with_the_last_user_and_begin_anew) {
         cpu_threads_release();
         cpu_threads_retain();
     }
+}
+
+static void look_at_signals(void *arg, int64_t part, int thread) {
+    sigset_t blocked;
+    pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+    if (thread > 0)
+        ((int *)arg)[part] = sigismember(&blocked, SIGTERM) && sigismember(&blocked, SIGUSR1) &&
+                             !sigismember(&blocked, SIGSEGV) && !sigismember(&blocked, SIGILL);
+}
+
+Test(threads, handlers_run_on_the_hosts_threads_but_for_faults) {
+    int right[3] = {0};
+    cpu_threads_run(3, look_at_signals, right);
+    cr_expect_eq(right[0], 0);
+    cr_expect_eq(right[1], 1);
+    cr_expect_eq(right[2], 1);
+}
+
+static void wait_a_little(void *arg, int64_t part, int thread) {
+    (void)arg;
+    (void)part;
+    (void)thread;
+    usleep(1000);
+}
+
+static void *run_two_parts(void *arg) {
+    for (int i = 0; i < 20; i++)
+        cpu_threads_run(2, wait_a_little, arg);
+    return NULL;
+}
+
+Test(threads, many_callers_make_no_more_threads_than_there_are_processors) {
+    enum { CALLERS = 24 };
+    pthread_t callers[CALLERS];
+    for (int i = 0; i < CALLERS; i++)
+        cr_assert_eq(pthread_create(&callers[i], NULL, run_two_parts, NULL), 0);
+    for (int i = 0; i < CALLERS; i++)
+        pthread_join(callers[i], NULL);
+    const int enough = cpu_processors() > 2 ? cpu_processors() : 2;
+    cr_expect_leq(threads_made, CALLERS + enough - 1);
 }
 
 /* ---- fork ------------------------------------------------------------------------------------ */

@@ -169,10 +169,20 @@ static void *work(void *arg) {
     return NULL;
 }
 
-/** Makes the thread of a worker, with all signals left to the host's threads. */
+/** Signals are left to the host's threads, but for those that a worker's own instructions raise:
+ * the host's handlers would not see these where they are blocked, since the system then ends the
+ * process. */
+static void signals_of_others(sigset_t *set) {
+    static const int raised[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof(raised) / sizeof(raised[0]); i++)
+        sigdelset(set, raised[i]);
+}
+
+/** Makes the thread of a worker. */
 static bool start(worker *w) {
     pthread_attr_t attributes;
-    sigset_t all, before;
+    sigset_t blocked, before;
     if (pthread_attr_init(&attributes) != 0)
         return false;
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
@@ -181,21 +191,24 @@ static bool start(worker *w) {
     w->quits = false;
     atomic_store(&w->job, NULL);
     atomic_store(&w->asleep, 0);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    signals_of_others(&blocked);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
     w->made = pthread_create(&w->thread, &attributes, work, w) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return w->made;
 }
 
-/** Takes up to `wanted` workers to `taken`, making new ones where no idle one is left. */
+/** Takes up to `wanted` workers to `taken`, making new ones where no idle one is left: as many as
+ * one caller wants, or, for several at one time, as there are processors. */
 static int take_workers(int wanted, worker **taken) {
+    const int enough = cpu_processors() - 1, most = wanted > enough ? wanted : enough;
     int count = 0;
     pthread_mutex_lock(&pool.mutex);
     while (count < wanted && pool.idle_count > 0)
         taken[count++] = &pool.workers[pool.idle[--pool.idle_count]];
-    while (count < wanted && pool.made < MOST_WORKERS && start(&pool.workers[pool.made]))
+    while (count < wanted && pool.made < most && pool.made < MOST_WORKERS &&
+           start(&pool.workers[pool.made]))
         taken[count++] = &pool.workers[pool.made++];
     pthread_mutex_unlock(&pool.mutex);
     return count;
