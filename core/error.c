@@ -38,6 +38,8 @@ static void make_printable(char *message) {
 }
 
 qn_status qn_context_fail(qn_context *ctx, qn_status status, const char *format, ...) {
+    if ((unsigned)status > QN_INTERNAL_ERROR) /* a callback's own number */
+        status = QN_INVALID_ARGUMENT;
     if (!ctx || status == QN_OK || ctx->status != QN_OK)
         return status;
     ctx->status = status;

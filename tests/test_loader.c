@@ -324,3 +324,36 @@ Test(loader, null) {
     cr_assert_eq(qn_loader_tell(NULL).epoch, 0);
     cr_assert_eq(qn_loader_seek(NULL, (qn_loader_position){0}), QN_INVALID_ARGUMENT);
 }
+
+static qn_status get_oddly(void *data, int64_t index, void *x, void *y) {
+    (void)index;
+    *(float *)x = 0;
+    *(int64_t *)y = 0;
+    return *(const qn_status *)data;
+}
+
+/* Statuses that a callback makes up. */
+Test(loader, a_number_that_is_no_status_is_an_error) {
+    static const int odd[] = {-1, 1000, INT32_MIN, QN_INTERNAL_ERROR + 1};
+    for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+        qn_status status = (qn_status)odd[i];
+        float x;
+        int64_t y;
+        qn_batch batch;
+        qn_dataset *set = qn_dataset_new(ctx, &(qn_dataset_desc){.name = "odd",
+                                                                 .count = 4,
+                                                                 .x_shape = QN_SHAPE(1),
+                                                                 .y_dtype = QN_I64,
+                                                                 .classes = 2,
+                                                                 .get = get_oddly,
+                                                                 .data = &status});
+        cr_expect_eq(qn_dataset_get(set, 0, &x, &y), QN_INVALID_ARGUMENT, "%d", odd[i]);
+        qn_context_clear_error(ctx);
+        qn_loader *loader = qn_loader_new(set, &(qn_loader_opts){.batch_size = 2});
+        cr_expect_not(qn_loader_next(loader, &batch));
+        cr_expect_eq(qn_context_error(ctx, NULL), QN_INVALID_ARGUMENT, "%d", odd[i]);
+        cr_expect_str_eq(qn_context_message(ctx), "loader of odd: sample 0: unknown status");
+        qn_context_clear_error(ctx);
+        qn_loader_free(loader);
+    }
+}

@@ -559,3 +559,20 @@ Test(nn, a_child_is_added_whole_or_not_at_all) {
     cr_expect_gt(failed, 12);
     cr_expect_str_eq(qn_module_tensor(outer, 5).name, "0.0.1.bias");
 }
+
+/* Sizes whose multiples are beyond 64 bits. */
+Test(nn, sizes_that_no_memory_can_hold) {
+    cr_expect_null(qn_nn_multi_head_attention(ctx, INT64_MAX, 1, NULL));
+    cr_expect_str_eq(qn_context_message(ctx), "multi_head_attention: width must be a multiple of "
+                                              "heads that memory can hold, got "
+                                              "9223372036854775807 and 1");
+    qn_context_clear_error(ctx);
+    cr_expect_null(qn_nn_lstm(ctx, 1, INT64_MAX / 2, NULL));
+    cr_expect_not_null(strstr(qn_context_message(ctx), "hidden is more than memory can hold"), "%s",
+                       qn_context_message(ctx));
+    qn_context_clear_error(ctx);
+    cr_expect_null(qn_nn_gru(ctx, 1, INT64_MAX, NULL));
+    cr_expect_not_null(strstr(qn_context_message(ctx), "hidden is more than memory can hold"), "%s",
+                       qn_context_message(ctx));
+    qn_context_clear_error(ctx);
+}

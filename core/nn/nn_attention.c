@@ -86,7 +86,7 @@ static bool add_parameters(qn_module *module) {
     multi_head *layer = qn_module_data(module);
     qn_context *ctx = qn_module_context(module);
     const int64_t width = layer->width;
-    const double bound = sqrt(6.0 / (double)(4 * width)); /* Glorot's, of all three as one */
+    const double bound = sqrt(6.0 / (4 * (double)width)); /* Glorot's, of all three as one */
     const qn_linear_opts linear = {.no_bias = layer->opts.no_bias};
     layer->in_weight =
         qni_layer_uniform(module, "in_proj_weight", QN_SHAPE(3 * width, width), bound);
@@ -108,10 +108,10 @@ qn_module *qn_nn_multi_head_attention(qn_context *ctx, int64_t width, int heads,
     multi_head data = {.width = width, .heads = heads};
     if (opts)
         data.opts = *opts;
-    if (width < 1 || heads < 1 || width % heads != 0) {
-        qn_context_fail(ctx, QN_INVALID_ARGUMENT,
-                        "%s: width must be a multiple of heads, got %lld and %d", KIND,
-                        (long long)width, heads);
+    if (width < 1 || heads < 1 || width % heads != 0 || width > INT64_MAX / 3) {
+        qn_context_fail(
+            ctx, QN_INVALID_ARGUMENT, "%s: width must be a multiple of heads%s, got %lld and %d",
+            KIND, width > INT64_MAX / 3 ? " that memory can hold" : "", (long long)width, heads);
         return NULL;
     }
     if (!(data.opts.dropout >= 0 && data.opts.dropout < 1)) {

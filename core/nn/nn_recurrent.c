@@ -132,6 +132,8 @@ static bool check_settings(qn_context *ctx, const char *kind, const recurrent *l
     const char *wrong = NULL;
     if (layer->in < 1 || layer->hidden < 1)
         wrong = "in and hidden must be at least 1";
+    else if (layer->hidden > INT64_MAX / layer->gates)
+        wrong = "hidden is more than memory can hold";
     else if (layer->layers < 1 || layer->layers * layer->directions > MOST_CELLS)
         wrong = "layers times directions must be within 1 and 16";
     else if (!(layer->dropout >= 0 && layer->dropout < 1))

@@ -22,7 +22,7 @@ extern "C" {
 /* ---- errors and ownership -------------------------------------------------------------------- */
 
 /** Records a failure of your own, as the library does: kept only if it is the first. Returns
- * `status`.
+ * `status`; a number that is no status, as a callback may return it, counts as QN_INVALID_ARGUMENT.
  *
  * A NULL context is fine. */
 QN_API qn_status qn_context_fail(qn_context *ctx, qn_status status, const char *format, ...)
