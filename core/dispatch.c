@@ -3,6 +3,7 @@
  * Every call comes through here: the operation's shape rule checks the inputs and says what comes
  * out, outputs get their memory, the device's providers are asked in order until one accepts, its
  * kernel runs, and the call is recorded on the tape. */
+#include <stddef.h>
 #include <string.h>
 
 #include "internal.h"
@@ -99,21 +100,22 @@ static void log_served(const qni_op *op, const char *provider, const qn_call *ca
                 i + 1 < call->n_out ? "" : "\n");
 }
 
-const qn_kernel *qni_choose(const qn_context *ctx, const qni_candidates *table, const qni_op *op,
-                            const qn_call *call, const char **reason) {
-    const qni_candidates *candidates = qni_registry_find(table, op);
+const qn_kernel *qni_choose(const qn_context *ctx, const qni_kernels *kernels, const qni_op *op,
+                            qn_call *call, const char **reason) {
+    const qni_candidates *candidates = qni_kernels_find(kernels, op);
     *reason = "no provider has this operation";
     for (int i = 0; candidates && i < candidates->count; i++) {
-        const qn_kernel *kernel = candidates->kernel[i];
-        const char *declined = kernel->declines ? kernel->declines(call) : NULL;
+        const qni_candidate *candidate = &candidates->candidate[i];
+        call->state = candidate->provider->state;
+        const char *declined = qni_declines(candidate, call);
         if (!declined) {
             if (ctx->log_dispatch)
-                log_served(op, candidates->provider[i], call);
-            return kernel;
+                log_served(op, candidate->provider->name, call);
+            return candidate->kernel;
         }
         *reason = declined;
         if (ctx->log_dispatch)
-            log_declined(op->name, candidates->provider[i], declined);
+            log_declined(op->name, candidate->provider->name, declined);
     }
     return NULL;
 }
@@ -124,7 +126,7 @@ static qn_status run_kernel(qn_context *ctx, const qni_op *op, qn_call *call,
     reason[0] = '\0';
     call->reason = reason;
     const char *declined = NULL;
-    const qn_kernel *kernel = qni_choose(ctx, ctx->candidates, op, call, &declined);
+    const qn_kernel *kernel = qni_choose(ctx, ctx->kernels, op, call, &declined);
     ctx->calls++;
     *served = kernel;
     if (!kernel && ctx->host.backend)
@@ -135,6 +137,7 @@ static qn_status run_kernel(qn_context *ctx, const qni_op *op, qn_call *call,
     size_t workspace = kernel->workspace ? kernel->workspace(call) : 0;
     if (workspace > 0) {
         call->workspace = qni_workspace(ctx, workspace);
+        call->workspace_size = workspace;
         if (!call->workspace)
             return QN_OUT_OF_MEMORY;
     }
@@ -145,10 +148,18 @@ static qn_status run_kernel(qn_context *ctx, const qni_op *op, qn_call *call,
                            reason[0] ? reason : qn_status_string(status));
 }
 
+/** Attributes with the zeros behind them that kernels may read. */
+static const void *with_room(unsigned char room[QN_ATTRS_ROOM], const void *attrs, size_t size) {
+    memcpy(room, attrs, size);
+    memset(room + size, 0, QN_ATTRS_ROOM - size);
+    return room;
+}
+
 /** Runs the kernel of a call whose shapes have been checked and whose outputs have memory. */
 static qn_status run(qn_context *ctx, const qni_op *op, qn_tensor *const *in, int n_in,
                      const void *attrs, qn_tensor *const *out) {
     qn_view in_views[QN_MAX_INPUTS], out_views[QN_MAX_OUTPUTS];
+    _Alignas(max_align_t) unsigned char room[QN_ATTRS_ROOM];
     for (int i = 0; i < op->outputs; i++)
         out_views[i] = out[i]->view;
     views_of(op, in, n_in, out_views, in_views);
@@ -158,10 +169,12 @@ static qn_status run(qn_context *ctx, const qni_op *op, qn_tensor *const *in, in
         .n_out = op->outputs,
         .in = in_views,
         .out = out_views,
-        .attrs = attrs,
+        .attrs = attrs ? with_room(room, attrs, op->attrs_size) : NULL,
         .queue = ctx->backend->queue(ctx->device),
         .threads = ctx->threads,
         .precision = ctx->precision,
+        .size = sizeof(qn_call),
+        .attrs_size = attrs ? op->attrs_size : 0,
     };
     const qn_kernel *served;
     qn_status status = run_kernel(ctx, op, &call, &served);

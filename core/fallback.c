@@ -95,6 +95,7 @@ static qn_status run_on_host(const qn_kernel *kernel, qn_call *call) {
     size_t bytes = kernel->workspace ? kernel->workspace(call) : 0;
     if (bytes && posix_memalign(&call->workspace, ALIGNMENT, bytes) != 0)
         return QN_OUT_OF_MEMORY;
+    call->workspace_size = bytes;
     qn_status status = kernel->run(call);
     if (bytes)
         free(call->workspace);
@@ -123,7 +124,7 @@ static qn_status run_on_copies(const qn_context *ctx, const qn_kernel *kernel, u
 
 qn_status qni_fallback(qn_context *ctx, const qni_op *op, qn_call *call, const char *why) {
     const char *reason = NULL;
-    const qn_kernel *kernel = qni_choose(ctx, ctx->host.candidates, op, call, &reason);
+    const qn_kernel *kernel = qni_choose(ctx, ctx->host.kernels, op, call, &reason);
     if (!kernel)
         return qn_context_fail(ctx, QN_UNSUPPORTED, "%s: no kernel on %s (%s), nor on the host: %s",
                                op->name, ctx->name, why, reason);

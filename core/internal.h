@@ -5,6 +5,7 @@
 #ifndef QUERN_INTERNAL_H
 #define QUERN_INTERNAL_H
 
+#include "providers.h"
 #include "quern.h"
 #include "quern_backend.h"
 
@@ -513,17 +514,11 @@ void *qni_arena_take(qni_arena *arena, size_t bytes);
 void qni_arena_reset(qni_arena *arena);
 void qni_arena_free(qni_arena *arena);
 
-/** Most providers that a backend may have; room for a message, and for the name of a kind of
- * device. */
-enum { QNI_MAX_PROVIDERS = 8, QNI_MESSAGE_SIZE = 512, QNI_KIND_SIZE = 32 };
+/** Room for a message, and for the name of a kind of device. */
+enum { QNI_MESSAGE_SIZE = 512, QNI_KIND_SIZE = 32 };
 
-/** The kernels that serve one operation on this context's device, in the order to ask. */
-typedef struct qni_candidates {
-    const qni_op *op;
-    const qn_kernel *kernel[QNI_MAX_PROVIDERS];
-    const char *provider[QNI_MAX_PROVIDERS];
-    int count;
-} qni_candidates;
+/** Whether a list separated by commas has this word (registry.c). */
+bool qni_list_has(const char *list, const char *word);
 
 /** A backend from a shared object, and the library's own copy of its struct (plugin.c). */
 typedef struct qni_plugin {
@@ -535,7 +530,7 @@ typedef struct qni_plugin {
 typedef struct qni_fallback_host {
     const qn_backend *backend; /**< NULL on the CPU itself */
     void *device;
-    qni_candidates *candidates;
+    qni_kernels *kernels;
 } qni_fallback_host;
 
 struct qn_context {
@@ -543,9 +538,9 @@ struct qn_context {
     void *device;
     char name[48]; /**< "cpu", "cuda:0" */
     int threads;
-    qn_precision precision;     /**< of products and convolutions */
-    qni_candidates *candidates; /**< hash table by operation (registry.c) */
-    qni_plugin plugin;          /**< where the backend comes from, if not from the library */
+    qn_precision precision; /**< of products and convolutions */
+    qni_kernels *kernels;   /**< of its providers (providers.c) */
+    qni_plugin plugin;      /**< where the backend comes from, if not from the library */
     qni_fallback_host host;
     size_t fallbacks;              /**< calls that ran on the host */
     char notice[QNI_MESSAGE_SIZE]; /**< why "auto" passed over a device */
@@ -580,15 +575,13 @@ struct qn_context {
     int owned_count, owned_capacity;
 };
 
-/** Opens a device by name and fills backend, device, name and candidates. */
+/** Opens a device by name and fills backend, device, name and kernels. */
 qn_status qni_registry_open(qn_context *ctx, const char *device);
 void qni_registry_close(qn_context *ctx);
-/** The kernels of an operation in a device's table; NULL when there are none. */
-const qni_candidates *qni_registry_find(const qni_candidates *table, const qni_op *op);
-/** The first kernel of a device's table that accepts the call; NULL and the last one's reason
- * (dispatch.c). */
-const qn_kernel *qni_choose(const qn_context *ctx, const qni_candidates *table, const qni_op *op,
-                            const qn_call *call, const char **reason);
+/** The first of a device's kernels that accepts the call, which then has its provider's state; NULL
+ * and the last one's reason (dispatch.c). */
+const qn_kernel *qni_choose(const qn_context *ctx, const qni_kernels *kernels, const qni_op *op,
+                            qn_call *call, const char **reason);
 /** Runs a call for which the device has no kernel on the host; `why` it has none (fallback.c). */
 qn_status qni_fallback(qn_context *ctx, const qni_op *op, qn_call *call, const char *why);
 /** Whether QUERN_LOG, a list separated by commas, names `topic`. */

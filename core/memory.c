@@ -123,6 +123,8 @@ void qn_memory_trim(qn_context *ctx) {
             storage = next;
         }
     }
+    if (ctx->backend->trim)
+        ctx->backend->trim(ctx->device);
 }
 
 qn_memory qn_memory_stats(const qn_context *ctx) { return ctx ? ctx->pool.stats : (qn_memory){0}; }

@@ -176,6 +176,26 @@ static const char *missing(const qn_backend *b) {
     return NULL;
 }
 
+/* A backend that knows of provider_size has providers of that size, and must say it. */
+enum { FIRST_SIZED = offsetof(qn_backend, provider_size), FIRST_PROVIDER = 2 * sizeof(void *) };
+
+/** Whether a struct of this size is that of a backend of this kind; else the reason. */
+static bool fits_kind(const qn_backend *given, const qn_backend *copy, const char *kind,
+                      char *reason) {
+    const char *lack = missing(copy);
+    if (lack)
+        snprintf(reason, QN_REASON_SIZE, "it has no %s", lack);
+    else if (strcmp(copy->name, kind) != 0)
+        snprintf(reason, QN_REASON_SIZE, "it calls itself '%.32s'", copy->name);
+    else if (given->size > FIRST_SIZED && copy->provider_size < FIRST_PROVIDER)
+        snprintf(reason, QN_REASON_SIZE,
+                 "it gives %u bytes as the size of a provider (provider_size), too few",
+                 copy->provider_size);
+    else
+        return true;
+    return false;
+}
+
 /** Copies the struct of a backend of this kind that can be trusted; else the reason. */
 static bool accept_backend(const qn_backend *given, const char *kind, qn_backend *copy,
                            char *reason) {
@@ -191,13 +211,7 @@ static bool accept_backend(const qn_backend *given, const char *kind, qn_backend
                  given->size, given->size < FIRST_SIZE ? "too few" : "more than it has");
     else {
         memcpy(copy, given, given->size < sizeof(*copy) ? given->size : sizeof(*copy));
-        const char *lack = missing(copy);
-        if (!lack && strcmp(copy->name, kind) == 0)
-            return true;
-        if (lack)
-            snprintf(reason, QN_REASON_SIZE, "it has no %s", lack);
-        else
-            snprintf(reason, QN_REASON_SIZE, "it calls itself '%.32s'", copy->name);
+        return fits_kind(given, copy, kind, reason);
     }
     return false;
 }

@@ -1,4 +1,4 @@
-/* registry.c: which device a name means, and which kernels serve each operation on it. */
+/* registry.c: which device a name means, opened and closed. */
 #define _GNU_SOURCE /* for secure_getenv() */
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +11,7 @@ extern const qn_backend *qnb_cpu_entry(const qn_host *host);
 /** Most kinds of plug-in that "auto" looks at. */
 enum { MOST_KINDS = 16 };
 
-/** Whether a list separated by commas has this word. */
-static bool list_has(const char *list, const char *word) {
+bool qni_list_has(const char *list, const char *word) {
     size_t length = strlen(word);
     while (list && *list) {
         size_t here = strcspn(list, ",");
@@ -25,7 +24,7 @@ static bool list_has(const char *list, const char *word) {
 
 bool qni_log_wants(const char *topic) {
     const char *list = secure_getenv("QUERN_LOG");
-    return list && (list_has(list, topic) || list_has(list, "all"));
+    return list && (qni_list_has(list, topic) || qni_list_has(list, "all"));
 }
 
 static void log_backend(const char *message) {
@@ -34,72 +33,6 @@ static void log_backend(const char *message) {
 }
 
 static const qn_host host = {.size = sizeof(qn_host), .abi = QN_BACKEND_ABI, .log = log_backend};
-
-/* ---- kernels of each operation ----------------------------------------------------------- */
-
-enum { TABLE_SIZE = 512 }; /* a power of two, well above the number of operations */
-
-static size_t slot_of(const qni_op *op) {
-    return (size_t)(((uintptr_t)op >> 4) * 0x9E3779B97F4A7C15u >> 32) & (TABLE_SIZE - 1);
-}
-
-static qni_candidates *find_slot(qni_candidates *table, const qni_op *op) {
-    size_t slot = slot_of(op);
-    while (table[slot].op && table[slot].op != op)
-        slot = (slot + 1) & (TABLE_SIZE - 1);
-    return &table[slot];
-}
-
-const qni_candidates *qni_registry_find(const qni_candidates *table, const qni_op *op) {
-    const qni_candidates *found = find_slot((qni_candidates *)table, op);
-    return found->op ? found : NULL;
-}
-
-static void add_kernel(qni_candidates *table, const qn_kernel *kernel, const char *provider) {
-    for (const qni_op *const *op = qni_op_table; *op; op++) {
-        if (strcmp((*op)->kernel ? (*op)->kernel : (*op)->name, kernel->op) != 0)
-            continue;
-        qni_candidates *entry = find_slot(table, *op);
-        entry->op = *op;
-        if (entry->count < QNI_MAX_PROVIDERS) {
-            entry->kernel[entry->count] = kernel;
-            entry->provider[entry->count++] = provider;
-        }
-    }
-}
-
-/** A table of a device's kernels, or NULL with an error. QUERN_PROVIDERS (a list) leaves only the
- * named providers, in the device's order. */
-static qni_candidates *collect_kernels(qn_context *ctx, const qn_backend *backend, void *device,
-                                       const char *only) {
-    const qn_provider *p = backend->providers(device);
-    qni_candidates *table = calloc(TABLE_SIZE, sizeof(*table));
-    bool any = false, fits = p != NULL;
-    if (!table) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory");
-        return NULL;
-    }
-    for (; fits && p->name; p++) {
-        if (only && *only && !list_has(only, p->name))
-            continue;
-        any = true;
-        for (const qn_kernel *const *kernel = p->kernels; *kernel && fits; kernel++) {
-            fits = (*kernel)->size >= sizeof(qn_kernel) && (*kernel)->op && (*kernel)->run;
-            if (fits)
-                add_kernel(table, *kernel, p->name);
-        }
-    }
-    if (fits && any)
-        return table;
-    if (!fits)
-        qn_context_fail(ctx, QN_DEVICE_ERROR, "device %s: its kernels are not of interface %d",
-                        backend->name, QN_BACKEND_ABI);
-    else
-        qn_context_fail(ctx, QN_INVALID_ARGUMENT, "QUERN_PROVIDERS=%s: %s has no such provider",
-                        only ? only : "", backend->name);
-    free(table);
-    return NULL;
-}
 
 /* ---- devices ----------------------------------------------------------------------------- */
 
@@ -131,8 +64,8 @@ static qn_status open_device(qn_context *ctx, const qn_backend *backend, int ind
         snprintf(ctx->name, sizeof(ctx->name), "cpu");
     else
         snprintf(ctx->name, sizeof(ctx->name), "%.32s:%d", backend->name, index);
-    ctx->candidates = collect_kernels(ctx, backend, ctx->device, secure_getenv("QUERN_PROVIDERS"));
-    return ctx->candidates ? QN_OK : ctx->status;
+    ctx->kernels = qni_kernels_open(ctx, backend, ctx->device, secure_getenv("QUERN_PROVIDERS"));
+    return ctx->kernels ? QN_OK : ctx->status;
 }
 
 /** Opens the CPU beside the device, for what that has no kernel for. */
@@ -143,8 +76,8 @@ static qn_status open_fallback(qn_context *ctx) {
     if (status != QN_OK)
         return qn_context_fail(ctx, status, "device cpu:0: %s", reason);
     ctx->host.backend = cpu;
-    ctx->host.candidates = collect_kernels(ctx, cpu, ctx->host.device, NULL);
-    return ctx->host.candidates ? QN_OK : ctx->status;
+    ctx->host.kernels = qni_kernels_open(ctx, cpu, ctx->host.device, NULL);
+    return ctx->host.kernels ? QN_OK : ctx->status;
 }
 
 static qn_status open_plugin(qn_context *ctx, const char *kind, int index) {
@@ -215,15 +148,18 @@ qn_status qni_registry_open(qn_context *ctx, const char *device) {
     return status;
 }
 
+static void close_device(const qn_backend *backend, void *device, qni_kernels *kernels) {
+    if (!backend)
+        return;
+    qni_kernels_close(kernels, backend, device);
+    backend->close(device);
+}
+
 void qni_registry_close(qn_context *ctx) {
-    if (ctx->backend)
-        ctx->backend->close(ctx->device);
-    if (ctx->host.backend)
-        ctx->host.backend->close(ctx->host.device);
+    close_device(ctx->backend, ctx->device, ctx->kernels);
+    close_device(ctx->host.backend, ctx->host.device, ctx->host.kernels);
     ctx->backend = NULL;
-    free(ctx->candidates);
-    free(ctx->host.candidates);
-    ctx->candidates = NULL;
+    ctx->kernels = NULL;
     ctx->host = (qni_fallback_host){0};
     qni_plugin_unload(&ctx->plugin);
 }

@@ -23,7 +23,7 @@ Test(cuda, every_operation_has_a_kernel) {
         bool needed = false;
         for (const qn_kernel *const *kernel = qnk_ref_table; *kernel; kernel++)
             needed = needed || strcmp((*kernel)->op, name) == 0;
-        const qni_candidates *there = qni_registry_find(gpu->candidates, *op);
+        const qni_candidates *there = qni_kernels_find(gpu->kernels, *op);
         cr_expect(!needed || (there && there->count > 0), "no kernel for %s", name);
         kernels += needed;
     }

@@ -128,7 +128,8 @@ Test(plugin, broken_ones_give_a_status_and_a_reason) {
         {"half", "it has no to_host"},
         {"other_name", "it calls itself 'another'"},
         {"declines", "it declines to work with interface 1"},
-        {"no_kernels", "its kernels are not of interface 1"},
+        {"no_kernels", "a kernel of broken gives 4 bytes as its size, interface 1 began with 40"},
+        {"no_provider_size", "it gives 0 bytes as the size of a provider"},
         {"unusable", "device unusable:0: no driver"},
     };
     for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
@@ -177,7 +178,8 @@ Test(plugin, auto_says_why_it_passed_one_over) {
     look_in("no_kernels"); /* a good score, and then it cannot be opened */
     dev = qn_context_new("auto");
     cr_expect_str_eq(qn_context_device(dev), "cpu");
-    cr_expect(strstr(qn_context_notice(dev), "not of interface 1"), "%s", qn_context_notice(dev));
+    cr_expect(strstr(qn_context_notice(dev), "gives 4 bytes as its size"), "%s",
+              qn_context_notice(dev));
     cr_expect_eq(qn_context_error(dev, NULL), QN_OK);
     qn_context_free(dev);
 }

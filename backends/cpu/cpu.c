@@ -124,12 +124,12 @@ static qn_status cpu_open(int index, void **device, char *reason) {
 #if defined(__x86_64__)
     const char *cap = secure_getenv("QUERN_ISA"); /* every set that it can name is without AMX */
     if (!cap || !*cap)
-        cpu->providers[count++] = (qn_provider){"amx", qnk_amx_table};
+        cpu->providers[count++] = (qn_provider){.name = "amx", .kernels = qnk_amx_table};
 #endif
     if (chosen->table)
-        cpu->providers[count++] = (qn_provider){"simd", chosen->table};
-    cpu->providers[count++] = (qn_provider){"openblas", qnk_openblas_table};
-    cpu->providers[count] = (qn_provider){"ref", qnk_ref_table};
+        cpu->providers[count++] = (qn_provider){.name = "simd", .kernels = chosen->table};
+    cpu->providers[count++] = (qn_provider){.name = "openblas", .kernels = qnk_openblas_table};
+    cpu->providers[count] = (qn_provider){.name = "ref", .kernels = qnk_ref_table};
     char model[128];
     read_model(model, sizeof(model));
     snprintf(cpu->description, sizeof(cpu->description), "%s, %d cores, %s", model,
@@ -234,6 +234,7 @@ static const qn_backend backend = {
     .default_threads = cpu_default_threads,
     .precisions = 1u << QN_PRECISION_BF16,
     .parallel = cpu_parallel,
+    .provider_size = sizeof(qn_provider),
 };
 
 const qn_backend *qnb_cpu_entry(const qn_host *host) {

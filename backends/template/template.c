@@ -30,7 +30,7 @@ static const qn_kernel relu = {
 
 static const qn_kernel *const kernels[] = {&relu, NULL};
 
-static const qn_provider providers[] = {{"template", kernels}, {NULL, NULL}};
+static const qn_provider providers[] = {{.name = "template", .kernels = kernels}, {.name = NULL}};
 
 /* ---- the device -------------------------------------------------------------------------- */
 
@@ -123,6 +123,7 @@ static const qn_backend backend = {
     .queue = template_queue,
     .host_addressable = false,
     .default_threads = template_default_threads,
+    .provider_size = sizeof(qn_provider),
 };
 
 __attribute__((visibility("default"))) const qn_backend *qn_backend_entry_v1(const qn_host *host);

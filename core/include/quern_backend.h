@@ -1,7 +1,27 @@
 /* quern_backend.h: all that a backend or a kernel may know.
  *
  * Types and inline helpers only: a kernel or a plug-in that includes this links nothing of Quern.
- * Structs that cross the boundary start with their size and grow by appending. */
+ *
+ * How it grows. Each struct says its size as the one who made it knows it, and new fields come at
+ * its end. Zero in a new field means what was so before there was the field, and leaving it unread
+ * is safe: a plug-in works with older and newer libraries than the one it was built for.
+ *
+ * - qn_backend, qn_kernel: `size` first. The library reads what both sides know; fields that a
+ *   plug-in does not have are zero.
+ * - qn_provider: these lie in an array, so that their size is told once, in
+ *   qn_backend.provider_size.
+ * - qn_call, qn_host: made by the library. A plug-in that uses a field asks first whether `size`
+ *   reaches behind it, unless the field was there in the first version.
+ * - Attributes: a kernel tells in `attrs_size` how many bytes it knows. A call in which a byte
+ *   behind them is not zero is never given to it. Behind the bytes that a call has there are zeros
+ *   up to QN_ATTRS_ROOM, so that a kernel may read fields that the library does not know yet.
+ * - qn_view never grows, since arrays of it cross, and no field changes its meaning or its place.
+ *   The limits below do not change either. What cannot keep to this gets a new QN_BACKEND_ABI and
+ *   a new entry name.
+ *
+ * The first version had no sizes but those of qn_backend, qn_kernel and qn_host. Plug-ins built for
+ * it are served: their kernels count as knowing the attributes that there were then, but for those
+ * that came late in it (relu). */
 #ifndef QUERN_BACKEND_H
 #define QUERN_BACKEND_H
 
@@ -11,7 +31,7 @@
 #include "quern/random.h"
 #include "quern/types.h"
 
-/** Version of this interface. A backend built against another major version is refused. */
+/** Number of this interface. A backend built for another one is refused. */
 #define QN_BACKEND_ABI 1
 
 /** Most inputs and outputs that one kernel call has. */
@@ -21,9 +41,13 @@
 /** Room for the reason that a kernel or a backend gives, terminating zero included. */
 #define QN_REASON_SIZE 256
 
+/** Bytes from the start of a call's attributes that a kernel may read, whatever their struct. */
+#define QN_ATTRS_ROOM 256
+
 /* ---- views ------------------------------------------------------------------------------- */
 
-/** A strided window on memory. Strides count elements, may be 0 (broadcast) or negative never. */
+/** A strided window on memory. Strides count elements, may be 0 (broadcast) or negative never.
+ * This struct is as it will stay. */
 typedef struct qn_view {
     void *data;                  /**< first element; NULL where an optional input is absent */
     qn_dtype dtype;              /**< element type */
@@ -129,6 +153,13 @@ typedef struct qn_call {
     int threads;        /**< threads that a CPU kernel may use; results must not depend on it */
     char *reason;       /**< QN_REASON_SIZE bytes: what was wrong, when run() fails */
     qn_precision precision; /**< of products and convolutions */
+    /* What the first version did not have. */
+    uint32_t size;         /**< sizeof(qn_call) of the library */
+    size_t attrs_size;     /**< bytes of the attribute struct */
+    size_t workspace_size; /**< bytes at `workspace`: run() keeps within them, or fails. They may be
+                              fewer than workspace() would ask for by now, where that depends on
+                              more than the call's shapes: on addresses, say */
+    void *state;           /**< what the provider's open() gave */
 } qn_call;
 
 /** A kernel: one operation by one provider. Instances are constant and live as long as the code. */
@@ -139,12 +170,23 @@ typedef struct qn_kernel {
         const qn_call *call);                 /**< NULL, or: a reason to decline, NULL if none */
     size_t (*workspace)(const qn_call *call); /**< NULL, or: bytes of scratch that run() needs */
     qn_status (*run)(const qn_call *call);    /**< computes the outputs */
+    /* What the first version did not have. */
+    uint32_t attrs_size; /**< bytes of the operation's attribute struct that it knows, 0 for none:
+                            sizeof(qn_matmul_attrs), say, but no more than QN_ATTRS_ROOM */
 } qn_kernel;
 
-/** A named set of kernels, one implementation of as many operations as it has something to gain. */
+/** A named set of kernels, one implementation of as many operations as it has something to gain.
+ *
+ * What it keeps between calls, the handle of a vendor's library, say, is its state: one for each
+ * opened device, which its kernels get in each call. open() comes after the device's own and may
+ * fail with a reason, and with it the device; close() comes before the device's own, when all
+ * queued work has ended. */
 typedef struct qn_provider {
     const char *name;                /**< "simd", "openblas", "ref", "cudnn" ... */
     const qn_kernel *const *kernels; /**< ends with NULL */
+    /* What the first version did not have. */
+    qn_status (*open)(void *queue, void **state, char *reason); /**< NULL: it has no state */
+    void (*close)(void *state);                                 /**< NULL: nothing to be done */
 } qn_provider;
 
 /* ---- backends ---------------------------------------------------------------------------- */
@@ -184,7 +226,8 @@ typedef struct qn_backend {
     qn_status (*to_host)(void *device, void *dst, const void *src, size_t bytes, char *reason);
     /** Waits for all queued work; late failures surface here. */
     qn_status (*synchronize)(void *device, char *reason);
-    /** The queue that kernels get as qn_call.queue. */
+    /** The queue that kernels get as qn_call.queue. It is asked for before each call of a kernel,
+     * by the thread that makes it: where threads have a current device, this one becomes it. */
     void *(*queue)(void *device);
     /** Whether the host may read and write device memory directly (true for the CPU). */
     bool host_addressable;
@@ -206,6 +249,10 @@ typedef struct qn_backend {
      * called within tasks, with threads 1, for some rows (along axis 0) of what the whole call
      * would compute, and must give the same bits. */
     void (*parallel)(void *device, int threads, int64_t count, qn_task task, void *arg);
+    /* What the first version did not have. */
+    uint32_t provider_size; /**< sizeof(qn_provider) of the backend */
+    /** NULL, or: gives memory that free() got back to the system, or the driver, for others. */
+    void (*trim)(void *device);
 } qn_backend;
 
 /** The one symbol that a backend plug-in exports. The struct is constant and part of the plug-in;
@@ -248,6 +295,11 @@ typedef struct qn_loss_scale_attrs {
 typedef struct qn_range_attrs {
     double low, high;
 } qn_range_attrs;
+
+/** cast: dtype of the output, as its view says, too. */
+typedef struct qn_cast_attrs {
+    int32_t dtype;
+} qn_cast_attrs;
 
 /** gelu: tanh approximation, or the exact form with erf. */
 typedef struct qn_gelu_attrs {

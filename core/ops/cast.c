@@ -3,19 +3,13 @@
 
 #include "internal.h"
 
-/* Which dtype to convert to is known to the output alone: for the kernels cast has no attributes.
- */
-typedef struct cast_attrs {
-    int32_t dtype;
-} cast_attrs;
-
 static const qni_field cast_fields[] = {
-    {.name = "dtype", .type = QNI_I32, .offset = offsetof(cast_attrs, dtype), .count = 1},
+    {.name = "dtype", .type = QNI_I32, .offset = offsetof(qn_cast_attrs, dtype), .count = 1},
     {0},
 };
 
 static qn_status cast_infer(qni_infer *call) {
-    const cast_attrs *attrs = call->attrs;
+    const qn_cast_attrs *attrs = call->attrs;
     call->dtype[0] = (qn_dtype)attrs->dtype;
     call->shape[0] = qni_shape_of(&call->in[0]->view);
     return QN_OK;
@@ -34,7 +28,7 @@ const qni_op qni_op_cast = {
     .outputs = 1,
     .unread = 1,
     .unread_outputs = 1,
-    .attrs_size = sizeof(cast_attrs),
+    .attrs_size = sizeof(qn_cast_attrs),
     .fields = cast_fields,
     .elementwise = true,
     .infer = cast_infer,
@@ -45,6 +39,6 @@ const qni_op qni_op_cast = {
 qn_tensor *qn_cast(qn_tensor *x, qn_dtype dtype) {
     if (!x || x->view.dtype == dtype)
         return x;
-    cast_attrs attrs = {.dtype = (int32_t)dtype};
+    qn_cast_attrs attrs = {.dtype = (int32_t)dtype};
     return qni_unary(&qni_op_cast, x, &attrs);
 }

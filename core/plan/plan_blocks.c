@@ -30,6 +30,7 @@ qn_call qni_fused_call(const qni_fused *fused, int part, int64_t begin, int64_t 
     call.out = views + call.n_in;
     call.threads = 1;
     call.workspace = scratch + fused->slots;
+    call.workspace_size = (size_t)(fused->scratch - fused->slots);
     return call;
 }
 

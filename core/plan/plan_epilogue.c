@@ -47,7 +47,7 @@ static bool set_flag(qni_trace *trace, qni_plan_node *node) {
     call.out = trace->views + node->view + call.n_in;
     call.attrs = trace->attrs + node->attrs;
     *flag = 1;
-    if (qni_choose(ctx, ctx->candidates, node->op, &call, &reason) != node->kernel) {
+    if (qni_choose(ctx, ctx->kernels, node->op, &call, &reason) != node->kernel) {
         *flag = 0;
         return false;
     }

@@ -175,6 +175,7 @@ static void set_pointers(qni_trace *trace, size_t scratch) {
         for (int p = 0; node->fused && p < node->fused->count; p++)
             set_call(trace, &node->fused->part[p]);
         node->call.workspace = node->workspace ? (char *)trace->memory->data + scratch : NULL;
+        node->call.workspace_size = node->workspace;
     }
 }
 
@@ -193,7 +194,7 @@ qn_status qni_trace_seal(qni_trace *trace, qni_storage **shared) {
 }
 
 /** Input i has block i: they are the first that a trace knows. */
-void qni_trace_point(qni_trace *trace, void *const *data) {
+bool qni_trace_point(qni_trace *trace, void *const *data) {
     bool moved = false;
     for (int i = 0; i < trace->n_in; i++) {
         moved = moved || data[i] != trace->blocks[i].base;
@@ -204,4 +205,5 @@ void qni_trace_point(qni_trace *trace, void *const *data) {
         if (place.block >= 0 && place.block < trace->n_in)
             trace->views[i].data = trace->blocks[place.block].base + place.offset;
     }
+    return moved;
 }

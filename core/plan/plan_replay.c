@@ -6,6 +6,58 @@
  * has used what the host writes (in_order). */
 #include "trace.h"
 
+/* ---- inputs ------------------------------------------------------------------------------ */
+
+/** Whether a call, not a fused one, takes an input of the step. */
+static bool takes_input(const qni_trace *trace, const qni_plan_node *node) {
+    bool takes = false;
+    for (int i = 0; node->op && !node->fused && i < qni_node_views(node); i++) {
+        const int block = trace->places[node->view + i].block;
+        takes = takes || (block >= 0 && block < trace->n_in);
+    }
+    return takes;
+}
+
+/** Chooses the kernel of a call again; the scratch that it needs. */
+static size_t choose_again(const qn_context *ctx, qni_plan_node *node) {
+    const char *reason;
+    node->call.queue = ctx->backend->queue(ctx->device);
+    node->kernel = qni_choose(ctx, ctx->kernels, node->op, &node->call, &reason);
+    return node->kernel && node->kernel->workspace ? node->kernel->workspace(&node->call) : 0;
+}
+
+/** Scratch of at least so many bytes for the calls that take inputs. */
+static qn_status give_scratch(qni_trace *trace, size_t bytes) {
+    if (trace->scratch && trace->scratch->bytes >= bytes)
+        return QN_OK;
+    qni_storage *larger = qni_storage_new(trace->ctx, bytes);
+    if (!larger)
+        return trace->ctx->status;
+    if (trace->scratch)
+        qni_storage_release(trace->ctx, trace->scratch);
+    trace->scratch = larger;
+    for (int i = 0; i < trace->node_room.count; i++)
+        if (takes_input(trace, &trace->nodes[i])) {
+            trace->nodes[i].call.workspace = larger->data;
+            trace->nodes[i].call.workspace_size = larger->bytes;
+        }
+    return QN_OK;
+}
+
+/** Lets the calls look at these inputs. Kernels may choose by the alignment of what they get, and
+ * are to choose as in the step itself. */
+static qn_status point(qni_trace *trace, void *const *data) {
+    size_t most = 0;
+    const bool moved = qni_trace_point(trace, data);
+    for (int i = 0; moved && i < trace->node_room.count; i++) {
+        qni_plan_node *node = &trace->nodes[i];
+        const size_t bytes = takes_input(trace, node) ? choose_again(trace->ctx, node) : 0;
+        if (bytes > node->call.workspace_size && bytes > most)
+            most = bytes;
+    }
+    return most > 0 ? give_scratch(trace, most) : QN_OK;
+}
+
 /* ---- the list ---------------------------------------------------------------------------- */
 
 static qn_status run_node(qni_trace *trace, qni_plan_node *node) {
@@ -62,7 +114,9 @@ static void copy_call(qni_trace *trace, int i, const qn_view *from, qn_view *to,
                       .in = from,
                       .out = to,
                       .queue = trace->ctx->backend->queue(trace->ctx->device),
-                      .threads = trace->threads};
+                      .threads = trace->threads,
+                      .size = sizeof(qn_call),
+                      .state = trace->copy_states[i]};
 }
 
 /** Places of their own for the inputs, and the kernel that copies to them. */
@@ -76,23 +130,27 @@ static bool fix_inputs(qni_trace *trace) {
         if (!trace->places_of_inputs[i])
             return false;
         copy_call(trace, i, &trace->in[i], &to, &call);
-        const qn_kernel *copy = qni_choose(ctx, ctx->candidates, &qni_op_copy, &call, &reason);
+        const qn_kernel *copy = qni_choose(ctx, ctx->kernels, &qni_op_copy, &call, &reason);
         if (!copy || copy->workspace)
             return false;
         trace->copies[i] = copy;
+        trace->copy_states[i] = call.state;
     }
     void *data[QN_PLAN_INPUTS];
     for (int i = 0; i < trace->n_in; i++)
         data[i] = trace->places_of_inputs[i]->data;
-    qni_trace_point(trace, data);
-    return true;
+    return point(trace, data) == QN_OK;
 }
 
 void qni_trace_make_graph(qni_trace *trace) {
     qn_context *ctx = trace->ctx;
     char reason[QN_REASON_SIZE] = "";
-    if (!may_be_graph(trace) || !fix_inputs(trace))
+    if (!may_be_graph(trace))
         return;
+    if (!fix_inputs(trace)) {
+        qn_context_clear_error(ctx); /* the list needs less memory */
+        return;
+    }
     qn_status status = ctx->backend->capture_begin(ctx->device, reason);
     if (status == QN_OK) {
         qn_status queued = run_nodes(trace, KERNELS);
@@ -201,8 +259,9 @@ qn_status qni_trace_replay(qni_trace *trace, qn_tensor *const *in, qn_tensor **o
         void *data[QN_PLAN_INPUTS];
         for (int i = 0; i < trace->n_in; i++)
             data[i] = in[i]->view.data;
-        qni_trace_point(trace, data);
-        status = run_nodes(trace, HOST | KERNELS);
+        status = point(trace, data);
+        if (status == QN_OK)
+            status = run_nodes(trace, HOST | KERNELS);
     }
     if (status != QN_OK)
         return status;

@@ -8,8 +8,6 @@
 
 #include "trace.h"
 
-enum { ATTRS_ALIGNMENT = 16 };
-
 bool qni_room_for(void *items, qni_room *room, int more, size_t size) {
     if (room->count + more <= room->capacity)
         return true;
@@ -105,21 +103,20 @@ static void add_view(qni_trace *trace, const qn_view *view, const qn_tensor *x, 
 
 bool qni_put_attrs(unsigned char **all, qni_room *room, const void *attrs, size_t size,
                    size_t *at) {
-    const size_t whole = (size + ATTRS_ALIGNMENT - 1) / ATTRS_ALIGNMENT * ATTRS_ALIGNMENT;
-    if (!qni_room_for(all, room, (int)whole, 1))
+    if (!qni_room_for(all, room, QN_ATTRS_ROOM, 1))
         return false;
     *at = (size_t)room->count;
-    memset(*all + *at, 0, whole);
+    memset(*all + *at, 0, QN_ATTRS_ROOM);
     memcpy(*all + *at, attrs, size);
-    room->count += (int)whole;
+    room->count += QN_ATTRS_ROOM;
     return true;
 }
 
-static void add_attrs(qni_trace *trace, qni_plan_node *node, const qn_call *call, size_t size) {
-    if (!call->attrs || size == 0)
+static void add_attrs(qni_trace *trace, qni_plan_node *node, const qn_call *call) {
+    if (!call->attrs)
         return;
-    node->has_attrs =
-        qni_put_attrs(&trace->attrs, &trace->attrs_room, call->attrs, size, &node->attrs);
+    node->has_attrs = qni_put_attrs(&trace->attrs, &trace->attrs_room, call->attrs,
+                                    call->attrs_size, &node->attrs);
     trace->failed = trace->failed || !node->has_attrs;
 }
 
@@ -135,7 +132,7 @@ void qni_trace_call(qn_context *ctx, const qni_op *op, const qn_kernel *kernel, 
     node->kernel = kernel;
     node->call = *call;
     node->workspace = kernel && kernel->workspace ? kernel->workspace(call) : 0;
-    add_attrs(trace, node, call, op->attrs_size);
+    add_attrs(trace, node, call);
     for (int i = 0; i < call->n_in; i++)
         add_view(trace, &call->in[i], in[i], op->mutates >> i & 1u);
     for (int i = 0; i < call->n_out; i++)
@@ -298,6 +295,8 @@ void qni_trace_free(qni_trace *trace) {
             qni_storage_release(ctx, trace->places_of_inputs[i]);
     if (trace->memory)
         qni_storage_release(ctx, trace->memory);
+    if (trace->scratch)
+        qni_storage_release(ctx, trace->scratch);
     for (int i = 0; i < trace->node_room.count; i++)
         free(trace->nodes[i].fused);
     qni_graph_free(&trace->graph_of_step);

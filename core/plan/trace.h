@@ -127,6 +127,7 @@ struct qni_trace {
         inputs[QN_PLAN_INPUTS]; /**< stand for the inputs' storages while the step is recorded */
     qni_storage *places_of_inputs[QN_PLAN_INPUTS]; /**< of a graph, whose addresses are fixed */
     const qn_kernel *copies[QN_PLAN_INPUTS];       /**< each fills one of them */
+    void *copy_states[QN_PLAN_INPUTS];             /**< of their providers */
     qni_place out[QN_PLAN_OUTPUTS];
     qn_view out_view[QN_PLAN_OUTPUTS];
     int n_in, n_out;
@@ -152,6 +153,7 @@ struct qni_trace {
     size_t in_use_before; /**< memory in use when it began */
     size_t eager_bytes;   /**< most that the step held beside that, scratch included */
     size_t placed_bytes;  /**< what it holds as a plan, scratch included */
+    qni_storage *scratch; /**< NULL, or more than the block has for calls that take inputs */
     qni_storage *memory;  /**< the block that step tensors lie in; NULL: not sealed */
     void *graph;          /**< of the backend, launched in place of the list; NULL: none */
     uint64_t used;        /**< when it was last asked for (plan.c) */
@@ -237,8 +239,8 @@ size_t qni_plan_place(qni_block *blocks, int count);
  * larger one where it is not), and sets the pointers of its calls. Records an error when memory is
  * out. */
 qn_status qni_trace_seal(qni_trace *trace, qni_storage **shared);
-/** Lets the views of input i look at data[i], for all inputs. */
-void qni_trace_point(qni_trace *trace, void *const *data);
+/** Lets the views of input i look at data[i], for all inputs; whether one has moved. */
+bool qni_trace_point(qni_trace *trace, void *const *data);
 
 /* ---- plan_replay.c ------------------------------------------------------------------------- */
 

@@ -117,7 +117,8 @@ const qn_kernel qnk_amx_conv2d = {.size = sizeof(qn_kernel),
                                   .op = "conv2d",
                                   .declines = declines,
                                   .workspace = workspace,
-                                  .run = run};
+                                  .run = run,
+                                  .attrs_size = sizeof(qn_conv2d_attrs)};
 
 static const char *declines_grad_input(const qn_call *call) {
     const char *reason = qnk_amx_declines(call);
@@ -146,7 +147,8 @@ const qn_kernel qnk_amx_conv2d_grad_input = {.size = sizeof(qn_kernel),
                                              .op = "conv2d_grad_input",
                                              .declines = declines_grad_input,
                                              .workspace = workspace_grad_input,
-                                             .run = run_grad_input};
+                                             .run = run_grad_input,
+                                             .attrs_size = sizeof(qn_conv2d_attrs)};
 
 static const char *declines_grad_weight(const qn_call *call) {
     const char *reason = qnk_amx_declines(call);
@@ -172,4 +174,5 @@ const qn_kernel qnk_amx_conv2d_grad_weight = {.size = sizeof(qn_kernel),
                                               .op = "conv2d_grad_weight",
                                               .declines = declines_grad_weight,
                                               .workspace = workspace_grad_weight,
-                                              .run = run_grad_weight};
+                                              .run = run_grad_weight,
+                                              .attrs_size = sizeof(qn_conv2d_attrs)};

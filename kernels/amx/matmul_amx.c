@@ -44,4 +44,5 @@ const qn_kernel qnk_amx_matmul = {.size = sizeof(qn_kernel),
                                   .op = "matmul",
                                   .declines = qnk_amx_declines,
                                   .workspace = workspace,
-                                  .run = run};
+                                  .run = run,
+                                  .attrs_size = sizeof(qn_matmul_attrs)};

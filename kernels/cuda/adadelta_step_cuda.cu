@@ -22,5 +22,5 @@ qn_status run(const qn_call *call) { return step_run<adadelta>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_adadelta_step;
-const qn_kernel qnk_cuda_adadelta_step = {sizeof(qn_kernel), "adadelta_step", nullptr, nullptr,
-                                          run};
+const qn_kernel qnk_cuda_adadelta_step = {
+    sizeof(qn_kernel), "adadelta_step", nullptr, nullptr, run, sizeof(qn_optim_attrs)};

@@ -16,4 +16,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_affine;
-const qn_kernel qnk_cuda_affine = {sizeof(qn_kernel), "affine", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_affine = {sizeof(qn_kernel), "affine", nullptr,
+                                   nullptr,           run,      sizeof(qn_affine_attrs)};

@@ -72,4 +72,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_argmax;
-const qn_kernel qnk_cuda_argmax = {sizeof(qn_kernel), "argmax", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_argmax = {sizeof(qn_kernel), "argmax", nullptr,
+                                   nullptr,           run,      sizeof(qn_axis_attrs)};

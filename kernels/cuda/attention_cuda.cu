@@ -220,8 +220,9 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_attention;
-const qn_kernel qnk_cuda_attention = {sizeof(qn_kernel), "attention", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_attention = {sizeof(qn_kernel), "attention", nullptr,
+                                      nullptr,           run,         sizeof(qn_attention_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_attention_grad;
-const qn_kernel qnk_cuda_attention_grad = {sizeof(qn_kernel), "attention_grad", nullptr, nullptr,
-                                           run_grad};
+const qn_kernel qnk_cuda_attention_grad = {
+    sizeof(qn_kernel), "attention_grad", nullptr, nullptr, run_grad, sizeof(qn_attention_attrs)};

@@ -14,5 +14,5 @@ qn_status run(const qn_call *call) { return map_binary<bce_with_logits_f>(call);
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_bce_with_logits;
-const qn_kernel qnk_cuda_bce_with_logits = {sizeof(qn_kernel), "bce_with_logits", nullptr, nullptr,
-                                            run};
+const qn_kernel qnk_cuda_bce_with_logits = {
+    sizeof(qn_kernel), "bce_with_logits", nullptr, nullptr, run, 0};

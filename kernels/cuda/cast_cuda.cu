@@ -71,4 +71,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_cast;
-const qn_kernel qnk_cuda_cast = {sizeof(qn_kernel), "cast", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_cast = {sizeof(qn_kernel), "cast", nullptr,
+                                 nullptr,           run,    sizeof(qn_cast_attrs)};

@@ -23,4 +23,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_clip_factor;
-const qn_kernel qnk_cuda_clip_factor = {sizeof(qn_kernel), "clip_factor", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_clip_factor = {sizeof(qn_kernel), "clip_factor", nullptr,
+                                        nullptr,           run,           sizeof(qn_scalar_attrs)};

@@ -19,4 +19,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_concat;
-const qn_kernel qnk_cuda_concat = {sizeof(qn_kernel), "concat", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_concat = {sizeof(qn_kernel), "concat", nullptr,
+                                   nullptr,           run,      sizeof(qn_axis_attrs)};

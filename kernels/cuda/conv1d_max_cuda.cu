@@ -186,12 +186,15 @@ qn_status run_grad_weight(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_conv1d_max;
-const qn_kernel qnk_cuda_conv1d_max = {sizeof(qn_kernel), "conv1d_max", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_conv1d_max = {
+    sizeof(qn_kernel), "conv1d_max", nullptr, nullptr, run, sizeof(qn_conv1d_max_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_conv1d_max_grad_input;
 const qn_kernel qnk_cuda_conv1d_max_grad_input = {sizeof(qn_kernel), "conv1d_max_grad_input",
-                                                  nullptr, nullptr, run_grad_input};
+                                                  nullptr,           nullptr,
+                                                  run_grad_input,    sizeof(qn_conv1d_max_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_conv1d_max_grad_weight;
 const qn_kernel qnk_cuda_conv1d_max_grad_weight = {sizeof(qn_kernel), "conv1d_max_grad_weight",
-                                                   nullptr, nullptr, run_grad_weight};
+                                                   nullptr,           nullptr,
+                                                   run_grad_weight,   sizeof(qn_conv1d_max_attrs)};

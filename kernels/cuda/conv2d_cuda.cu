@@ -181,12 +181,15 @@ qn_status run_grad_weight(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_conv2d;
-const qn_kernel qnk_cuda_conv2d = {sizeof(qn_kernel), "conv2d", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_conv2d = {sizeof(qn_kernel), "conv2d", nullptr,
+                                   nullptr,           run,      sizeof(qn_conv2d_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_conv2d_grad_input;
-const qn_kernel qnk_cuda_conv2d_grad_input = {sizeof(qn_kernel), "conv2d_grad_input", nullptr,
-                                              nullptr, run_grad_input};
+const qn_kernel qnk_cuda_conv2d_grad_input = {sizeof(qn_kernel), "conv2d_grad_input",
+                                              nullptr,           nullptr,
+                                              run_grad_input,    sizeof(qn_conv2d_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_conv2d_grad_weight;
-const qn_kernel qnk_cuda_conv2d_grad_weight = {sizeof(qn_kernel), "conv2d_grad_weight", nullptr,
-                                               nullptr, run_grad_weight};
+const qn_kernel qnk_cuda_conv2d_grad_weight = {sizeof(qn_kernel), "conv2d_grad_weight",
+                                               nullptr,           nullptr,
+                                               run_grad_weight,   sizeof(qn_conv2d_attrs)};

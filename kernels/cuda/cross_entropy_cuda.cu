@@ -148,9 +148,10 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_cross_entropy;
-const qn_kernel qnk_cuda_cross_entropy = {sizeof(qn_kernel), "cross_entropy", nullptr, workspace,
-                                          run};
+const qn_kernel qnk_cuda_cross_entropy = {
+    sizeof(qn_kernel), "cross_entropy", nullptr, workspace, run, sizeof(qn_cross_entropy_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_cross_entropy_grad;
-const qn_kernel qnk_cuda_cross_entropy_grad = {sizeof(qn_kernel), "cross_entropy_grad", nullptr,
-                                               nullptr, run_grad};
+const qn_kernel qnk_cuda_cross_entropy_grad = {sizeof(qn_kernel), "cross_entropy_grad",
+                                               nullptr,           nullptr,
+                                               run_grad,          sizeof(qn_cross_entropy_attrs)};

@@ -48,8 +48,9 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_dropout;
-const qn_kernel qnk_cuda_dropout = {sizeof(qn_kernel), "dropout", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_dropout = {sizeof(qn_kernel), "dropout", nullptr,
+                                    nullptr,           run,       sizeof(qn_dropout_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_dropout_grad;
-const qn_kernel qnk_cuda_dropout_grad = {sizeof(qn_kernel), "dropout_grad", nullptr, nullptr,
-                                         run_grad};
+const qn_kernel qnk_cuda_dropout_grad = {
+    sizeof(qn_kernel), "dropout_grad", nullptr, nullptr, run_grad, sizeof(qn_dropout_attrs)};

@@ -45,4 +45,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_embedding;
-const qn_kernel qnk_cuda_embedding = {sizeof(qn_kernel), "embedding", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_embedding = {sizeof(qn_kernel), "embedding", nullptr,
+                                      nullptr,           run,         sizeof(qn_embedding_attrs)};

@@ -195,9 +195,10 @@ qn_status run_rows(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_embedding_grad;
-const qn_kernel qnk_cuda_embedding_grad = {sizeof(qn_kernel), "embedding_grad", nullptr, workspace,
-                                           run};
+const qn_kernel qnk_cuda_embedding_grad = {
+    sizeof(qn_kernel), "embedding_grad", nullptr, workspace, run, sizeof(qn_embedding_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_embedding_grad_rows;
-const qn_kernel qnk_cuda_embedding_grad_rows = {sizeof(qn_kernel), "embedding_grad_rows", nullptr,
-                                                workspace, run_rows};
+const qn_kernel qnk_cuda_embedding_grad_rows = {sizeof(qn_kernel), "embedding_grad_rows",
+                                                nullptr,           workspace,
+                                                run_rows,          sizeof(qn_embedding_attrs)};

@@ -53,4 +53,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_fold;
-const qn_kernel qnk_cuda_fold = {sizeof(qn_kernel), "fold", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_fold = {sizeof(qn_kernel), "fold", nullptr,
+                                 nullptr,           run,    sizeof(qn_fold_attrs)};

@@ -50,4 +50,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_gather;
-const qn_kernel qnk_cuda_gather = {sizeof(qn_kernel), "gather", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_gather = {sizeof(qn_kernel), "gather", nullptr,
+                                   nullptr,           run,      sizeof(qn_axis_attrs)};

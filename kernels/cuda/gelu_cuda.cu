@@ -44,7 +44,9 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_gelu;
-const qn_kernel qnk_cuda_gelu = {sizeof(qn_kernel), "gelu", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_gelu = {sizeof(qn_kernel), "gelu", nullptr,
+                                 nullptr,           run,    sizeof(qn_gelu_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_gelu_grad;
-const qn_kernel qnk_cuda_gelu_grad = {sizeof(qn_kernel), "gelu_grad", nullptr, nullptr, run_grad};
+const qn_kernel qnk_cuda_gelu_grad = {sizeof(qn_kernel), "gelu_grad", nullptr,
+                                      nullptr,           run_grad,    sizeof(qn_gelu_attrs)};

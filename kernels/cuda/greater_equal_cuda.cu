@@ -12,5 +12,5 @@ qn_status run(const qn_call *call) { return map_compare<greater_equal_f>(call); 
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_greater_equal;
-const qn_kernel qnk_cuda_greater_equal = {sizeof(qn_kernel), "greater_equal", nullptr, nullptr,
-                                          run};
+const qn_kernel qnk_cuda_greater_equal = {
+    sizeof(qn_kernel), "greater_equal", nullptr, nullptr, run, 0};

@@ -113,7 +113,9 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_gru;
-const qn_kernel qnk_cuda_gru = {sizeof(qn_kernel), "gru", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_gru = {sizeof(qn_kernel), "gru", nullptr,
+                                nullptr,           run,   sizeof(qn_recurrent_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_gru_grad;
-const qn_kernel qnk_cuda_gru_grad = {sizeof(qn_kernel), "gru_grad", nullptr, nullptr, run_grad};
+const qn_kernel qnk_cuda_gru_grad = {sizeof(qn_kernel), "gru_grad", nullptr,
+                                     nullptr,           run_grad,   sizeof(qn_recurrent_attrs)};

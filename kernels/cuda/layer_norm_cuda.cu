@@ -130,8 +130,9 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_layer_norm;
-const qn_kernel qnk_cuda_layer_norm = {sizeof(qn_kernel), "layer_norm", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_layer_norm = {sizeof(qn_kernel), "layer_norm", nullptr,
+                                       nullptr,           run,          sizeof(qn_norm_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_layer_norm_grad;
-const qn_kernel qnk_cuda_layer_norm_grad = {sizeof(qn_kernel), "layer_norm_grad", nullptr,
-                                            workspace_grad, run_grad};
+const qn_kernel qnk_cuda_layer_norm_grad = {
+    sizeof(qn_kernel), "layer_norm_grad", nullptr, workspace_grad, run_grad, sizeof(qn_norm_attrs)};

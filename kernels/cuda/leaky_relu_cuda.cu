@@ -26,8 +26,9 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_leaky_relu;
-const qn_kernel qnk_cuda_leaky_relu = {sizeof(qn_kernel), "leaky_relu", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_leaky_relu = {sizeof(qn_kernel), "leaky_relu", nullptr,
+                                       nullptr,           run,          sizeof(qn_scalar_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_leaky_relu_grad;
-const qn_kernel qnk_cuda_leaky_relu_grad = {sizeof(qn_kernel), "leaky_relu_grad", nullptr, nullptr,
-                                            run_grad};
+const qn_kernel qnk_cuda_leaky_relu_grad = {
+    sizeof(qn_kernel), "leaky_relu_grad", nullptr, nullptr, run_grad, sizeof(qn_scalar_attrs)};

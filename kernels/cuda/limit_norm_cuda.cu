@@ -31,4 +31,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_limit_norm;
-const qn_kernel qnk_cuda_limit_norm = {sizeof(qn_kernel), "limit_norm", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_limit_norm = {sizeof(qn_kernel), "limit_norm", nullptr,
+                                       nullptr,           run,          sizeof(qn_scalar_attrs)};

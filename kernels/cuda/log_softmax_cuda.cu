@@ -40,8 +40,9 @@ qn_status run_grad(const qn_call *call) { return axis_lines_run<log_softmax_grad
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_log_softmax;
-const qn_kernel qnk_cuda_log_softmax = {sizeof(qn_kernel), "log_softmax", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_log_softmax = {sizeof(qn_kernel), "log_softmax", nullptr,
+                                        nullptr,           run,           sizeof(qn_axis_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_log_softmax_grad;
-const qn_kernel qnk_cuda_log_softmax_grad = {sizeof(qn_kernel), "log_softmax_grad", nullptr,
-                                             nullptr, run_grad};
+const qn_kernel qnk_cuda_log_softmax_grad = {
+    sizeof(qn_kernel), "log_softmax_grad", nullptr, nullptr, run_grad, sizeof(qn_axis_attrs)};

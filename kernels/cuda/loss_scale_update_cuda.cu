@@ -43,5 +43,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_loss_scale_update;
-const qn_kernel qnk_cuda_loss_scale_update = {sizeof(qn_kernel), "loss_scale_update", nullptr,
-                                              nullptr, run};
+const qn_kernel qnk_cuda_loss_scale_update = {
+    sizeof(qn_kernel), "loss_scale_update", nullptr, nullptr, run, sizeof(qn_loss_scale_attrs)};

@@ -95,4 +95,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_matmul;
-const qn_kernel qnk_cuda_matmul = {sizeof(qn_kernel), "matmul", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_matmul = {sizeof(qn_kernel), "matmul", nullptr,
+                                   nullptr,           run,      sizeof(qn_matmul_attrs)};

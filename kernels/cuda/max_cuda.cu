@@ -8,4 +8,5 @@ qn_status run(const qn_call *call) { return extreme_run<reduce_max>(call, -INFIN
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_max;
-const qn_kernel qnk_cuda_max = {sizeof(qn_kernel), "max", nullptr, reduced_workspace, run};
+const qn_kernel qnk_cuda_max = {sizeof(qn_kernel), "max", nullptr,
+                                reduced_workspace, run,   sizeof(qn_reduce_attrs)};

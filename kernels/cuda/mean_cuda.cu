@@ -11,4 +11,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_mean;
-const qn_kernel qnk_cuda_mean = {sizeof(qn_kernel), "mean", nullptr, reduced_workspace, run};
+const qn_kernel qnk_cuda_mean = {sizeof(qn_kernel), "mean", nullptr,
+                                 reduced_workspace, run,    sizeof(qn_reduce_attrs)};

@@ -44,4 +44,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_normal;
-const qn_kernel qnk_cuda_normal = {sizeof(qn_kernel), "normal", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_normal = {sizeof(qn_kernel), "normal", nullptr,
+                                   nullptr,           run,      sizeof(qn_range_attrs)};

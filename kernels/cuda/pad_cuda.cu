@@ -19,4 +19,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_pad;
-const qn_kernel qnk_cuda_pad = {sizeof(qn_kernel), "pad", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_pad = {sizeof(qn_kernel), "pad", nullptr,
+                                nullptr,           run,   sizeof(qn_pad_attrs)};

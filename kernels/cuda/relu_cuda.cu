@@ -18,7 +18,8 @@ qn_status run_grad(const qn_call *call) { return map_binary<relu_grad_f>(call); 
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_relu;
-const qn_kernel qnk_cuda_relu = {sizeof(qn_kernel), "relu", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_relu = {sizeof(qn_kernel), "relu", nullptr, nullptr, run, 0};
 
 extern "C" const qn_kernel qnk_cuda_relu_grad;
-const qn_kernel qnk_cuda_relu_grad = {sizeof(qn_kernel), "relu_grad", nullptr, nullptr, run_grad};
+const qn_kernel qnk_cuda_relu_grad = {sizeof(qn_kernel), "relu_grad", nullptr,
+                                      nullptr,           run_grad,    0};

@@ -25,4 +25,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_rmsprop_step;
-const qn_kernel qnk_cuda_rmsprop_step = {sizeof(qn_kernel), "rmsprop_step", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_rmsprop_step = {
+    sizeof(qn_kernel), "rmsprop_step", nullptr, nullptr, run, sizeof(qn_optim_attrs)};

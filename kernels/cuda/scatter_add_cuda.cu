@@ -71,4 +71,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_scatter_add;
-const qn_kernel qnk_cuda_scatter_add = {sizeof(qn_kernel), "scatter_add", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_scatter_add = {sizeof(qn_kernel), "scatter_add", nullptr,
+                                        nullptr,           run,           sizeof(qn_scatter_attrs)};

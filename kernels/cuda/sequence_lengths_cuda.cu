@@ -30,5 +30,9 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_sequence_lengths;
-const qn_kernel qnk_cuda_sequence_lengths = {sizeof(qn_kernel), "sequence_lengths", nullptr,
-                                             nullptr, run};
+const qn_kernel qnk_cuda_sequence_lengths = {sizeof(qn_kernel),
+                                             "sequence_lengths",
+                                             nullptr,
+                                             nullptr,
+                                             run,
+                                             sizeof(qn_sequence_lengths_attrs)};

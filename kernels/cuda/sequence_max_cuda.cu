@@ -69,8 +69,9 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_sequence_max;
-const qn_kernel qnk_cuda_sequence_max = {sizeof(qn_kernel), "sequence_max", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_sequence_max = {
+    sizeof(qn_kernel), "sequence_max", nullptr, nullptr, run, 0};
 
 extern "C" const qn_kernel qnk_cuda_sequence_max_grad;
-const qn_kernel qnk_cuda_sequence_max_grad = {sizeof(qn_kernel), "sequence_max_grad", nullptr,
-                                              nullptr, run_grad};
+const qn_kernel qnk_cuda_sequence_max_grad = {
+    sizeof(qn_kernel), "sequence_max_grad", nullptr, nullptr, run_grad, sizeof(qn_sequence_attrs)};

@@ -60,9 +60,9 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_sequence_mean;
-const qn_kernel qnk_cuda_sequence_mean = {sizeof(qn_kernel), "sequence_mean", nullptr, nullptr,
-                                          run};
+const qn_kernel qnk_cuda_sequence_mean = {
+    sizeof(qn_kernel), "sequence_mean", nullptr, nullptr, run, 0};
 
 extern "C" const qn_kernel qnk_cuda_sequence_mean_grad;
-const qn_kernel qnk_cuda_sequence_mean_grad = {sizeof(qn_kernel), "sequence_mean_grad", nullptr,
-                                               nullptr, run_grad};
+const qn_kernel qnk_cuda_sequence_mean_grad = {
+    sizeof(qn_kernel), "sequence_mean_grad", nullptr, nullptr, run_grad, sizeof(qn_sequence_attrs)};

@@ -31,4 +31,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_sgd_step;
-const qn_kernel qnk_cuda_sgd_step = {sizeof(qn_kernel), "sgd_step", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_sgd_step = {sizeof(qn_kernel), "sgd_step", nullptr,
+                                     nullptr,           run,        sizeof(qn_optim_attrs)};

@@ -98,4 +98,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_sort;
-const qn_kernel qnk_cuda_sort = {sizeof(qn_kernel), "sort", nullptr, workspace, run};
+const qn_kernel qnk_cuda_sort = {sizeof(qn_kernel), "sort", nullptr,
+                                 workspace,         run,    sizeof(qn_sort_attrs)};

@@ -72,4 +72,4 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_square_sum;
-const qn_kernel qnk_cuda_square_sum = {sizeof(qn_kernel), "square_sum", nullptr, workspace, run};
+const qn_kernel qnk_cuda_square_sum = {sizeof(qn_kernel), "square_sum", nullptr, workspace, run, 0};

@@ -33,4 +33,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_var;
-const qn_kernel qnk_cuda_var = {sizeof(qn_kernel), "var", nullptr, workspace, run};
+const qn_kernel qnk_cuda_var = {sizeof(qn_kernel), "var", nullptr,
+                                workspace,         run,   sizeof(qn_reduce_attrs)};

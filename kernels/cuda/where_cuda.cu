@@ -38,4 +38,4 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_where;
-const qn_kernel qnk_cuda_where = {sizeof(qn_kernel), "where", nullptr, nullptr, run};
+const qn_kernel qnk_cuda_where = {sizeof(qn_kernel), "where", nullptr, nullptr, run, 0};

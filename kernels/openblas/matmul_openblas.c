@@ -186,5 +186,8 @@ static qn_status matmul(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_openblas_matmul = {
-    .size = sizeof(qn_kernel), .op = "matmul", .declines = matmul_declines, .run = matmul};
+const qn_kernel qnk_openblas_matmul = {.size = sizeof(qn_kernel),
+                                       .op = "matmul",
+                                       .declines = matmul_declines,
+                                       .run = matmul,
+                                       .attrs_size = sizeof(qn_matmul_attrs)};

@@ -12,5 +12,7 @@ static void update(const ref_step *step, double grad, double *p, double state[2]
 
 static qn_status run(const qn_call *call) { return ref_optim_step(call, update); }
 
-const qn_kernel qnk_ref_adadelta_step = {
-    .size = sizeof(qn_kernel), .op = "adadelta_step", .run = run};
+const qn_kernel qnk_ref_adadelta_step = {.size = sizeof(qn_kernel),
+                                         .op = "adadelta_step",
+                                         .run = run,
+                                         .attrs_size = sizeof(qn_optim_attrs)};

@@ -23,8 +23,10 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_adaptive_avg_pool2d = {
-    .size = sizeof(qn_kernel), .op = "adaptive_avg_pool2d", .run = run};
+const qn_kernel qnk_ref_adaptive_avg_pool2d = {.size = sizeof(qn_kernel),
+                                               .op = "adaptive_avg_pool2d",
+                                               .run = run,
+                                               .attrs_size = sizeof(qn_extent2d_attrs)};
 
 static qn_status run_grad(const qn_call *call) {
     const qn_view *dx = call->out;
@@ -48,4 +50,5 @@ static qn_status run_grad(const qn_call *call) {
 const qn_kernel qnk_ref_adaptive_avg_pool2d_grad = {.size = sizeof(qn_kernel),
                                                     .op = "adaptive_avg_pool2d_grad",
                                                     .workspace = ref_plane_workspace,
-                                                    .run = run_grad};
+                                                    .run = run_grad,
+                                                    .attrs_size = sizeof(qn_extent2d_attrs)};

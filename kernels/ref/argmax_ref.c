@@ -21,4 +21,5 @@ static qn_status run(const qn_call *call) {
     return ref_reduce(call, UINT32_C(1) << attrs->axis, first_greatest);
 }
 
-const qn_kernel qnk_ref_argmax = {.size = sizeof(qn_kernel), .op = "argmax", .run = run};
+const qn_kernel qnk_ref_argmax = {
+    .size = sizeof(qn_kernel), .op = "argmax", .run = run, .attrs_size = sizeof(qn_axis_attrs)};

@@ -122,8 +122,11 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_attention = {
-    .size = sizeof(qn_kernel), .op = "attention", .workspace = row_workspace, .run = run};
+const qn_kernel qnk_ref_attention = {.size = sizeof(qn_kernel),
+                                     .op = "attention",
+                                     .workspace = row_workspace,
+                                     .run = run,
+                                     .attrs_size = sizeof(qn_attention_attrs)};
 
 /* ---- gradient ---------------------------------------------------------------------------- */
 
@@ -188,4 +191,5 @@ static qn_status run_grad(const qn_call *call) {
 const qn_kernel qnk_ref_attention_grad = {.size = sizeof(qn_kernel),
                                           .op = "attention_grad",
                                           .workspace = grad_workspace,
-                                          .run = run_grad};
+                                          .run = run_grad,
+                                          .attrs_size = sizeof(qn_attention_attrs)};

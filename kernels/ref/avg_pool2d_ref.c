@@ -26,7 +26,10 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_avg_pool2d = {.size = sizeof(qn_kernel), .op = "avg_pool2d", .run = run};
+const qn_kernel qnk_ref_avg_pool2d = {.size = sizeof(qn_kernel),
+                                      .op = "avg_pool2d",
+                                      .run = run,
+                                      .attrs_size = sizeof(qn_pool2d_attrs)};
 
 static qn_status run_grad(const qn_call *call) {
     const qn_pool2d_attrs *attrs = call->attrs;
@@ -51,4 +54,5 @@ static qn_status run_grad(const qn_call *call) {
 const qn_kernel qnk_ref_avg_pool2d_grad = {.size = sizeof(qn_kernel),
                                            .op = "avg_pool2d_grad",
                                            .workspace = ref_plane_workspace,
-                                           .run = run_grad};
+                                           .run = run_grad,
+                                           .attrs_size = sizeof(qn_pool2d_attrs)};

@@ -63,7 +63,8 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_batch_norm = {.size = sizeof(qn_kernel), .op = "batch_norm", .run = run};
+const qn_kernel qnk_ref_batch_norm = {
+    .size = sizeof(qn_kernel), .op = "batch_norm", .run = run, .attrs_size = sizeof(qn_norm_attrs)};
 
 /* With xhat = (x - mean) rstd: dbias = sum(g), dweight = sum(g xhat), and
  * dx = weight rstd (g - mean(g) - xhat mean(g xhat)); without the means where the statistics were
@@ -93,5 +94,7 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_batch_norm_grad = {
-    .size = sizeof(qn_kernel), .op = "batch_norm_grad", .run = run_grad};
+const qn_kernel qnk_ref_batch_norm_grad = {.size = sizeof(qn_kernel),
+                                           .op = "batch_norm_grad",
+                                           .run = run_grad,
+                                           .attrs_size = sizeof(qn_norm_attrs)};

@@ -8,4 +8,5 @@ static double value(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_cast = {.size = sizeof(qn_kernel), .op = "cast", .run = run};
+const qn_kernel qnk_ref_cast = {
+    .size = sizeof(qn_kernel), .op = "cast", .run = run, .attrs_size = sizeof(qn_cast_attrs)};

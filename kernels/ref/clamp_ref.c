@@ -9,7 +9,8 @@ static double value(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_clamp = {.size = sizeof(qn_kernel), .op = "clamp", .run = run};
+const qn_kernel qnk_ref_clamp = {
+    .size = sizeof(qn_kernel), .op = "clamp", .run = run, .attrs_size = sizeof(qn_range_attrs)};
 
 static double grad(const double *x, const void *attrs) {
     const qn_range_attrs *range = attrs;
@@ -18,5 +19,7 @@ static double grad(const double *x, const void *attrs) {
 
 static qn_status run_grad(const qn_call *call) { return ref_elementwise(call, grad); }
 
-const qn_kernel qnk_ref_clamp_grad = {
-    .size = sizeof(qn_kernel), .op = "clamp_grad", .run = run_grad};
+const qn_kernel qnk_ref_clamp_grad = {.size = sizeof(qn_kernel),
+                                      .op = "clamp_grad",
+                                      .run = run_grad,
+                                      .attrs_size = sizeof(qn_range_attrs)};

@@ -8,4 +8,7 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_clip_factor = {.size = sizeof(qn_kernel), .op = "clip_factor", .run = run};
+const qn_kernel qnk_ref_clip_factor = {.size = sizeof(qn_kernel),
+                                       .op = "clip_factor",
+                                       .run = run,
+                                       .attrs_size = sizeof(qn_scalar_attrs)};

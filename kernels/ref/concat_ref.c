@@ -13,4 +13,5 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_concat = {.size = sizeof(qn_kernel), .op = "concat", .run = run};
+const qn_kernel qnk_ref_concat = {
+    .size = sizeof(qn_kernel), .op = "concat", .run = run, .attrs_size = sizeof(qn_axis_attrs)};

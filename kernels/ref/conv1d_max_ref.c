@@ -54,7 +54,10 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_conv1d_max = {.size = sizeof(qn_kernel), .op = "conv1d_max", .run = run};
+const qn_kernel qnk_ref_conv1d_max = {.size = sizeof(qn_kernel),
+                                      .op = "conv1d_max",
+                                      .run = run,
+                                      .attrs_size = sizeof(qn_conv1d_max_attrs)};
 
 /* ---- gradients --------------------------------------------------------------------------- */
 
@@ -93,8 +96,10 @@ static double grad_input_sum(const qn_call *call, int64_t n, int64_t step, int64
 
 static qn_status run_grad_input(const qn_call *call) { return fill(call, grad_input_sum); }
 
-const qn_kernel qnk_ref_conv1d_max_grad_input = {
-    .size = sizeof(qn_kernel), .op = "conv1d_max_grad_input", .run = run_grad_input};
+const qn_kernel qnk_ref_conv1d_max_grad_input = {.size = sizeof(qn_kernel),
+                                                 .op = "conv1d_max_grad_input",
+                                                 .run = run_grad_input,
+                                                 .attrs_size = sizeof(qn_conv1d_max_attrs)};
 
 /** dw[o, c, j] */
 static double grad_weight_sum(const qn_call *call, int64_t o, int64_t c, int64_t j) {
@@ -111,5 +116,7 @@ static double grad_weight_sum(const qn_call *call, int64_t o, int64_t c, int64_t
 
 static qn_status run_grad_weight(const qn_call *call) { return fill(call, grad_weight_sum); }
 
-const qn_kernel qnk_ref_conv1d_max_grad_weight = {
-    .size = sizeof(qn_kernel), .op = "conv1d_max_grad_weight", .run = run_grad_weight};
+const qn_kernel qnk_ref_conv1d_max_grad_weight = {.size = sizeof(qn_kernel),
+                                                  .op = "conv1d_max_grad_weight",
+                                                  .run = run_grad_weight,
+                                                  .attrs_size = sizeof(qn_conv1d_max_attrs)};

@@ -52,7 +52,8 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_conv2d = {.size = sizeof(qn_kernel), .op = "conv2d", .run = run};
+const qn_kernel qnk_ref_conv2d = {
+    .size = sizeof(qn_kernel), .op = "conv2d", .run = run, .attrs_size = sizeof(qn_conv2d_attrs)};
 
 /** The output row (or column) whose window has its tap `k` at input position `at`; -1 for none. */
 static int64_t output_of(const qn_conv2d_attrs *attrs, int axis, int64_t at, int64_t k,
@@ -103,8 +104,10 @@ static qn_status run_grad_input(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_conv2d_grad_input = {
-    .size = sizeof(qn_kernel), .op = "conv2d_grad_input", .run = run_grad_input};
+const qn_kernel qnk_ref_conv2d_grad_input = {.size = sizeof(qn_kernel),
+                                             .op = "conv2d_grad_input",
+                                             .run = run_grad_input,
+                                             .attrs_size = sizeof(qn_conv2d_attrs)};
 
 /** The part of dw[o, c', p, q] that comes from one sample: tap (p, q) lies at from.top, from.left
  * in the first window. */
@@ -151,5 +154,7 @@ static qn_status run_grad_weight(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_conv2d_grad_weight = {
-    .size = sizeof(qn_kernel), .op = "conv2d_grad_weight", .run = run_grad_weight};
+const qn_kernel qnk_ref_conv2d_grad_weight = {.size = sizeof(qn_kernel),
+                                              .op = "conv2d_grad_weight",
+                                              .run = run_grad_weight,
+                                              .attrs_size = sizeof(qn_conv2d_attrs)};

@@ -45,8 +45,10 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_cross_entropy = {
-    .size = sizeof(qn_kernel), .op = "cross_entropy", .run = run};
+const qn_kernel qnk_ref_cross_entropy = {.size = sizeof(qn_kernel),
+                                         .op = "cross_entropy",
+                                         .run = run,
+                                         .attrs_size = sizeof(qn_cross_entropy_attrs)};
 
 static qn_status run_grad(const qn_call *call) {
     const qn_cross_entropy_attrs *attrs = call->attrs;
@@ -67,5 +69,7 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_cross_entropy_grad = {
-    .size = sizeof(qn_kernel), .op = "cross_entropy_grad", .run = run_grad};
+const qn_kernel qnk_ref_cross_entropy_grad = {.size = sizeof(qn_kernel),
+                                              .op = "cross_entropy_grad",
+                                              .run = run_grad,
+                                              .attrs_size = sizeof(qn_cross_entropy_attrs)};

@@ -15,4 +15,5 @@ static qn_status run(const qn_call *call) {
     return ref_lines(call, ((const qn_cumsum_attrs *)call->attrs)->axis, sum_line);
 }
 
-const qn_kernel qnk_ref_cumsum = {.size = sizeof(qn_kernel), .op = "cumsum", .run = run};
+const qn_kernel qnk_ref_cumsum = {
+    .size = sizeof(qn_kernel), .op = "cumsum", .run = run, .attrs_size = sizeof(qn_cumsum_attrs)};

@@ -25,7 +25,8 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_dropout = {.size = sizeof(qn_kernel), .op = "dropout", .run = run};
+const qn_kernel qnk_ref_dropout = {
+    .size = sizeof(qn_kernel), .op = "dropout", .run = run, .attrs_size = sizeof(qn_dropout_attrs)};
 
 static qn_status run_grad(const qn_call *call) {
     const qn_dropout_attrs *attrs = call->attrs;
@@ -34,5 +35,7 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_dropout_grad = {
-    .size = sizeof(qn_kernel), .op = "dropout_grad", .run = run_grad};
+const qn_kernel qnk_ref_dropout_grad = {.size = sizeof(qn_kernel),
+                                        .op = "dropout_grad",
+                                        .run = run_grad,
+                                        .attrs_size = sizeof(qn_dropout_attrs)};

@@ -34,5 +34,7 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_embedding_bag = {
-    .size = sizeof(qn_kernel), .op = "embedding_bag", .run = run};
+const qn_kernel qnk_ref_embedding_bag = {.size = sizeof(qn_kernel),
+                                         .op = "embedding_bag",
+                                         .run = run,
+                                         .attrs_size = sizeof(qn_embedding_attrs)};

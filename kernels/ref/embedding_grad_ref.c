@@ -49,12 +49,16 @@ static qn_status run(const qn_call *call) {
     return add_rows(call, call->out, NULL);
 }
 
-const qn_kernel qnk_ref_embedding_grad = {
-    .size = sizeof(qn_kernel), .op = "embedding_grad", .run = run};
+const qn_kernel qnk_ref_embedding_grad = {.size = sizeof(qn_kernel),
+                                          .op = "embedding_grad",
+                                          .run = run,
+                                          .attrs_size = sizeof(qn_embedding_attrs)};
 
 static qn_status run_rows(const qn_call *call) {
     return add_rows(call, &call->in[2], &call->in[3]);
 }
 
-const qn_kernel qnk_ref_embedding_grad_rows = {
-    .size = sizeof(qn_kernel), .op = "embedding_grad_rows", .run = run_rows};
+const qn_kernel qnk_ref_embedding_grad_rows = {.size = sizeof(qn_kernel),
+                                               .op = "embedding_grad_rows",
+                                               .run = run_rows,
+                                               .attrs_size = sizeof(qn_embedding_attrs)};

@@ -16,4 +16,7 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_embedding = {.size = sizeof(qn_kernel), .op = "embedding", .run = run};
+const qn_kernel qnk_ref_embedding = {.size = sizeof(qn_kernel),
+                                     .op = "embedding",
+                                     .run = run,
+                                     .attrs_size = sizeof(qn_embedding_attrs)};

@@ -7,4 +7,5 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_fill = {.size = sizeof(qn_kernel), .op = "fill", .run = run};
+const qn_kernel qnk_ref_fill = {
+    .size = sizeof(qn_kernel), .op = "fill", .run = run, .attrs_size = sizeof(qn_scalar_attrs)};

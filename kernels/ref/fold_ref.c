@@ -18,4 +18,5 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_fold = {.size = sizeof(qn_kernel), .op = "fold", .run = run};
+const qn_kernel qnk_ref_fold = {
+    .size = sizeof(qn_kernel), .op = "fold", .run = run, .attrs_size = sizeof(qn_fold_attrs)};

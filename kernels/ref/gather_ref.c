@@ -19,4 +19,5 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_gather = {.size = sizeof(qn_kernel), .op = "gather", .run = run};
+const qn_kernel qnk_ref_gather = {
+    .size = sizeof(qn_kernel), .op = "gather", .run = run, .attrs_size = sizeof(qn_axis_attrs)};

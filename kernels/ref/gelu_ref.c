@@ -24,8 +24,12 @@ static double grad(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_gelu = {.size = sizeof(qn_kernel), .op = "gelu", .run = run};
+const qn_kernel qnk_ref_gelu = {
+    .size = sizeof(qn_kernel), .op = "gelu", .run = run, .attrs_size = sizeof(qn_gelu_attrs)};
 
 static qn_status run_grad(const qn_call *call) { return ref_elementwise(call, grad); }
 
-const qn_kernel qnk_ref_gelu_grad = {.size = sizeof(qn_kernel), .op = "gelu_grad", .run = run_grad};
+const qn_kernel qnk_ref_gelu_grad = {.size = sizeof(qn_kernel),
+                                     .op = "gelu_grad",
+                                     .run = run_grad,
+                                     .attrs_size = sizeof(qn_gelu_attrs)};

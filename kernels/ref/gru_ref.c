@@ -52,7 +52,8 @@ static qn_status run(const qn_call *call) {
     return status;
 }
 
-const qn_kernel qnk_ref_gru = {.size = sizeof(qn_kernel), .op = "gru", .run = run};
+const qn_kernel qnk_ref_gru = {
+    .size = sizeof(qn_kernel), .op = "gru", .run = run, .attrs_size = sizeof(qn_recurrent_attrs)};
 
 /* ---- gradient ---------------------------------------------------------------------------- */
 
@@ -112,4 +113,7 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_gru_grad = {.size = sizeof(qn_kernel), .op = "gru_grad", .run = run_grad};
+const qn_kernel qnk_ref_gru_grad = {.size = sizeof(qn_kernel),
+                                    .op = "gru_grad",
+                                    .run = run_grad,
+                                    .attrs_size = sizeof(qn_recurrent_attrs)};

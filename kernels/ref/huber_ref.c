@@ -9,4 +9,5 @@ static double loss(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, loss); }
 
-const qn_kernel qnk_ref_huber = {.size = sizeof(qn_kernel), .op = "huber", .run = run};
+const qn_kernel qnk_ref_huber = {
+    .size = sizeof(qn_kernel), .op = "huber", .run = run, .attrs_size = sizeof(qn_scalar_attrs)};

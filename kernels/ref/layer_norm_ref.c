@@ -54,7 +54,8 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_layer_norm = {.size = sizeof(qn_kernel), .op = "layer_norm", .run = run};
+const qn_kernel qnk_ref_layer_norm = {
+    .size = sizeof(qn_kernel), .op = "layer_norm", .run = run, .attrs_size = sizeof(qn_norm_attrs)};
 
 /** What the gradient of one row needs, and where it adds to. */
 typedef struct row_grad {
@@ -115,4 +116,5 @@ static qn_status run_grad(const qn_call *call) {
 const qn_kernel qnk_ref_layer_norm_grad = {.size = sizeof(qn_kernel),
                                            .op = "layer_norm_grad",
                                            .workspace = workspace_grad,
-                                           .run = run_grad};
+                                           .run = run_grad,
+                                           .attrs_size = sizeof(qn_norm_attrs)};

@@ -8,7 +8,10 @@ static double value(const double *x, const void *attrs) {
 
 static qn_status run(const qn_call *call) { return ref_elementwise(call, value); }
 
-const qn_kernel qnk_ref_leaky_relu = {.size = sizeof(qn_kernel), .op = "leaky_relu", .run = run};
+const qn_kernel qnk_ref_leaky_relu = {.size = sizeof(qn_kernel),
+                                      .op = "leaky_relu",
+                                      .run = run,
+                                      .attrs_size = sizeof(qn_scalar_attrs)};
 
 static double grad(const double *x, const void *attrs) {
     const qn_scalar_attrs *slope = attrs;
@@ -17,5 +20,7 @@ static double grad(const double *x, const void *attrs) {
 
 static qn_status run_grad(const qn_call *call) { return ref_elementwise(call, grad); }
 
-const qn_kernel qnk_ref_leaky_relu_grad = {
-    .size = sizeof(qn_kernel), .op = "leaky_relu_grad", .run = run_grad};
+const qn_kernel qnk_ref_leaky_relu_grad = {.size = sizeof(qn_kernel),
+                                           .op = "leaky_relu_grad",
+                                           .run = run_grad,
+                                           .attrs_size = sizeof(qn_scalar_attrs)};

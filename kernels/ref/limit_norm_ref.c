@@ -20,4 +20,7 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_limit_norm = {.size = sizeof(qn_kernel), .op = "limit_norm", .run = run};
+const qn_kernel qnk_ref_limit_norm = {.size = sizeof(qn_kernel),
+                                      .op = "limit_norm",
+                                      .run = run,
+                                      .attrs_size = sizeof(qn_scalar_attrs)};

@@ -14,7 +14,10 @@ static qn_status run(const qn_call *call) {
     return ref_lines(call, ((const qn_axis_attrs *)call->attrs)->axis, log_softmax_line);
 }
 
-const qn_kernel qnk_ref_log_softmax = {.size = sizeof(qn_kernel), .op = "log_softmax", .run = run};
+const qn_kernel qnk_ref_log_softmax = {.size = sizeof(qn_kernel),
+                                       .op = "log_softmax",
+                                       .run = run,
+                                       .attrs_size = sizeof(qn_axis_attrs)};
 
 static void log_softmax_grad_line(const qn_view *in, const qn_view *out, const void *attrs) {
     (void)attrs;
@@ -31,5 +34,7 @@ static qn_status run_grad(const qn_call *call) {
     return ref_lines(call, ((const qn_axis_attrs *)call->attrs)->axis, log_softmax_grad_line);
 }
 
-const qn_kernel qnk_ref_log_softmax_grad = {
-    .size = sizeof(qn_kernel), .op = "log_softmax_grad", .run = run_grad};
+const qn_kernel qnk_ref_log_softmax_grad = {.size = sizeof(qn_kernel),
+                                            .op = "log_softmax_grad",
+                                            .run = run_grad,
+                                            .attrs_size = sizeof(qn_axis_attrs)};

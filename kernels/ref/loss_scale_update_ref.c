@@ -29,5 +29,7 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_loss_scale_update = {
-    .size = sizeof(qn_kernel), .op = "loss_scale_update", .run = run};
+const qn_kernel qnk_ref_loss_scale_update = {.size = sizeof(qn_kernel),
+                                             .op = "loss_scale_update",
+                                             .run = run,
+                                             .attrs_size = sizeof(qn_loss_scale_attrs)};

@@ -57,7 +57,8 @@ static qn_status run(const qn_call *call) {
     return status;
 }
 
-const qn_kernel qnk_ref_lstm = {.size = sizeof(qn_kernel), .op = "lstm", .run = run};
+const qn_kernel qnk_ref_lstm = {
+    .size = sizeof(qn_kernel), .op = "lstm", .run = run, .attrs_size = sizeof(qn_recurrent_attrs)};
 
 /* ---- gradient ---------------------------------------------------------------------------- */
 
@@ -124,4 +125,7 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_lstm_grad = {.size = sizeof(qn_kernel), .op = "lstm_grad", .run = run_grad};
+const qn_kernel qnk_ref_lstm_grad = {.size = sizeof(qn_kernel),
+                                     .op = "lstm_grad",
+                                     .run = run_grad,
+                                     .attrs_size = sizeof(qn_recurrent_attrs)};

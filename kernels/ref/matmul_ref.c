@@ -41,4 +41,5 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_matmul = {.size = sizeof(qn_kernel), .op = "matmul", .run = run};
+const qn_kernel qnk_ref_matmul = {
+    .size = sizeof(qn_kernel), .op = "matmul", .run = run, .attrs_size = sizeof(qn_matmul_attrs)};

@@ -39,7 +39,10 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_max_pool2d = {.size = sizeof(qn_kernel), .op = "max_pool2d", .run = run};
+const qn_kernel qnk_ref_max_pool2d = {.size = sizeof(qn_kernel),
+                                      .op = "max_pool2d",
+                                      .run = run,
+                                      .attrs_size = sizeof(qn_pool2d_attrs)};
 
 static qn_status run_grad(const qn_call *call) {
     const qn_view *dx = call->out;
@@ -59,4 +62,5 @@ static qn_status run_grad(const qn_call *call) {
 const qn_kernel qnk_ref_max_pool2d_grad = {.size = sizeof(qn_kernel),
                                            .op = "max_pool2d_grad",
                                            .workspace = ref_plane_workspace,
-                                           .run = run_grad};
+                                           .run = run_grad,
+                                           .attrs_size = sizeof(qn_pool2d_attrs)};

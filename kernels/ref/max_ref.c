@@ -16,4 +16,5 @@ static qn_status run(const qn_call *call) {
     return ref_reduce(call, attrs->axes, greatest);
 }
 
-const qn_kernel qnk_ref_max = {.size = sizeof(qn_kernel), .op = "max", .run = run};
+const qn_kernel qnk_ref_max = {
+    .size = sizeof(qn_kernel), .op = "max", .run = run, .attrs_size = sizeof(qn_reduce_attrs)};

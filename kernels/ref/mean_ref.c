@@ -14,4 +14,5 @@ static qn_status run(const qn_call *call) {
     return ref_reduce(call, attrs->axes, mean);
 }
 
-const qn_kernel qnk_ref_mean = {.size = sizeof(qn_kernel), .op = "mean", .run = run};
+const qn_kernel qnk_ref_mean = {
+    .size = sizeof(qn_kernel), .op = "mean", .run = run, .attrs_size = sizeof(qn_reduce_attrs)};

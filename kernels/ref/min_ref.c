@@ -16,4 +16,5 @@ static qn_status run(const qn_call *call) {
     return ref_reduce(call, attrs->axes, smallest);
 }
 
-const qn_kernel qnk_ref_min = {.size = sizeof(qn_kernel), .op = "min", .run = run};
+const qn_kernel qnk_ref_min = {
+    .size = sizeof(qn_kernel), .op = "min", .run = run, .attrs_size = sizeof(qn_reduce_attrs)};

@@ -20,8 +20,10 @@ static qn_status run(const qn_call *call) {
     return ref_lines(call, ((const qn_moving_average_attrs *)call->attrs)->axis, average_line);
 }
 
-const qn_kernel qnk_ref_moving_average = {
-    .size = sizeof(qn_kernel), .op = "moving_average", .run = run};
+const qn_kernel qnk_ref_moving_average = {.size = sizeof(qn_kernel),
+                                          .op = "moving_average",
+                                          .run = run,
+                                          .attrs_size = sizeof(qn_moving_average_attrs)};
 
 /** How many of the places around i show element `at`, which is one of them. */
 static int64_t times_read(int64_t i, int64_t at, int64_t half, int64_t count) {
@@ -49,5 +51,7 @@ static qn_status run_grad(const qn_call *call) {
     return ref_lines(call, ((const qn_moving_average_attrs *)call->attrs)->axis, grad_line);
 }
 
-const qn_kernel qnk_ref_moving_average_grad = {
-    .size = sizeof(qn_kernel), .op = "moving_average_grad", .run = run_grad};
+const qn_kernel qnk_ref_moving_average_grad = {.size = sizeof(qn_kernel),
+                                               .op = "moving_average_grad",
+                                               .run = run_grad,
+                                               .attrs_size = sizeof(qn_moving_average_attrs)};

@@ -25,4 +25,5 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_normal = {.size = sizeof(qn_kernel), .op = "normal", .run = run};
+const qn_kernel qnk_ref_normal = {
+    .size = sizeof(qn_kernel), .op = "normal", .run = run, .attrs_size = sizeof(qn_range_attrs)};

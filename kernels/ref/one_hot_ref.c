@@ -15,4 +15,5 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_one_hot = {.size = sizeof(qn_kernel), .op = "one_hot", .run = run};
+const qn_kernel qnk_ref_one_hot = {
+    .size = sizeof(qn_kernel), .op = "one_hot", .run = run, .attrs_size = sizeof(qn_one_hot_attrs)};

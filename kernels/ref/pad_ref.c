@@ -14,4 +14,5 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_pad = {.size = sizeof(qn_kernel), .op = "pad", .run = run};
+const qn_kernel qnk_ref_pad = {
+    .size = sizeof(qn_kernel), .op = "pad", .run = run, .attrs_size = sizeof(qn_pad_attrs)};

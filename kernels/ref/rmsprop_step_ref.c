@@ -20,5 +20,7 @@ static qn_status run(const qn_call *call) {
     return ref_optim_step(call, call->in[3].data ? with_buffer : plain);
 }
 
-const qn_kernel qnk_ref_rmsprop_step = {
-    .size = sizeof(qn_kernel), .op = "rmsprop_step", .run = run};
+const qn_kernel qnk_ref_rmsprop_step = {.size = sizeof(qn_kernel),
+                                        .op = "rmsprop_step",
+                                        .run = run,
+                                        .attrs_size = sizeof(qn_optim_attrs)};

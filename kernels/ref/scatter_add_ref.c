@@ -20,4 +20,7 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_scatter_add = {.size = sizeof(qn_kernel), .op = "scatter_add", .run = run};
+const qn_kernel qnk_ref_scatter_add = {.size = sizeof(qn_kernel),
+                                       .op = "scatter_add",
+                                       .run = run,
+                                       .attrs_size = sizeof(qn_scatter_attrs)};

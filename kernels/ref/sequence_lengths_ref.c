@@ -14,5 +14,7 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_sequence_lengths = {
-    .size = sizeof(qn_kernel), .op = "sequence_lengths", .run = run};
+const qn_kernel qnk_ref_sequence_lengths = {.size = sizeof(qn_kernel),
+                                            .op = "sequence_lengths",
+                                            .run = run,
+                                            .attrs_size = sizeof(qn_sequence_lengths_attrs)};

@@ -50,5 +50,7 @@ static qn_status run_grad(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_sequence_max_grad = {
-    .size = sizeof(qn_kernel), .op = "sequence_max_grad", .run = run_grad};
+const qn_kernel qnk_ref_sequence_max_grad = {.size = sizeof(qn_kernel),
+                                             .op = "sequence_max_grad",
+                                             .run = run_grad,
+                                             .attrs_size = sizeof(qn_sequence_attrs)};

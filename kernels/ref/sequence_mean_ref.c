@@ -38,5 +38,7 @@ static qn_status run_grad(const qn_call *call) {
     return status;
 }
 
-const qn_kernel qnk_ref_sequence_mean_grad = {
-    .size = sizeof(qn_kernel), .op = "sequence_mean_grad", .run = run_grad};
+const qn_kernel qnk_ref_sequence_mean_grad = {.size = sizeof(qn_kernel),
+                                              .op = "sequence_mean_grad",
+                                              .run = run_grad,
+                                              .attrs_size = sizeof(qn_sequence_attrs)};

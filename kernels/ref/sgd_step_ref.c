@@ -18,4 +18,5 @@ static qn_status run(const qn_call *call) {
     return ref_optim_step(call, call->in[2].data ? with_velocity : plain);
 }
 
-const qn_kernel qnk_ref_sgd_step = {.size = sizeof(qn_kernel), .op = "sgd_step", .run = run};
+const qn_kernel qnk_ref_sgd_step = {
+    .size = sizeof(qn_kernel), .op = "sgd_step", .run = run, .attrs_size = sizeof(qn_optim_attrs)};

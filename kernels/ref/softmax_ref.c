@@ -14,7 +14,8 @@ static qn_status run(const qn_call *call) {
     return ref_lines(call, ((const qn_axis_attrs *)call->attrs)->axis, softmax_line);
 }
 
-const qn_kernel qnk_ref_softmax = {.size = sizeof(qn_kernel), .op = "softmax", .run = run};
+const qn_kernel qnk_ref_softmax = {
+    .size = sizeof(qn_kernel), .op = "softmax", .run = run, .attrs_size = sizeof(qn_axis_attrs)};
 
 static void softmax_grad_line(const qn_view *in, const qn_view *out, const void *attrs) {
     (void)attrs;
@@ -31,5 +32,7 @@ static qn_status run_grad(const qn_call *call) {
     return ref_lines(call, ((const qn_axis_attrs *)call->attrs)->axis, softmax_grad_line);
 }
 
-const qn_kernel qnk_ref_softmax_grad = {
-    .size = sizeof(qn_kernel), .op = "softmax_grad", .run = run_grad};
+const qn_kernel qnk_ref_softmax_grad = {.size = sizeof(qn_kernel),
+                                        .op = "softmax_grad",
+                                        .run = run_grad,
+                                        .attrs_size = sizeof(qn_axis_attrs)};

@@ -67,5 +67,8 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_sort = {
-    .size = sizeof(qn_kernel), .op = "sort", .workspace = workspace, .run = run};
+const qn_kernel qnk_ref_sort = {.size = sizeof(qn_kernel),
+                                .op = "sort",
+                                .workspace = workspace,
+                                .run = run,
+                                .attrs_size = sizeof(qn_sort_attrs)};

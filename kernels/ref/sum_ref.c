@@ -14,4 +14,5 @@ static qn_status run(const qn_call *call) {
     return ref_reduce(call, attrs->axes, sum);
 }
 
-const qn_kernel qnk_ref_sum = {.size = sizeof(qn_kernel), .op = "sum", .run = run};
+const qn_kernel qnk_ref_sum = {
+    .size = sizeof(qn_kernel), .op = "sum", .run = run, .attrs_size = sizeof(qn_reduce_attrs)};

@@ -16,4 +16,5 @@ static qn_status run(const qn_call *call) {
     return QN_OK;
 }
 
-const qn_kernel qnk_ref_uniform = {.size = sizeof(qn_kernel), .op = "uniform", .run = run};
+const qn_kernel qnk_ref_uniform = {
+    .size = sizeof(qn_kernel), .op = "uniform", .run = run, .attrs_size = sizeof(qn_range_attrs)};

@@ -19,4 +19,5 @@ static qn_status run(const qn_call *call) {
     return ref_reduce(call, attrs->axes, var);
 }
 
-const qn_kernel qnk_ref_var = {.size = sizeof(qn_kernel), .op = "var", .run = run};
+const qn_kernel qnk_ref_var = {
+    .size = sizeof(qn_kernel), .op = "var", .run = run, .attrs_size = sizeof(qn_reduce_attrs)};

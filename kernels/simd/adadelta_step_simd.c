@@ -38,4 +38,5 @@ const qn_kernel SIMD_KERNEL(adadelta_step) = {
     .op = "adadelta_step",
     .declines = simd_step_declines,
     .run = adadelta_step_run,
+    .attrs_size = sizeof(qn_optim_attrs),
 };

@@ -43,4 +43,5 @@ const qn_kernel SIMD_KERNEL(adam_step) = {
     .op = "adam_step",
     .declines = simd_step_declines,
     .run = adam_step_run,
+    .attrs_size = sizeof(qn_optim_attrs),
 };

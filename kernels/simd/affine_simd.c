@@ -17,4 +17,5 @@ const qn_kernel SIMD_KERNEL(affine) = {
     .declines = simd_f32_only,
     .workspace = simd_map_workspace,
     .run = affine_run,
+    .attrs_size = sizeof(qn_affine_attrs),
 };

@@ -35,4 +35,5 @@ const qn_kernel SIMD_KERNEL(argmax) = {
     .op = "argmax",
     .declines = argmax_declines,
     .run = argmax_run,
+    .attrs_size = sizeof(qn_axis_attrs),
 };

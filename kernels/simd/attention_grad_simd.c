@@ -272,4 +272,5 @@ const qn_kernel SIMD_KERNEL(attention_grad) = {.size = sizeof(qn_kernel),
                                                .op = "attention_grad",
                                                .declines = declines,
                                                .workspace = workspace,
-                                               .run = run};
+                                               .run = run,
+                                               .attrs_size = sizeof(qn_attention_attrs)};

@@ -190,4 +190,5 @@ const qn_kernel SIMD_KERNEL(attention) = {.size = sizeof(qn_kernel),
                                           .op = "attention",
                                           .declines = declines,
                                           .workspace = workspace,
-                                          .run = run};
+                                          .run = run,
+                                          .attrs_size = sizeof(qn_attention_attrs)};

@@ -67,6 +67,7 @@ const qn_kernel SIMD_KERNEL(avg_pool2d) = {
     .op = "avg_pool2d",
     .declines = simd_pool_declines,
     .run = avg_pool2d_run,
+    .attrs_size = sizeof(qn_pool2d_attrs),
 };
 
 /* ---- gradient ---------------------------------------------------------------------------- */
@@ -122,4 +123,5 @@ const qn_kernel SIMD_KERNEL(avg_pool2d_grad) = {
     .op = "avg_pool2d_grad",
     .declines = simd_pool_declines,
     .run = avg_pool2d_grad_run,
+    .attrs_size = sizeof(qn_pool2d_attrs),
 };

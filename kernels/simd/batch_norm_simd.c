@@ -254,6 +254,7 @@ const qn_kernel SIMD_KERNEL(batch_norm) = {
     .declines = batch_norm_declines,
     .workspace = batch_norm_workspace,
     .run = batch_norm_run,
+    .attrs_size = sizeof(qn_norm_attrs),
 };
 
 /* ---- gradient ---------------------------------------------------------------------------- */
@@ -417,4 +418,5 @@ const qn_kernel SIMD_KERNEL(batch_norm_grad) = {
     .declines = batch_norm_grad_declines,
     .workspace = batch_norm_grad_workspace,
     .run = batch_norm_grad_run,
+    .attrs_size = sizeof(qn_norm_attrs),
 };

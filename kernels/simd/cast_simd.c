@@ -51,4 +51,5 @@ const qn_kernel SIMD_KERNEL(cast) = {
     .declines = cast_declines,
     .workspace = simd_map_workspace,
     .run = cast_run,
+    .attrs_size = sizeof(qn_cast_attrs),
 };

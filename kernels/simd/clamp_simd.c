@@ -17,6 +17,7 @@ const qn_kernel SIMD_KERNEL(clamp) = {
     .declines = simd_f32_only,
     .workspace = simd_map_workspace,
     .run = clamp_run,
+    .attrs_size = sizeof(qn_range_attrs),
 };
 
 SIMD_INLINE vf clamp_grad_body(vf g, vf x, vf low, vf high) {
@@ -38,4 +39,5 @@ const qn_kernel SIMD_KERNEL(clamp_grad) = {
     .declines = simd_f32_only,
     .workspace = simd_map_workspace,
     .run = clamp_grad_run,
+    .attrs_size = sizeof(qn_range_attrs),
 };

@@ -18,4 +18,5 @@ const qn_kernel SIMD_KERNEL(concat) = {
     .size = sizeof(qn_kernel),
     .op = "concat",
     .run = concat_run,
+    .attrs_size = sizeof(qn_axis_attrs),
 };

@@ -181,4 +181,5 @@ const qn_kernel SIMD_KERNEL(conv1d_max) = {.size = sizeof(qn_kernel),
                                            .op = "conv1d_max",
                                            .declines = declines,
                                            .workspace = workspace,
-                                           .run = run};
+                                           .run = run,
+                                           .attrs_size = sizeof(qn_conv1d_max_attrs)};

@@ -93,4 +93,5 @@ const qn_kernel SIMD_KERNEL(conv2d_grad_input) = {.size = sizeof(qn_kernel),
                                                   .op = "conv2d_grad_input",
                                                   .declines = declines,
                                                   .workspace = workspace,
-                                                  .run = run};
+                                                  .run = run,
+                                                  .attrs_size = sizeof(qn_conv2d_attrs)};

@@ -330,4 +330,5 @@ const qn_kernel SIMD_KERNEL(conv2d_grad_weight) = {.size = sizeof(qn_kernel),
                                                    .op = "conv2d_grad_weight",
                                                    .declines = declines,
                                                    .workspace = workspace,
-                                                   .run = run};
+                                                   .run = run,
+                                                   .attrs_size = sizeof(qn_conv2d_attrs)};

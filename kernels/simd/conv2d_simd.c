@@ -69,4 +69,5 @@ const qn_kernel SIMD_KERNEL(conv2d) = {.size = sizeof(qn_kernel),
                                        .op = "conv2d",
                                        .declines = declines,
                                        .workspace = workspace,
-                                       .run = run};
+                                       .run = run,
+                                       .attrs_size = sizeof(qn_conv2d_attrs)};

@@ -65,6 +65,7 @@ const qn_kernel SIMD_KERNEL(cross_entropy) = {
     .declines = cross_entropy_declines,
     .workspace = cross_entropy_workspace,
     .run = cross_entropy_run,
+    .attrs_size = sizeof(qn_cross_entropy_attrs),
 };
 
 /* Places of the gradient's inputs. */
@@ -126,4 +127,5 @@ const qn_kernel SIMD_KERNEL(cross_entropy_grad) = {
     .op = "cross_entropy_grad",
     .declines = cross_entropy_grad_declines,
     .run = cross_entropy_grad_run,
+    .attrs_size = sizeof(qn_cross_entropy_attrs),
 };

@@ -86,6 +86,7 @@ const qn_kernel SIMD_KERNEL(dropout) = {
     .declines = dropout_declines,
     .workspace = dropout_workspace,
     .run = dropout_run,
+    .attrs_size = sizeof(qn_dropout_attrs),
 };
 
 static qn_status dropout_grad_run(const qn_call *call) {
@@ -99,4 +100,5 @@ const qn_kernel SIMD_KERNEL(dropout_grad) = {
     .declines = dropout_declines,
     .workspace = dropout_workspace,
     .run = dropout_grad_run,
+    .attrs_size = sizeof(qn_dropout_attrs),
 };

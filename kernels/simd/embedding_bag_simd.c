@@ -56,4 +56,5 @@ const qn_kernel SIMD_KERNEL(embedding_bag) = {
     .declines = embedding_bag_declines,
     .workspace = embedding_bag_workspace,
     .run = embedding_bag_run,
+    .attrs_size = sizeof(qn_embedding_attrs),
 };

@@ -115,6 +115,7 @@ const qn_kernel SIMD_KERNEL(embedding_grad) = {
     .declines = embedding_grad_declines,
     .workspace = embedding_grad_workspace,
     .run = embedding_grad_run,
+    .attrs_size = sizeof(qn_embedding_attrs),
 };
 
 static qn_status embedding_grad_rows_run(const qn_call *call) {
@@ -133,4 +134,5 @@ const qn_kernel SIMD_KERNEL(embedding_grad_rows) = {
     .declines = embedding_grad_declines,
     .workspace = embedding_grad_workspace,
     .run = embedding_grad_rows_run,
+    .attrs_size = sizeof(qn_embedding_attrs),
 };

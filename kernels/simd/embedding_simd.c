@@ -46,4 +46,5 @@ const qn_kernel SIMD_KERNEL(embedding) = {
     .declines = embedding_declines,
     .workspace = embedding_workspace,
     .run = embedding_run,
+    .attrs_size = sizeof(qn_embedding_attrs),
 };

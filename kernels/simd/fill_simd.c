@@ -15,4 +15,5 @@ const qn_kernel SIMD_KERNEL(fill) = {
     .op = "fill",
     .declines = fill_declines,
     .run = fill_run,
+    .attrs_size = sizeof(qn_scalar_attrs),
 };

@@ -77,4 +77,5 @@ const qn_kernel SIMD_KERNEL(gather) = {
     .op = "gather",
     .declines = gather_declines,
     .run = gather_run,
+    .attrs_size = sizeof(qn_axis_attrs),
 };

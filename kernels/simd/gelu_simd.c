@@ -29,6 +29,7 @@ const qn_kernel SIMD_KERNEL(gelu) = {
     .declines = simd_f32_only,
     .workspace = simd_map_workspace,
     .run = gelu_run,
+    .attrs_size = sizeof(qn_gelu_attrs),
 };
 
 /* gelu'(x) = Phi(x) + x phi(x), phi(x) = e^(-x^2 / 2) / sqrt(2 pi). */
@@ -63,4 +64,5 @@ const qn_kernel SIMD_KERNEL(gelu_grad) = {
     .declines = simd_f32_only,
     .workspace = simd_map_workspace,
     .run = gelu_grad_run,
+    .attrs_size = sizeof(qn_gelu_attrs),
 };

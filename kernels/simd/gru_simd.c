@@ -83,7 +83,8 @@ const qn_kernel SIMD_KERNEL(gru) = {.size = sizeof(qn_kernel),
                                     .op = "gru",
                                     .declines = recurrent_declines,
                                     .workspace = workspace,
-                                    .run = run};
+                                    .run = run,
+                                    .attrs_size = sizeof(qn_recurrent_attrs)};
 
 /* ---- gradient ---------------------------------------------------------------------------- */
 
@@ -167,4 +168,5 @@ const qn_kernel SIMD_KERNEL(gru_grad) = {.size = sizeof(qn_kernel),
                                          .op = "gru_grad",
                                          .declines = declines_grad,
                                          .workspace = workspace_grad,
-                                         .run = run_grad};
+                                         .run = run_grad,
+                                         .attrs_size = sizeof(qn_recurrent_attrs)};

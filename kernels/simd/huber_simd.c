@@ -19,4 +19,5 @@ const qn_kernel SIMD_KERNEL(huber) = {
     .declines = simd_f32_only,
     .workspace = simd_map_workspace,
     .run = huber_run,
+    .attrs_size = sizeof(qn_scalar_attrs),
 };

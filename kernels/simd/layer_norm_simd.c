@@ -74,6 +74,7 @@ const qn_kernel SIMD_KERNEL(layer_norm) = {
     .op = "layer_norm",
     .declines = declines,
     .run = layer_norm_run,
+    .attrs_size = sizeof(qn_norm_attrs),
 };
 
 /* ---- gradient ---------------------------------------------------------------------------- */
@@ -206,4 +207,5 @@ const qn_kernel SIMD_KERNEL(layer_norm_grad) = {
     .declines = declines,
     .workspace = layer_norm_grad_workspace,
     .run = layer_norm_grad_run,
+    .attrs_size = sizeof(qn_norm_attrs),
 };

@@ -16,6 +16,7 @@ const qn_kernel SIMD_KERNEL(leaky_relu) = {
     .declines = simd_f32_only,
     .workspace = simd_map_workspace,
     .run = leaky_relu_run,
+    .attrs_size = sizeof(qn_scalar_attrs),
 };
 
 SIMD_INLINE vf leaky_relu_grad_body(vf g, vf x, vf slope) {
@@ -37,4 +38,5 @@ const qn_kernel SIMD_KERNEL(leaky_relu_grad) = {
     .declines = simd_f32_only,
     .workspace = simd_map_workspace,
     .run = leaky_relu_grad_run,
+    .attrs_size = sizeof(qn_scalar_attrs),
 };

@@ -52,4 +52,5 @@ const qn_kernel SIMD_KERNEL(limit_norm) = {
     .op = "limit_norm",
     .declines = limit_norm_declines,
     .run = limit_norm_run,
+    .attrs_size = sizeof(qn_scalar_attrs),
 };

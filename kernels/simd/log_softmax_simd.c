@@ -29,6 +29,7 @@ const qn_kernel SIMD_KERNEL(log_softmax) = {
     .op = "log_softmax",
     .declines = log_softmax_declines,
     .run = log_softmax_run,
+    .attrs_size = sizeof(qn_axis_attrs),
 };
 
 /* dx = g - e^y sum(g). */
@@ -55,4 +56,5 @@ const qn_kernel SIMD_KERNEL(log_softmax_grad) = {
     .op = "log_softmax_grad",
     .declines = log_softmax_declines,
     .run = log_softmax_grad_run,
+    .attrs_size = sizeof(qn_axis_attrs),
 };

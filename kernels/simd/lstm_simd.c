@@ -91,7 +91,8 @@ const qn_kernel SIMD_KERNEL(lstm) = {.size = sizeof(qn_kernel),
                                      .op = "lstm",
                                      .declines = recurrent_declines,
                                      .workspace = workspace,
-                                     .run = run};
+                                     .run = run,
+                                     .attrs_size = sizeof(qn_recurrent_attrs)};
 
 /* ---- gradient ---------------------------------------------------------------------------- */
 
@@ -178,4 +179,5 @@ const qn_kernel SIMD_KERNEL(lstm_grad) = {.size = sizeof(qn_kernel),
                                           .op = "lstm_grad",
                                           .declines = declines_grad,
                                           .workspace = workspace_grad,
-                                          .run = run_grad};
+                                          .run = run_grad,
+                                          .attrs_size = sizeof(qn_recurrent_attrs)};

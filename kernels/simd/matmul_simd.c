@@ -357,4 +357,5 @@ const qn_kernel SIMD_KERNEL(matmul) = {.size = sizeof(qn_kernel),
                                        .op = "matmul",
                                        .declines = declines,
                                        .workspace = workspace,
-                                       .run = run};
+                                       .run = run,
+                                       .attrs_size = sizeof(qn_matmul_attrs)};

@@ -85,6 +85,7 @@ const qn_kernel SIMD_KERNEL(max_pool2d) = {
     .op = "max_pool2d",
     .declines = simd_pool_declines,
     .run = max_pool2d_run,
+    .attrs_size = sizeof(qn_pool2d_attrs),
 };
 
 /* ---- gradient ---------------------------------------------------------------------------- */
@@ -143,4 +144,5 @@ const qn_kernel SIMD_KERNEL(max_pool2d_grad) = {
     .op = "max_pool2d_grad",
     .declines = simd_pool_declines,
     .run = max_pool2d_grad_run,
+    .attrs_size = sizeof(qn_pool2d_attrs),
 };

@@ -15,4 +15,5 @@ const qn_kernel SIMD_KERNEL(mean) = {
     .declines = simd_reduce_declines,
     .workspace = simd_reduce_workspace,
     .run = mean_run,
+    .attrs_size = sizeof(qn_reduce_attrs),
 };

@@ -11,4 +11,5 @@ const qn_kernel SIMD_KERNEL(min) = {
     .declines = simd_reduce_declines,
     .workspace = simd_reduce_workspace,
     .run = min_run,
+    .attrs_size = sizeof(qn_reduce_attrs),
 };

@@ -115,7 +115,8 @@ const qn_kernel SIMD_KERNEL(moving_average) = {.size = sizeof(qn_kernel),
                                                .op = "moving_average",
                                                .declines = declines,
                                                .workspace = workspace,
-                                               .run = run};
+                                               .run = run,
+                                               .attrs_size = sizeof(qn_moving_average_attrs)};
 
 /* The same sums over g with zeros around it give the gradient of the slice with its ends repeated;
  * what the repetitions got is the ends'. */
@@ -147,4 +148,5 @@ const qn_kernel SIMD_KERNEL(moving_average_grad) = {.size = sizeof(qn_kernel),
                                                     .op = "moving_average_grad",
                                                     .declines = declines,
                                                     .workspace = workspace,
-                                                    .run = run_grad};
+                                                    .run = run_grad,
+                                                    .attrs_size = sizeof(qn_moving_average_attrs)};

@@ -33,4 +33,5 @@ const qn_kernel SIMD_KERNEL(normal) = {
     .op = "normal",
     .declines = simd_random_declines,
     .run = normal_run,
+    .attrs_size = sizeof(qn_range_attrs),
 };

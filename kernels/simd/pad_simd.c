@@ -27,4 +27,5 @@ const qn_kernel SIMD_KERNEL(pad) = {
     .op = "pad",
     .declines = pad_declines,
     .run = pad_run,
+    .attrs_size = sizeof(qn_pad_attrs),
 };

@@ -49,4 +49,5 @@ const qn_kernel SIMD_KERNEL(rmsprop_step) = {
     .op = "rmsprop_step",
     .declines = simd_step_declines,
     .run = rmsprop_step_run,
+    .attrs_size = sizeof(qn_optim_attrs),
 };

@@ -87,4 +87,5 @@ static qn_status run_grad(const qn_call *call) {
 const qn_kernel SIMD_KERNEL(sequence_max_grad) = {.size = sizeof(qn_kernel),
                                                   .op = "sequence_max_grad",
                                                   .declines = declines_grad,
-                                                  .run = run_grad};
+                                                  .run = run_grad,
+                                                  .attrs_size = sizeof(qn_sequence_attrs)};

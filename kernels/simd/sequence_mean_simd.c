@@ -69,5 +69,8 @@ static qn_status run_grad(const qn_call *call) {
     return status;
 }
 
-const qn_kernel SIMD_KERNEL(sequence_mean_grad) = {
-    .size = sizeof(qn_kernel), .op = "sequence_mean_grad", .declines = declines, .run = run_grad};
+const qn_kernel SIMD_KERNEL(sequence_mean_grad) = {.size = sizeof(qn_kernel),
+                                                   .op = "sequence_mean_grad",
+                                                   .declines = declines,
+                                                   .run = run_grad,
+                                                   .attrs_size = sizeof(qn_sequence_attrs)};

@@ -53,4 +53,5 @@ const qn_kernel SIMD_KERNEL(sgd_step) = {
     .op = "sgd_step",
     .declines = simd_step_declines,
     .run = sgd_step_run,
+    .attrs_size = sizeof(qn_optim_attrs),
 };

@@ -27,6 +27,7 @@ const qn_kernel SIMD_KERNEL(softmax) = {
     .op = "softmax",
     .declines = softmax_declines,
     .run = softmax_run,
+    .attrs_size = sizeof(qn_axis_attrs),
 };
 
 /* dx = y (g - sum(g y)). */
@@ -56,4 +57,5 @@ const qn_kernel SIMD_KERNEL(softmax_grad) = {
     .op = "softmax_grad",
     .declines = softmax_declines,
     .run = softmax_grad_run,
+    .attrs_size = sizeof(qn_axis_attrs),
 };

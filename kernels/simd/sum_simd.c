@@ -11,4 +11,5 @@ const qn_kernel SIMD_KERNEL(sum) = {
     .declines = simd_reduce_declines,
     .workspace = simd_reduce_workspace,
     .run = sum_run,
+    .attrs_size = sizeof(qn_reduce_attrs),
 };

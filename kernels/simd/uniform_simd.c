@@ -27,4 +27,5 @@ const qn_kernel SIMD_KERNEL(uniform) = {
     .op = "uniform",
     .declines = simd_random_declines,
     .run = uniform_run,
+    .attrs_size = sizeof(qn_range_attrs),
 };

@@ -27,4 +27,5 @@ const qn_kernel SIMD_KERNEL(var) = {
     .declines = simd_reduce_declines,
     .workspace = simd_reduce_workspace,
     .run = var_run,
+    .attrs_size = sizeof(qn_reduce_attrs),
 };

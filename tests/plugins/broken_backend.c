@@ -13,6 +13,7 @@ enum {
     OTHER_NAME,
     DECLINES,
     NO_KERNELS,
+    NO_PROVIDER_SIZE,
     UNUSABLE
 };
 
@@ -43,7 +44,7 @@ static const qn_provider *providers(void *device) {
     (void)device;
     static const qn_kernel old = {.size = 4, .op = "relu"};
     static const qn_kernel *const kernels[] = {&old, NULL};
-    static const qn_provider list[] = {{"broken", kernels}, {NULL, NULL}};
+    static const qn_provider list[] = {{.name = "broken", .kernels = kernels}, {.name = NULL}};
     return list;
 }
 
@@ -102,6 +103,7 @@ static const qn_backend backend = {
     .synchronize = synchronize,
     .queue = queue,
     .default_threads = default_threads,
+    .provider_size = BROKEN_AS == NO_PROVIDER_SIZE ? 0 : sizeof(qn_provider),
 };
 
 __attribute__((visibility("default"))) const qn_backend *qn_backend_entry_v1(const qn_host *host);

@@ -60,7 +60,7 @@ static const qn_kernel relu = {
 static const qn_kernel copy = {
     .size = sizeof(qn_kernel), .op = "copy", .declines = declines, .run = copy_run};
 static const qn_kernel *const kernels[] = {&relu, &copy, NULL};
-static const qn_provider all_providers[] = {{"graph", kernels}, {NULL, NULL}};
+static const qn_provider all_providers[] = {{.name = "graph", .kernels = kernels}, {.name = NULL}};
 
 /* ---- the device -------------------------------------------------------------------------- */
 
@@ -179,6 +179,7 @@ static const qn_backend backend = {
     .capture_end = capture_end,
     .graph_launch = graph_launch,
     .graph_free = graph_free,
+    .provider_size = sizeof(qn_provider),
 };
 
 __attribute__((visibility("default"))) const qn_backend *qn_backend_entry_v1(const qn_host *host);
