@@ -1,16 +1,19 @@
 /* cuda.c: NVIDIA GPUs as a device: opening and closing, and the order in which kernels are asked.
  */
-#include <cublasLt.h>
 #include <cudnn.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "cuda_device.h"
 
-/* Tables generated from the kernel folders (kernels/tables.cmake). */
+/* Tables generated from the kernel folders (kernels/tables.cmake), and how two of them open. */
 extern const qn_kernel *const qnk_cudnn_table[];
 extern const qn_kernel *const qnk_cublas_table[];
 extern const qn_kernel *const qnk_cuda_table[];
+extern qn_status qnk_cudnn_open(void *queue, void **state, char *reason);
+extern qn_status qnk_cublas_open(void *queue, void **state, char *reason);
+extern void qnk_cudnn_close(void *state);
+extern void qnk_cublas_close(void *state);
 
 __attribute__((visibility("default"))) const qn_backend *qn_backend_entry_v1(const qn_host *host);
 
@@ -88,32 +91,11 @@ static cudaError_t keep_pool(const cuda_device *device) {
                : cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all);
 }
 
-static qn_status open_libraries(cuda_device *device, char *reason) {
-    cublasStatus_t cublas = cublasLtCreate(&device->queue.cublas);
-    if (cublas != CUBLAS_STATUS_SUCCESS) {
-        snprintf(reason, QN_REASON_SIZE, "cuBLASLt: %s", cublasLtGetStatusString(cublas));
-        return QN_DEVICE_ERROR;
-    }
-    cudnnStatus_t cudnn = cudnnCreate(&device->queue.cudnn);
-    if (cudnn == CUDNN_STATUS_SUCCESS)
-        cudnn = cudnnSetStream(device->queue.cudnn, device->queue.stream);
-    if (cudnn == CUDNN_STATUS_SUCCESS)
-        return QN_OK;
-    snprintf(reason, QN_REASON_SIZE, "cuDNN: %s", cudnnGetErrorString(cudnn));
-    return QN_DEVICE_ERROR;
-}
-
 static void cuda_close(void *opened) {
     cuda_device *device = opened;
     cudaSetDevice(device->index);
     if (device->queue.stream)
         cudaStreamSynchronize(device->queue.stream);
-    qnk_cublas_forget(&device->queue);
-    qnk_cudnn_forget(&device->queue);
-    if (device->queue.cudnn)
-        cudnnDestroy(device->queue.cudnn);
-    if (device->queue.cublas)
-        cublasLtDestroy(device->queue.cublas);
     cuda_staging_close(device);
     if (device->copies)
         cudaStreamDestroy(device->copies);
@@ -132,8 +114,7 @@ static qn_status open_all(cuda_device *device, char *reason) {
         error = keep_pool(device);
     if (error != cudaSuccess)
         return cuda_failed(device, error, "opening the device", reason);
-    status = open_libraries(device, reason);
-    return status == QN_OK ? cuda_staging_open(device, reason) : status;
+    return cuda_staging_open(device, reason);
 }
 
 static qn_status cuda_open(int index, void **opened, char *reason) {
@@ -154,15 +135,22 @@ static qn_status cuda_open(int index, void **opened, char *reason) {
 static const char *cuda_describe(void *opened) { return ((cuda_device *)opened)->description; }
 
 static const qn_provider *cuda_providers(void *opened) {
-    static const qn_provider providers[] = {{"cudnn", qnk_cudnn_table},
-                                            {"cublas", qnk_cublas_table},
-                                            {"cuda", qnk_cuda_table},
-                                            {NULL, NULL}};
+    static const qn_provider providers[] = {
+        {"cudnn", qnk_cudnn_table, qnk_cudnn_open, qnk_cudnn_close},
+        {"cublas", qnk_cublas_table, qnk_cublas_open, qnk_cublas_close},
+        {.name = "cuda", .kernels = qnk_cuda_table},
+        {.name = NULL},
+    };
     (void)opened;
     return providers;
 }
 
-static void *cuda_queue_handle(void *opened) { return &((cuda_device *)opened)->queue; }
+/** The queue; kernels are launched on the thread's current device. */
+static void *cuda_queue_handle(void *opened) {
+    cuda_device *device = opened;
+    device->queue.entered = cudaSetDevice(device->index); /* the call that follows says it */
+    return &device->queue;
+}
 
 static int cuda_default_threads(void *opened) {
     (void)opened;
@@ -191,6 +179,8 @@ const qn_backend *qn_backend_entry_v1(const qn_host *host) {
         .capture_end = cuda_capture_end,
         .graph_launch = cuda_graph_launch,
         .graph_free = cuda_graph_free,
+        .provider_size = sizeof(qn_provider),
+        .trim = cuda_trim,
         .precisions = 1u << QN_PRECISION_TF32 | 1u << QN_PRECISION_BF16 | 1u << QN_PRECISION_F16,
     };
     return host->abi == QN_BACKEND_ABI ? &backend : NULL;

@@ -35,6 +35,7 @@ qn_status cuda_enter(cuda_device *device, char *reason);
 /* cuda_memory.c */
 qn_status cuda_alloc(void *device, size_t bytes, void **memory, char *reason);
 void cuda_free(void *device, void *memory);
+void cuda_trim(void *device);
 
 /* cuda_copies.c */
 qn_status cuda_staging_open(cuda_device *device, char *reason);

@@ -17,6 +17,9 @@ qn_status cuda_capture_end(void *opened, void **graph, char *reason) {
     cudaGraph_t captured = NULL;
     cudaGraphExec_t executable = NULL;
     *graph = NULL;
+    qn_status status = cuda_enter(device, reason);
+    if (status != QN_OK)
+        return status;
     cudaError_t error = cudaStreamEndCapture(device->queue.stream, &captured);
     if (error == cudaSuccess)
         error = cudaGraphInstantiate(&executable, captured, 0);

@@ -3,13 +3,13 @@
  * cuBLASLt counts matrices by columns. A row-major y = a b is, by columns, y' = b' a' on the same
  * memory, so b is its first operand and a its second, and a bias along y's columns runs along y's
  * first axis, as its epilogue wants. */
-#include <cublasLt.h>
+#include "cublas_state.h"
+
 #include <stdio.h>
 
-#include "cuda_plans.h"
-
-/* What a plan may ask for as workspace; alignments beyond the second are no better. */
-enum { MOST_WORKSPACE = 8 << 20, MOST_ALIGNMENT = 256 };
+/* What a plan may ask for as workspace, where the call's own is not smaller; alignments beyond the
+ * second are no better; what a bias has to have, and a copy of one that has not. */
+enum { MOST_WORKSPACE = 8 << 20, MOST_ALIGNMENT = 256, BIAS_ALIGNMENT = 16 };
 
 /** A matrix as cuBLASLt sees it: by columns. */
 typedef struct matrix {
@@ -20,7 +20,7 @@ typedef struct matrix {
 /** All that a plan depends on. Compared as bytes. */
 typedef struct plan_key {
     matrix a, b; /* first and second operand of cuBLASLt: the call's b and a */
-    int64_t m, n, k, batches;
+    int64_t m, n, k, batches, most_workspace;
     int32_t dtype, precision, epilogue, out_alignment;
 } plan_key;
 
@@ -112,6 +112,7 @@ static const char *key_of(const qn_call *call, plan_key *key) {
     if (!matrix_of(b, &key->a) || !matrix_of(a, &key->b))
         return "strides that are no matrix of cuBLAS";
     key->dtype = y->dtype;
+    key->most_workspace = MOST_WORKSPACE;
     key->precision = y->dtype == QN_F32 ? call->precision : QN_PRECISION_F32;
     key->epilogue = epilogue_of(call);
     key->out_alignment = alignment_of(y->data);
@@ -174,7 +175,7 @@ static cublasStatus_t make_product(const plan_key *key, cublasLtMatmulDesc_t *pr
 }
 
 static cublasStatus_t prefer(cublasLtMatmulPreference_t preference, const plan_key *key) {
-    const uint64_t most = MOST_WORKSPACE;
+    const uint64_t most = (uint64_t)key->most_workspace;
     const struct {
         cublasLtMatmulPreferenceAttributes_t attribute;
         uint32_t bytes;
@@ -221,7 +222,7 @@ static void destroy(void *made) {
             cublasLtMatrixLayoutDestroy(layouts[i]);
 }
 
-static void make(cuda_queue *queue, void *made) {
+static void make(void *state, void *made) {
     plan *p = made;
     const plan_key *key = &p->key;
     const matrix out = {
@@ -230,15 +231,15 @@ static void make(cuda_queue *queue, void *made) {
         make_layout(key, &key->a, &p->a) == CUBLAS_STATUS_SUCCESS &&
         make_layout(key, &key->b, &p->b) == CUBLAS_STATUS_SUCCESS &&
         make_layout(key, &out, &p->y) == CUBLAS_STATUS_SUCCESS)
-        choose_algorithm(queue->cublas, p);
+        choose_algorithm(((const cublas_state *)state)->handle, p);
 }
 
-static plan *plan_of(cuda_queue *queue, const plan_key *key) {
+static plan *plan_of(cublas_state *state, const plan_key *key) {
     static const plan_kind kind = {sizeof(plan_key), sizeof(plan), make, destroy};
-    return cuda_plan_of(&kind, queue, &queue->cublas_plans, key);
+    return cuda_plan_of(&kind, state, &state->plans, key);
 }
 
-void qnk_cublas_forget(cuda_queue *queue) { cuda_plans_forget(destroy, &queue->cublas_plans); }
+void qnk_cublas_forget(cublas_state *state) { cuda_plans_forget(destroy, &state->plans); }
 
 /* ---- the kernel -------------------------------------------------------------------------- */
 
@@ -247,50 +248,92 @@ static const char *declines(const qn_call *call) {
     const char *reason = key_of(call, &key);
     if (reason)
         return reason;
-    const plan *p = plan_of(cuda_queue_of(call), &key);
+    const plan *p = plan_of(cublas_of(call), &key);
     return p && p->works ? NULL : "cuBLAS has no algorithm for it";
+}
+
+/** Bytes behind the plan's own scratch for a copy of the bias: cuBLASLt reads four elements at a
+ * time, wherever it begins. */
+static size_t bias_bytes(const qn_call *call) {
+    const qn_view *bias = bias_of(call);
+    if (!bias || (uintptr_t)bias->data % BIAS_ALIGNMENT == 0)
+        return 0;
+    return (size_t)qn_view_count(bias) * qn_dtype_size(bias->dtype);
+}
+
+static size_t aligned(size_t bytes) {
+    return (bytes + BIAS_ALIGNMENT - 1) / BIAS_ALIGNMENT * BIAS_ALIGNMENT;
 }
 
 static size_t workspace(const qn_call *call) {
     plan_key key;
-    const plan *p = key_of(call, &key) ? NULL : plan_of(cuda_queue_of(call), &key);
-    return p ? p->workspace : 0;
+    const plan *p = key_of(call, &key) ? NULL : plan_of(cublas_of(call), &key);
+    return p ? aligned(p->workspace) + bias_bytes(call) : 0;
+}
+
+/** The plan of a call that was not declined, with no more scratch than the call has beside the
+ * bias; NULL when memory is out. */
+static plan *plan_within(const qn_call *call, size_t bias) {
+    plan_key key;
+    plan *p = key_of(call, &key) ? NULL : plan_of(cublas_of(call), &key);
+    if (!p || aligned(p->workspace) + bias <= call->workspace_size)
+        return p;
+    const size_t rest = call->workspace_size > bias ? call->workspace_size - bias : 0;
+    key.most_workspace = (int64_t)(rest / BIAS_ALIGNMENT * BIAS_ALIGNMENT);
+    return plan_of(cublas_of(call), &key);
 }
 
 static qn_status end(const qn_call *call, cublasStatus_t status) {
-    cuda_queue_of(call)->last_op = call->op;
     if (status == CUBLAS_STATUS_SUCCESS)
-        return QN_OK;
+        return cuda_end(call, cudaSuccess);
+    cuda_queue_of(call)->last_op = call->op;
     snprintf(call->reason, QN_REASON_SIZE, "cuBLASLt: %s", cublasLtGetStatusString(status));
     return QN_DEVICE_ERROR;
 }
 
-static qn_status run(const qn_call *call) {
+/** Tells the plan where the bias is: in its place, or copied to one that is aligned. */
+static qn_status set_bias(const qn_call *call, const plan *p, size_t bytes) {
+    const void *bias = bias_of(call)->data;
+    if (bytes) {
+        void *copy = (char *)call->workspace + aligned(p->workspace);
+        const cudaError_t error = cudaMemcpyAsync(copy, bias, bytes, cudaMemcpyDeviceToDevice,
+                                                  cuda_queue_of(call)->stream);
+        if (error != cudaSuccess)
+            return cuda_end(call, error);
+        bias = copy;
+    }
+    return end(call, cublasLtMatmulDescSetAttribute(p->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+                                                    &bias, sizeof(bias)));
+}
+
+static qn_status multiply(const qn_call *call, const plan *p) {
     const double one = 1, zero = 0;
     const float one_f = 1, zero_f = 0;
-    cuda_queue *queue = cuda_queue_of(call);
-    plan_key key;
-    plan *p = key_of(call, &key) ? NULL : plan_of(queue, &key);
-    const qn_view *bias = bias_of(call);
-    bool wide = call->out->dtype == QN_F64;
-    if (!p)
-        return QN_OUT_OF_MEMORY;
-    if (bias) {
-        cublasStatus_t status = cublasLtMatmulDescSetAttribute(
-            p->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias->data, sizeof(bias->data));
-        if (status != CUBLAS_STATUS_SUCCESS)
-            return end(call, status);
-    }
-    return end(call, cublasLtMatmul(queue->cublas, p->product,
+    const bool wide = call->out->dtype == QN_F64;
+    return end(call, cublasLtMatmul(cublas_of(call)->handle, p->product,
                                     wide ? (const void *)&one : (const void *)&one_f,
                                     call->in[1].data, p->a, call->in[0].data, p->b,
                                     wide ? (const void *)&zero : (const void *)&zero_f,
                                     call->out->data, p->y, call->out->data, p->y, &p->algorithm,
-                                    call->workspace, p->workspace, queue->stream));
+                                    call->workspace, p->workspace, cuda_queue_of(call)->stream));
 }
 
-const qn_kernel qnk_cublas_matmul = {.size = sizeof(qn_kernel),
-                                     .op = "matmul",
-                                     .declines = declines,
-                                     .workspace = workspace,
-                                     .run = run};
+static qn_status run(const qn_call *call) {
+    const size_t bias = bias_bytes(call);
+    const plan *p = plan_within(call, bias);
+    if (!p)
+        return QN_OUT_OF_MEMORY;
+    if (!p->works || aligned(p->workspace) + bias > call->workspace_size)
+        return end(call, CUBLAS_STATUS_NOT_SUPPORTED);
+    const qn_status status = bias_of(call) ? set_bias(call, p, bias) : QN_OK;
+    return status == QN_OK ? multiply(call, p) : status;
+}
+
+const qn_kernel qnk_cublas_matmul = {
+    .size = sizeof(qn_kernel),
+    .op = "matmul",
+    .declines = declines,
+    .workspace = workspace,
+    .run = run,
+    .attrs_size = sizeof(qn_matmul_attrs),
+};

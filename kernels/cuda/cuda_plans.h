@@ -15,9 +15,8 @@ enum { PLAN_SLOTS = 512, MOST_PLANS = 384 };
  * bytes. */
 typedef struct plan_kind {
     size_t key_bytes, plan_bytes;
-    void (*make)(cuda_queue *queue,
-                 void *plan);    /**< completes a plan that has its key, else zeros */
-    void (*destroy)(void *plan); /**< frees what make() put into it */
+    void (*make)(void *state, void *plan); /**< completes a plan that has its key, else zeros */
+    void (*destroy)(void *plan);           /**< frees what make() put into it */
 } plan_kind;
 
 typedef struct plan_table {
@@ -26,8 +25,8 @@ typedef struct plan_table {
 } plan_table;
 
 /** Frees a table and its plans. */
-static inline void cuda_plans_forget(void (*destroy)(void *plan), void **table) {
-    plan_table *plans = (plan_table *)*table;
+static inline void cuda_plans_forget(void (*destroy)(void *plan), plan_table **table) {
+    plan_table *plans = *table;
     for (int i = 0; plans && i < PLAN_SLOTS; i++)
         if (plans->plan[i]) {
             destroy(plans->plan[i]);
@@ -46,16 +45,15 @@ static inline size_t cuda_plan_slot(const void *key,
     return (size_t)(hash % PLAN_SLOTS);
 }
 
-/** The plan of a key, made at its first use; NULL when memory is out. `table` is the queue's
- * cublas_plans or cudnn_plans. */
-static inline void *cuda_plan_of(const plan_kind *kind, cuda_queue *queue, void **table,
+/** The plan of a key, made at its first use; NULL when memory is out. `table` is in `state`, which
+ * is the provider's. */
+static inline void *cuda_plan_of(const plan_kind *kind, void *state, plan_table **table,
                                  const void *key) {
-    plan_table *plans = (plan_table *)*table;
-    if (plans && plans->count >= MOST_PLANS)
+    if (*table && (*table)->count >= MOST_PLANS)
         cuda_plans_forget(kind->destroy, table);
     if (!*table)
-        *table = calloc(1, sizeof(plan_table));
-    plans = (plan_table *)*table;
+        *table = (plan_table *)calloc(1, sizeof(plan_table));
+    plan_table *plans = *table;
     if (!plans)
         return NULL;
     size_t i = cuda_plan_slot(key, kind->key_bytes);
@@ -67,7 +65,7 @@ static inline void *cuda_plan_of(const plan_kind *kind, cuda_queue *queue, void 
     if (!plan)
         return NULL;
     memcpy(plan, key, kind->key_bytes);
-    kind->make(queue, plan);
+    kind->make(state, plan);
     plans->plan[i] = plan;
     plans->count++;
     return plan;

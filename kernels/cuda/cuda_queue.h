@@ -29,17 +29,14 @@ typedef struct cuda_fault {
     uint64_t op; /**< the operation's name: the host's pointer, not to be followed on the device */
 } cuda_fault;
 
-/** A device's queue of work, and what its kernels keep between calls. */
+/** A device's queue of work, and what kernels ask about the device. */
 typedef struct cuda_queue {
     cudaStream_t stream;
     int multiprocessors;
     int capability;      /**< compute capability, 10 major + minor: 75, 80, 90 ... */
     const char *last_op; /**< the operation queued last: late failures come under its name */
     cuda_fault *fault;   /**< device memory */
-    struct cublasLtContext *cublas;
-    struct cudnnContext *cudnn;
-    void *cublas_plans,
-        *cudnn_plans; /**< by shape; each provider's own, NULL before its first call */
+    cudaError_t entered; /**< whether the device became the thread's current one */
 } cuda_queue;
 
 static inline cuda_queue *cuda_queue_of(const qn_call *call) { return (cuda_queue *)call->queue; }
@@ -47,6 +44,8 @@ static inline cuda_queue *cuda_queue_of(const qn_call *call) { return (cuda_queu
 /** Ends a kernel's run(): QN_OK, or a status with CUDA's own words in call->reason. */
 static inline qn_status cuda_end(const qn_call *call, cudaError_t error) {
     cuda_queue_of(call)->last_op = call->op;
+    if (error == cudaSuccess)
+        error = cuda_queue_of(call)->entered;
     if (error == cudaSuccess)
         return QN_OK;
     const char *words = cudaGetErrorString(error);
@@ -56,10 +55,6 @@ static inline qn_status cuda_end(const qn_call *call, cudaError_t error) {
     call->reason[i] = '\0';
     return error == cudaErrorMemoryAllocation ? QN_OUT_OF_MEMORY : QN_DEVICE_ERROR;
 }
-
-/** Frees what the library providers keep in a queue; called before its handles go. */
-void qnk_cublas_forget(cuda_queue *queue);
-void qnk_cudnn_forget(cuda_queue *queue);
 
 #ifdef __cplusplus
 }

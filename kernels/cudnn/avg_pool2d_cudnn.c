@@ -42,10 +42,10 @@ static bool fits(const cudnn_plan *p) {
     return true;
 }
 
-static void make(cuda_queue *queue, void *made) {
+static void make(void *state, void *made) {
     cudnn_plan *p = made;
     const cudnnDataType_t type = cudnn_type(p->key.dtype);
-    (void)queue;
+    (void)state;
     p->works = qnk_cudnn_tensor(&p->x, type, p->key.x) == CUDNN_STATUS_SUCCESS &&
                qnk_cudnn_tensor(&p->y, type, p->key.y) == CUDNN_STATUS_SUCCESS &&
                make_pooling(p) == CUDNN_STATUS_SUCCESS && fits(p);
@@ -66,10 +66,15 @@ static qn_status run(const qn_call *call) {
     if (!p)
         return QN_OUT_OF_MEMORY;
     return qnk_cudnn_end(call,
-                         cudnnPoolingForward(cuda_queue_of(call)->cudnn, p->pooling,
+                         cudnnPoolingForward(cudnn_of(call)->handle, p->pooling,
                                              qnk_cudnn_one(key.dtype), p->x, call->in[0].data,
                                              qnk_cudnn_zero(key.dtype), p->y, call->out->data));
 }
 
 const qn_kernel qnk_cudnn_avg_pool2d = {
-    .size = sizeof(qn_kernel), .op = "avg_pool2d", .declines = declines, .run = run};
+    .size = sizeof(qn_kernel),
+    .op = "avg_pool2d",
+    .declines = declines,
+    .run = run,
+    .attrs_size = sizeof(qn_pool2d_attrs),
+};

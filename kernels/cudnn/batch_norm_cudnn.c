@@ -22,11 +22,11 @@ static const char *key_of(const qn_call *call, const qn_view *x, const qn_view *
     return key->x[0] > MOST_SAMPLES ? "more than 65535 samples" : NULL;
 }
 
-static void make(cuda_queue *queue, void *made) {
+static void make(void *state, void *made) {
     cudnn_plan *p = made;
     const int32_t channels[4] = {1, p->key.x[1], 1, 1};
     const cudnnDataType_t type = cudnn_type(p->key.dtype);
-    (void)queue;
+    (void)state;
     p->works = qnk_cudnn_tensor(&p->x, type, p->key.x) == CUDNN_STATUS_SUCCESS &&
                qnk_cudnn_tensor(&p->channels, type, channels) == CUDNN_STATUS_SUCCESS;
 }
@@ -62,7 +62,7 @@ static qn_status run(const qn_call *call) {
     if (!p)
         return QN_OUT_OF_MEMORY;
     return qnk_cudnn_end(call, cudnnBatchNormalizationForwardTraining(
-                                   cuda_queue_of(call)->cudnn, CUDNN_BATCHNORM_SPATIAL,
+                                   cudnn_of(call)->handle, CUDNN_BATCHNORM_SPATIAL,
                                    qnk_cudnn_one(p->key.dtype), qnk_cudnn_zero(p->key.dtype), p->x,
                                    in[0].data, p->x, out[0].data, p->channels, in[1].data,
                                    in[2].data, attrs->momentum, in[3].data, in[4].data,
@@ -70,7 +70,12 @@ static qn_status run(const qn_call *call) {
 }
 
 const qn_kernel qnk_cudnn_batch_norm = {
-    .size = sizeof(qn_kernel), .op = "batch_norm", .declines = declines, .run = run};
+    .size = sizeof(qn_kernel),
+    .op = "batch_norm",
+    .declines = declines,
+    .run = run,
+    .attrs_size = sizeof(qn_norm_attrs),
+};
 
 static const char *grad_declines(const qn_call *call) {
     for (int i = 2; i < 5; i++)
@@ -86,12 +91,17 @@ static qn_status run_grad(const qn_call *call) {
         return QN_OUT_OF_MEMORY;
     const void *one = qnk_cudnn_one(p->key.dtype), *zero = qnk_cudnn_zero(p->key.dtype);
     return qnk_cudnn_end(call, cudnnBatchNormalizationBackward(
-                                   cuda_queue_of(call)->cudnn, CUDNN_BATCHNORM_SPATIAL, one, zero,
-                                   one, zero, p->x, in[1].data, p->x, in[0].data, p->x, out[0].data,
+                                   cudnn_of(call)->handle, CUDNN_BATCHNORM_SPATIAL, one, zero, one,
+                                   zero, p->x, in[1].data, p->x, in[0].data, p->x, out[0].data,
                                    p->channels, in[2].data, out[1].data, out[2].data,
                                    ((const qn_norm_attrs *)call->attrs)->epsilon, in[3].data,
                                    in[4].data));
 }
 
 const qn_kernel qnk_cudnn_batch_norm_grad = {
-    .size = sizeof(qn_kernel), .op = "batch_norm_grad", .declines = grad_declines, .run = run_grad};
+    .size = sizeof(qn_kernel),
+    .op = "batch_norm_grad",
+    .declines = grad_declines,
+    .run = run_grad,
+    .attrs_size = sizeof(qn_norm_attrs),
+};

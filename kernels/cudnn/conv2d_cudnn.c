@@ -10,7 +10,7 @@
 #include "cuda_bfloat16.h"
 #include "cudnn_plans.h"
 
-/* What an algorithm may ask for as workspace. */
+/* What an algorithm may ask for as workspace, where the call's own is not smaller. */
 static const size_t most_workspace = (size_t)256 << 20;
 
 /* Of what cudaMalloc gives; cuDNN has algorithms that need 16. */
@@ -108,9 +108,20 @@ static bool fits(const cudnn_plan *p) {
     return true;
 }
 
-static bool acceptable(cudnnStatus_t status, cudnnDeterminism_t determinism, size_t memory) {
+/** What an algorithm may ask for as workspace. */
+static size_t most_of(const cudnn_key *key) {
+    return key->most_kib ? (size_t)key->most_kib << 10 : most_workspace;
+}
+
+/** The same with the copies behind it. */
+static size_t most_scratch(const cudnn_key *key) {
+    return key->most_kib ? (size_t)key->most_kib << 10 : SIZE_MAX;
+}
+
+static bool acceptable(const cudnn_plan *p, cudnnStatus_t status, cudnnDeterminism_t determinism,
+                       size_t memory) {
     return status == CUDNN_STATUS_SUCCESS && determinism == CUDNN_DETERMINISTIC &&
-           memory <= most_workspace;
+           memory <= most_of(&p->key);
 }
 
 /** Takes an algorithm, and where rounded operands are allowed, whether it rounds them. */
@@ -127,7 +138,7 @@ static cudnnStatus_t choose_forward(cudnnHandle_t handle, cudnn_plan *p) {
         handle, p->x, p->w, p->convolution, p->y, CUDNN_CONVOLUTION_FWD_ALGO_COUNT, &count, found);
     if (status != CUDNN_STATUS_SUCCESS)
         return status;
-    while (i < count && !acceptable(found[i].status, found[i].determinism, found[i].memory))
+    while (i < count && !acceptable(p, found[i].status, found[i].determinism, found[i].memory))
         i++;
     if (i == count)
         return CUDNN_STATUS_NOT_SUPPORTED;
@@ -146,7 +157,7 @@ static cudnnStatus_t choose_grad_input(cudnnHandle_t handle, cudnn_plan *p) {
         found);
     if (status != CUDNN_STATUS_SUCCESS)
         return status;
-    while (i < count && !acceptable(found[i].status, found[i].determinism, found[i].memory))
+    while (i < count && !acceptable(p, found[i].status, found[i].determinism, found[i].memory))
         i++;
     if (i == count)
         return CUDNN_STATUS_NOT_SUPPORTED;
@@ -165,7 +176,7 @@ static cudnnStatus_t choose_grad_weight(cudnnHandle_t handle, cudnn_plan *p) {
         found);
     if (status != CUDNN_STATUS_SUCCESS)
         return status;
-    while (i < count && !acceptable(found[i].status, found[i].determinism, found[i].memory))
+    while (i < count && !acceptable(p, found[i].status, found[i].determinism, found[i].memory))
         i++;
     if (i == count)
         return CUDNN_STATUS_NOT_SUPPORTED;
@@ -177,7 +188,7 @@ static cudnnStatus_t choose_grad_weight(cudnnHandle_t handle, cudnn_plan *p) {
 }
 
 /** Completes a plan whose x, w and y are of a type; false where cuDNN does not take it. */
-static bool make_as(cuda_queue *queue, cudnn_plan *p, cudnnDataType_t type) {
+static bool make_as(const cudnn_state *state, cudnn_plan *p, cudnnDataType_t type) {
     static cudnnStatus_t (*const choose[])(cudnnHandle_t, cudnn_plan *) = {
         choose_forward, choose_grad_input, choose_grad_weight};
     const cudnn_key *key = &p->key;
@@ -189,7 +200,7 @@ static bool make_as(cuda_queue *queue, cudnn_plan *p, cudnnDataType_t type) {
            qnk_cudnn_tensor(&p->channels, cudnn_type(key->dtype), channels) ==
                CUDNN_STATUS_SUCCESS &&
            make_filter(p) == CUDNN_STATUS_SUCCESS && make_convolution(p) == CUDNN_STATUS_SUCCESS &&
-           fits(p) && choose[key->work](queue->cudnn, p) == CUDNN_STATUS_SUCCESS;
+           fits(p) && choose[key->work](state->handle, p) == CUDNN_STATUS_SUCCESS;
 }
 
 static size_t aligned(size_t bytes) { return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; }
@@ -208,17 +219,16 @@ static void place_copies(cudnn_plan *p) {
 
 /** In precision bf16 by copies in bfloat16; where cuDNN does not take these (a device before
  * compute capability 8.0, an algorithm that is not deterministic), by the tensors themselves. */
-static void make(cuda_queue *queue, void *made) {
+static void make(void *state, void *made) {
     cudnn_plan *p = made;
     if (p->key.precision == QN_PRECISION_BF16) {
-        p->works = make_as(queue, p, CUDNN_DATA_BFLOAT16);
-        if (p->works) {
-            place_copies(p);
+        p->works = make_as(state, p, CUDNN_DATA_BFLOAT16);
+        place_copies(p);
+        if (p->works && p->scratch <= most_scratch(&p->key))
             return;
-        }
         qnk_cudnn_clear(p);
     }
-    p->works = make_as(queue, p, cudnn_type(p->key.dtype));
+    p->works = make_as(state, p, cudnn_type(p->key.dtype)) && p->workspace <= most_of(&p->key);
     p->scratch = p->workspace;
 }
 
@@ -258,7 +268,7 @@ static conv_memory memory_of(const qn_call *call, const cudnn_plan *p, const con
 }
 
 static cudnnStatus_t convolve(const qn_call *call, const cudnn_plan *p, const conv_memory *m) {
-    const cudnnHandle_t handle = cuda_queue_of(call)->cudnn;
+    const cudnnHandle_t handle = cudnn_of(call)->handle;
     const void *one = qnk_cudnn_one(p->key.dtype), *zero = qnk_cudnn_zero(p->key.dtype);
     void *x = m->part[PART_X], *w = m->part[PART_W], *y = m->part[PART_Y];
     switch ((cudnn_work)p->key.work) {
@@ -293,14 +303,28 @@ static qn_status widen_result(const qn_call *call, const conv_views *v, const co
 
 static qn_status add_bias(const qn_call *call, const cudnn_plan *p, const qn_view *bias) {
     const void *one = qnk_cudnn_one(p->key.dtype);
-    return qnk_cudnn_end(call, cudnnAddTensor(cuda_queue_of(call)->cudnn, one, p->channels,
-                                              bias->data, one, p->sum, call->out->data));
+    return qnk_cudnn_end(call, cudnnAddTensor(cudnn_of(call)->handle, one, p->channels, bias->data,
+                                              one, p->sum, call->out->data));
+}
+
+/** The plan of a call that was not declined, with no more scratch than the call has; NULL when
+ * memory is out. */
+static cudnn_plan *plan_within(const qn_call *call, cudnn_work work) {
+    cudnn_plan *p = plan_of(call, work);
+    if (!p || p->scratch <= call->workspace_size)
+        return p;
+    cudnn_key key = p->key;
+    key.most_kib = (int32_t)(call->workspace_size >> 10);
+    key.most_kib = key.most_kib > 0 ? key.most_kib : 1;
+    return qnk_cudnn_plan(call, &key, make);
 }
 
 static qn_status run_as(const qn_call *call, cudnn_work work) {
-    const cudnn_plan *p = plan_of(call, work);
+    const cudnn_plan *p = plan_within(call, work);
     if (!p)
         return QN_OUT_OF_MEMORY;
+    if (!p->works || p->scratch > call->workspace_size)
+        return qnk_cudnn_end(call, CUDNN_STATUS_NOT_SUPPORTED);
     const conv_views v = views_of(call, work);
     const conv_memory memory = memory_of(call, p, &v);
     const bool copies = p->type == CUDNN_DATA_BFLOAT16;
@@ -324,11 +348,14 @@ static size_t workspace(const qn_call *call) { return workspace_as(call, WORK_CO
 
 static qn_status run(const qn_call *call) { return run_as(call, WORK_CONV2D); }
 
-const qn_kernel qnk_cudnn_conv2d = {.size = sizeof(qn_kernel),
-                                    .op = "conv2d",
-                                    .declines = declines,
-                                    .workspace = workspace,
-                                    .run = run};
+const qn_kernel qnk_cudnn_conv2d = {
+    .size = sizeof(qn_kernel),
+    .op = "conv2d",
+    .declines = declines,
+    .workspace = workspace,
+    .run = run,
+    .attrs_size = sizeof(qn_conv2d_attrs),
+};
 
 /* ---- gradients --------------------------------------------------------------------------- */
 
@@ -344,11 +371,14 @@ static qn_status run_grad_input(const qn_call *call) {
     return run_as(call, WORK_CONV2D_GRAD_INPUT);
 }
 
-const qn_kernel qnk_cudnn_conv2d_grad_input = {.size = sizeof(qn_kernel),
-                                               .op = "conv2d_grad_input",
-                                               .declines = grad_input_declines,
-                                               .workspace = grad_input_workspace,
-                                               .run = run_grad_input};
+const qn_kernel qnk_cudnn_conv2d_grad_input = {
+    .size = sizeof(qn_kernel),
+    .op = "conv2d_grad_input",
+    .declines = grad_input_declines,
+    .workspace = grad_input_workspace,
+    .run = run_grad_input,
+    .attrs_size = sizeof(qn_conv2d_attrs),
+};
 
 static const char *grad_weight_declines(const qn_call *call) {
     return declines_as(call, WORK_CONV2D_GRAD_WEIGHT);
@@ -362,8 +392,11 @@ static qn_status run_grad_weight(const qn_call *call) {
     return run_as(call, WORK_CONV2D_GRAD_WEIGHT);
 }
 
-const qn_kernel qnk_cudnn_conv2d_grad_weight = {.size = sizeof(qn_kernel),
-                                                .op = "conv2d_grad_weight",
-                                                .declines = grad_weight_declines,
-                                                .workspace = grad_weight_workspace,
-                                                .run = run_grad_weight};
+const qn_kernel qnk_cudnn_conv2d_grad_weight = {
+    .size = sizeof(qn_kernel),
+    .op = "conv2d_grad_weight",
+    .declines = grad_weight_declines,
+    .workspace = grad_weight_workspace,
+    .run = run_grad_weight,
+    .attrs_size = sizeof(qn_conv2d_attrs),
+};

@@ -1,4 +1,4 @@
-/* cudnn_plans.c: what cuDNN's kernels keep in a queue, and what they share. */
+/* cudnn_plans.c: cuDNN on a device, and what its kernels share. */
 #include "cudnn_plans.h"
 
 #include <stdio.h>
@@ -23,13 +23,37 @@ void qnk_cudnn_clear(cudnn_plan *plan) {
     *plan = (cudnn_plan){.key = key};
 }
 
-void qnk_cudnn_forget(cuda_queue *queue) { cuda_plans_forget(destroy, &queue->cudnn_plans); }
-
 cudnn_plan *qnk_cudnn_plan(const qn_call *call, const cudnn_key *key,
-                           void (*make)(cuda_queue *queue, void *plan)) {
+                           void (*make)(void *state, void *plan)) {
     const plan_kind kind = {sizeof(cudnn_key), sizeof(cudnn_plan), make, destroy};
-    cuda_queue *queue = cuda_queue_of(call);
-    return cuda_plan_of(&kind, queue, &queue->cudnn_plans, key);
+    cudnn_state *state = cudnn_of(call);
+    return cuda_plan_of(&kind, state, &state->plans, key);
+}
+
+qn_status qnk_cudnn_open(void *queue, void **state, char *reason) {
+    cudnn_state *opened = calloc(1, sizeof(*opened));
+    if (!opened) {
+        snprintf(reason, QN_REASON_SIZE, "out of memory");
+        return QN_OUT_OF_MEMORY;
+    }
+    cudnnStatus_t status = cudnnCreate(&opened->handle);
+    if (status == CUDNN_STATUS_SUCCESS)
+        status = cudnnSetStream(opened->handle, ((const cuda_queue *)queue)->stream);
+    if (status == CUDNN_STATUS_SUCCESS) {
+        *state = opened;
+        return QN_OK;
+    }
+    snprintf(reason, QN_REASON_SIZE, "cuDNN: %s", cudnnGetErrorString(status));
+    qnk_cudnn_close(opened);
+    return QN_DEVICE_ERROR;
+}
+
+void qnk_cudnn_close(void *state) {
+    cudnn_state *opened = state;
+    cuda_plans_forget(destroy, &opened->plans);
+    if (opened->handle)
+        cudnnDestroy(opened->handle);
+    free(opened);
 }
 
 cudnnStatus_t qnk_cudnn_tensor(cudnnTensorDescriptor_t *descriptor, cudnnDataType_t type,
@@ -68,9 +92,9 @@ const void *qnk_cudnn_zero(int32_t dtype) {
 }
 
 qn_status qnk_cudnn_end(const qn_call *call, cudnnStatus_t status) {
-    cuda_queue_of(call)->last_op = call->op;
     if (status == CUDNN_STATUS_SUCCESS)
-        return QN_OK;
+        return cuda_end(call, cudaSuccess);
+    cuda_queue_of(call)->last_op = call->op;
     snprintf(call->reason, QN_REASON_SIZE, "cuDNN: %s", cudnnGetErrorString(status));
     return QN_DEVICE_ERROR;
 }

@@ -24,6 +24,7 @@ typedef struct cudnn_key {
     int32_t groups, counts_padding; /**< of a convolution; of pooling */
     int32_t x[4], y[4], w[4]; /**< extents; w: weights, or height and width of a pool's window */
     int32_t stride[2], padding[2], dilation[2];
+    int32_t most_kib; /**< what a plan's scratch may have; 0: as much as any */
 } cudnn_key;
 
 /** The tensors of a convolution. */
@@ -48,9 +49,22 @@ typedef struct cudnn_plan {
     size_t scratch;     /**< bytes of the call's workspace in all */
 } cudnn_plan;
 
-/** The plan of a key, completed by `make` at its first use; NULL when memory is out. */
+/** The provider's state: a handle on the device's stream, and the plans made with it. */
+typedef struct cudnn_state {
+    cudnnHandle_t handle;
+    plan_table *plans; /**< NULL before the first */
+} cudnn_state;
+
+static inline cudnn_state *cudnn_of(const qn_call *call) { return call->state; }
+
+/** qn_provider.open and close. */
+qn_status qnk_cudnn_open(void *queue, void **state, char *reason);
+void qnk_cudnn_close(void *state);
+
+/** The plan of a key, completed by `make`, which gets the state, at its first use; NULL when memory
+ * is out. */
 cudnn_plan *qnk_cudnn_plan(const qn_call *call, const cudnn_key *key,
-                           void (*make)(cuda_queue *queue, void *plan));
+                           void (*make)(void *state, void *plan));
 
 /** Frees what make() put into a plan, which is then as make() got it. */
 void qnk_cudnn_clear(cudnn_plan *plan);
