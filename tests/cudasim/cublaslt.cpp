@@ -22,7 +22,10 @@ namespace {
 
 constexpr uint64_t desc_mark = 0x6D61746D756C0001, layout_mark = 0x6C61796F75740002,
                    preference_mark = 0x7072656665720003, algorithm_mark = 0x616C676F00000004;
-constexpr size_t workspace_bytes = 4096; /* asked for, so that a missing one shows */
+/* Asked for, so that a missing one shows; more by the algorithm for operands that are not aligned,
+ * so that one that was made for others shows as well. */
+constexpr size_t workspace_bytes = 4096, workspace_unaligned = 6 * 4096;
+constexpr uint32_t vector_bytes = 16; /* what a load of four elements needs */
 
 struct Desc {
     uint64_t mark;
@@ -82,6 +85,11 @@ template <class Field> cublasStatus_t set(Field *field, const void *value, size_
     return CUBLAS_STATUS_SUCCESS;
 }
 
+/** Whether a handle is that of the calling thread's current device. */
+bool is_here(cublasLtHandle_t handle) {
+    return object_exists(handle) && *reinterpret_cast<const int *>(handle) == current_device();
+}
+
 /** Null is no error; what is no live descriptor ends the process, as the library would free it
  * again. */
 template <class Opaque> cublasStatus_t destroy(Opaque *opaque, const char *call) {
@@ -103,7 +111,7 @@ cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) {
         return CUBLAS_STATUS_ALLOC_FAILED;
     if (!handle)
         return CUBLAS_STATUS_INVALID_VALUE;
-    *handle = reinterpret_cast<cublasLtHandle_t>(new char);
+    *handle = reinterpret_cast<cublasLtHandle_t>(new int(current_device()));
     object_made(*handle);
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -113,7 +121,7 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
         return CUBLAS_STATUS_INVALID_VALUE;
     if (!object_freed(handle))
         fail("cublasLtDestroy: no such handle, or destroyed before");
-    delete reinterpret_cast<char *>(handle);
+    delete reinterpret_cast<int *>(handle);
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -400,7 +408,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
                                               int *found) {
     Product product;
     *found = 0;
-    if (call_should_fail(__func__) || !object_exists(handle) || wanted < 1 ||
+    if (call_should_fail(__func__) || !is_here(handle) || wanted < 1 ||
         !is(preference, preference_mark))
         return CUBLAS_STATUS_INVALID_VALUE;
     cublasStatus_t status = check(desc, a, b, c, d, &product);
@@ -411,7 +419,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     Algorithm *algorithm = record_of<Algorithm>(&results->algo);
     algorithm->mark = algorithm_mark;
     memcpy(algorithm->alignment, asked->alignment, sizeof(asked->alignment));
-    algorithm->workspace = asked->workspace < workspace_bytes ? 0 : workspace_bytes;
+    const bool aligned = asked->alignment[0] >= vector_bytes && asked->alignment[1] >= vector_bytes;
+    const size_t best = aligned ? workspace_bytes : workspace_unaligned;
+    algorithm->workspace = asked->workspace < best ? 0 : best;
     results->workspaceSize = algorithm->workspace;
     results->state = CUBLAS_STATUS_SUCCESS;
     *found = 1;
@@ -425,7 +435,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                               cublasLtMatrixLayout_t d_layout, const cublasLtMatmulAlgo_t *algo,
                               void *workspace, size_t workspace_size, cudaStream_t stream) {
     Product p;
-    if (call_should_fail(__func__) || !object_exists(handle))
+    if (call_should_fail(__func__) || !is_here(handle))
         return CUBLAS_STATUS_NOT_INITIALIZED;
     cublasStatus_t status = check(desc, a_layout, b_layout, c_layout, d_layout, &p);
     if (status != CUBLAS_STATUS_SUCCESS)
@@ -446,6 +456,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
         p.desc.epilogue == CUBLASLT_EPILOGUE_BIAS || p.desc.epilogue == CUBLASLT_EPILOGUE_RELU_BIAS;
     if (biased && !is_device_pointer(p.desc.bias))
         fail("cublasLtMatmul: the bias is not device memory");
+    if (biased)
+        check_pointer("the bias", p.desc.bias, vector_bytes);
     bool wide = p.a.type == CUDA_R_64F;
     double scale[2] = {wide ? *(const double *)alpha : *(const float *)alpha,
                        wide ? *(const double *)beta : *(const float *)beta};

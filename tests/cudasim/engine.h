@@ -25,6 +25,9 @@ struct Access {
 cudaError_t enqueue_library(cudaStream_t stream, const char *name,
                             std::initializer_list<Access> accesses, std::function<void()> work);
 
+/** The device that the calling thread chose last. */
+int current_device();
+
 /** Whether a pointer lies in the simulated device's memory. */
 bool is_device_pointer(const void *pointer);
 

@@ -12,28 +12,37 @@ using namespace cudasim;
 /* Few multiprocessors, so that grids stay small and loops over them go round. */
 enum { MULTIPROCESSORS = 2, SHARED_BYTES = 48 * 1024 };
 
+static thread_local int current; /* each thread begins on the first device */
+
+int cudasim::current_device() { return current; }
+
+static bool device_exists(int device) { return device >= 0 && device < settings().devices; }
+
 cudaError_t cudaGetDeviceCount(int *count) {
     cudaError_t error = call_begins(__func__);
     if (error == cudaSuccess)
-        *count = 1;
+        *count = settings().devices;
     return error;
 }
 
 cudaError_t cudaGetDevice(int *device) {
     cudaError_t error = call_begins(__func__);
     if (error == cudaSuccess)
-        *device = 0;
+        *device = current_device();
     return error;
 }
 
 cudaError_t cudaSetDevice(int device) {
     cudaError_t error = call_begins(__func__);
-    return error != cudaSuccess ? error : call_ends(device ? cudaErrorInvalidDevice : cudaSuccess);
+    if (error != cudaSuccess || !device_exists(device))
+        return call_ends(error != cudaSuccess ? error : cudaErrorInvalidDevice);
+    current = device;
+    return cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
     cudaError_t error = call_begins(__func__);
-    if (error != cudaSuccess || device != 0)
+    if (error != cudaSuccess || !device_exists(device))
         return call_ends(error != cudaSuccess ? error : cudaErrorInvalidDevice);
     memset(properties, 0, sizeof(*properties));
     strcpy(properties->name, "simulated GPU");
@@ -49,7 +58,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
 
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
     cudaError_t error = call_begins(__func__);
-    if (error != cudaSuccess || device != 0)
+    if (error != cudaSuccess || !device_exists(device))
         return call_ends(error != cudaSuccess ? error : cudaErrorInvalidDevice);
     switch (attribute) {
     case cudaDevAttrMultiProcessorCount:

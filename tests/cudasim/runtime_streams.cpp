@@ -220,6 +220,8 @@ cudaError_t enqueue_kernel(std::shared_ptr<Launch> launch, cudaStream_t stream) 
     cudaError_t error = call_begins("cudaLaunchKernel");
     if (error != cudaSuccess)
         return error;
+    if (!stream_is_here(stream))
+        return call_ends(cudaErrorInvalidResourceHandle);
     if (!fits_device(*launch))
         return call_ends(cudaErrorInvalidConfiguration);
     if (launch->shared_bytes > shared_unasked)
@@ -231,6 +233,8 @@ cudaError_t enqueue_kernel(std::shared_ptr<Launch> launch, cudaStream_t stream) 
 cudaError_t enqueue_library(cudaStream_t stream, const char *name,
                             std::initializer_list<Access> accesses, std::function<void()> work) {
     std::vector<Access> ranges(accesses);
+    if (!stream_is_here(stream))
+        return cudaErrorInvalidResourceHandle;
     for (const Access &range : ranges)
         if (range.bytes && !memory_holds(range.start, range.bytes))
             fail(std::string(name) + " " + (range.write ? "writes " : "reads ") +

@@ -30,9 +30,12 @@ static Order read_order() {
 }
 
 const Settings &settings() {
-    static const Settings read = {
-        read_order(), number("CUDASIM_EAGER", 0) != 0, number("CUDASIM_PROTECT", 1) != 0,
-        (size_t)number("CUDASIM_MEMORY", 4LL << 30), (int)number("CUDASIM_CAPABILITY", 80)};
+    static const Settings read = {read_order(),
+                                  number("CUDASIM_EAGER", 0) != 0,
+                                  number("CUDASIM_PROTECT", 1) != 0,
+                                  (size_t)number("CUDASIM_MEMORY", 4LL << 30),
+                                  (int)number("CUDASIM_CAPABILITY", 80),
+                                  (int)number("CUDASIM_DEVICES", 1)};
     return read;
 }
 

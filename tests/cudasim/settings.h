@@ -15,6 +15,7 @@ struct Settings {
     bool protect;   /**< CUDASIM_PROTECT=0: the host may touch device memory unnoticed */
     size_t memory;  /**< CUDASIM_MEMORY: bytes of the device */
     int capability; /**< CUDASIM_CAPABILITY: 10 major + minor */
+    int devices;    /**< CUDASIM_DEVICES: how many there are, all in one range of memory */
 };
 const Settings &settings();
 

@@ -19,6 +19,7 @@ std::set<CUstream_st *> streams;
 CUstream_st *stream_make(bool blocking) {
     CUstream_st *stream = new CUstream_st;
     stream->blocking = blocking;
+    stream->device = current_device();
     streams.insert(stream);
     return stream;
 }
@@ -36,6 +37,11 @@ CUstream_st *stream_of(cudaStream_t handle) {
     if (handle == nullptr || handle == cudaStreamLegacy)
         return &legacy;
     return streams.count(handle) ? handle : nullptr;
+}
+
+bool stream_is_here(cudaStream_t handle) {
+    const CUstream_st *stream = stream_of(handle);
+    return !stream || stream == &legacy || stream->device == current_device();
 }
 
 cudaError_t stream_queue(cudaStream_t handle, CudasimWork work, std::vector<CudasimPlace> after) {

@@ -21,6 +21,7 @@ struct CUstream_st {
         CudasimWork run;
         std::vector<CudasimPlace> after;
     };
+    int device = 0;       /**< current when it was made: the one that its kernels run on */
     bool blocking = true; /**< orders itself with the legacy default stream */
     bool busy = false;
     uint64_t done = 0, queued = 0;
@@ -41,6 +42,9 @@ struct CUevent_st {
 namespace cudasim {
 
 CUstream_st *stream_make(bool blocking);
+/** Whether kernels may be launched on a stream: it is of the calling thread's current device, as
+ * the default stream always is. */
+bool stream_is_here(cudaStream_t handle);
 /** False for what is no stream. */
 bool stream_free(CUstream_st *stream);
 /** The stream behind a handle (null and cudaStreamLegacy: the default one); null when it is none.
