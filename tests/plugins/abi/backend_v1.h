@@ -1,0 +1,496 @@
+/* backend_v1.h: quern_backend.h as its first version was, before structs told their size. Never
+ * changed: plug-ins for tests/test_abi.c are compiled against it. Types, random numbers and the
+ * interface, which were three headers, stand in one. */
+/* quern_types.h: the types that a program and a backend both speak.
+ *
+ * Included by quern.h (what a program may call) and by quern_backend.h (what a backend or a kernel
+ * may know). Nothing here needs linking. */
+#ifndef QUERN_TYPES_H
+#define QUERN_TYPES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** Most axes a tensor may have. */
+#define QN_MAX_DIMS 6
+
+/* Every status: name, and what it means in words. The value is the position; QN_OK is 0. */
+#define QN_STATUS_LIST(X)                                                                          \
+    X(OK, "success")                                                                               \
+    X(INVALID_ARGUMENT, "invalid argument")                                                        \
+    X(SHAPE_MISMATCH, "shapes do not fit")                                                         \
+    X(DTYPE_MISMATCH, "dtype does not fit")                                                        \
+    X(OUT_OF_MEMORY, "out of memory")                                                              \
+    X(IO_ERROR, "cannot read or write")                                                            \
+    X(BAD_FORMAT, "malformed data")                                                                \
+    X(NOT_DIFFERENTIABLE, "has no derivative")                                                     \
+    X(UNSUPPORTED, "not supported")                                                                \
+    X(DEVICE_ERROR, "device failed")                                                               \
+    X(INTERRUPTED, "interrupted")                                                                  \
+    X(INTERNAL_ERROR, "internal error")
+
+/** What a call came to. The words for each are given by qn_status_string(). */
+typedef enum qn_status {
+#define QN_STATUS_ENUM(name, words) QN_##name,
+    QN_STATUS_LIST(QN_STATUS_ENUM)
+#undef QN_STATUS_ENUM
+} qn_status;
+
+/* Every element type: name, C type, name in words (NumPy's and safetensors' conventions). */
+#define QN_DTYPE_LIST(X)                                                                           \
+    X(F32, float, "f32")                                                                           \
+    X(F64, double, "f64")                                                                          \
+    X(I32, int32_t, "i32")                                                                         \
+    X(I64, int64_t, "i64")                                                                         \
+    X(U8, uint8_t, "u8")
+
+/** Element type of a tensor. Comparisons give QN_U8 (0 or 1); class indices are QN_I64. */
+typedef enum qn_dtype {
+#define QN_DTYPE_ENUM(name, type, words) QN_##name,
+    QN_DTYPE_LIST(QN_DTYPE_ENUM)
+#undef QN_DTYPE_ENUM
+        QN_DTYPE_COUNT
+} qn_dtype;
+
+/** How matrix products and convolutions of f32 tensors read their operands; sums are f32 in all of
+ * them. */
+typedef enum qn_precision {
+    QN_PRECISION_F32,  /**< as they are */
+    QN_PRECISION_TF32, /**< rounded to 10 bits of mantissa, exponent of f32 */
+    QN_PRECISION_BF16, /**< rounded to bfloat16: 7 bits of mantissa, exponent of f32 */
+    QN_PRECISION_F16   /**< rounded to IEEE half precision: 10 bits of mantissa, largest 65504 */
+} qn_precision;
+
+/** Positions in the `hyper` tensor (f32) that every optimizer step reads. It lies in device memory
+ * so that a replayed step sees new values. */
+enum qn_hyper {
+    QN_HYPER_LR,   /**< learning rate of this step */
+    QN_HYPER_STEP, /**< number of this step, from 1 */
+    QN_HYPER_CLIP, /**< factor on the gradient (from clipping by norm, or a scaled loss), 1 for none
+                    */
+    QN_HYPER_SKIP, /**< not 0: the step is left out (the gradients of a scaled loss overflowed) */
+    QN_HYPER_COUNT
+};
+
+#endif
+
+/* quern_random.h: Philox4x32-10, the random numbers of programs, kernels and backends alike.
+ *
+ * A block of four random words is a function of a counter and a key, so any part of a stream can be
+ * drawn at any time, on any thread, on any device (Salmon, Moraes, Dror and Shaw: "Parallel random
+ * numbers: as easy as 1, 2, 3", SC 2011). How elements take words is written in kernels/README.md.
+ */
+#ifndef QUERN_RANDOM_H
+#define QUERN_RANDOM_H
+
+#include <stdint.h>
+
+/** Four words of random bits. */
+typedef struct qn_random_block {
+    uint32_t word[4];
+} qn_random_block;
+
+/** Ten rounds on four counter words and two key words. */
+static inline qn_random_block qn_philox(const uint32_t counter[4], const uint32_t key[2]) {
+    uint32_t x0 = counter[0], x1 = counter[1], x2 = counter[2], x3 = counter[3];
+    uint32_t k0 = key[0], k1 = key[1];
+    for (int round = 0; round < 10; round++) {
+        uint64_t a = (uint64_t)0xD2511F53u * x0, b = (uint64_t)0xCD9E8D57u * x2;
+        x0 = (uint32_t)(b >> 32) ^ x1 ^ k0;
+        x1 = (uint32_t)b;
+        x2 = (uint32_t)(a >> 32) ^ x3 ^ k1;
+        x3 = (uint32_t)a;
+        k0 += 0x9E3779B9u; /* the golden ratio and sqrt(3) - 1, as 32-bit fractions */
+        k1 += 0xBB67AE85u;
+    }
+    qn_random_block block = {{x0, x1, x2, x3}};
+    return block;
+}
+
+#endif
+
+/* quern_backend.h: all that a backend or a kernel may know.
+ *
+ * Types and inline helpers only: a kernel or a plug-in that includes this links nothing of Quern.
+ * Structs that cross the boundary start with their size and grow by appending. */
+#ifndef QUERN_BACKEND_H
+#define QUERN_BACKEND_H
+
+#include <stdbool.h>
+#include <string.h>
+
+/** Version of this interface. A backend built against another major version is refused. */
+#define QN_BACKEND_ABI 1
+
+/** Most inputs and outputs that one kernel call has. */
+#define QN_MAX_INPUTS 16
+#define QN_MAX_OUTPUTS 4
+
+/** Room for the reason that a kernel or a backend gives, terminating zero included. */
+#define QN_REASON_SIZE 256
+
+/* ---- views ------------------------------------------------------------------------------- */
+
+/** A strided window on memory. Strides count elements, may be 0 (broadcast) or negative never. */
+typedef struct qn_view {
+    void *data;                  /**< first element; NULL where an optional input is absent */
+    qn_dtype dtype;              /**< element type */
+    int rank;                    /**< number of axes, 0 for a scalar */
+    int64_t shape[QN_MAX_DIMS];  /**< extent of each axis, 0 allowed */
+    int64_t stride[QN_MAX_DIMS]; /**< elements from one index to the next along each axis */
+} qn_view;
+
+/** Bytes of one element. */
+static inline size_t qn_dtype_size(qn_dtype dtype) {
+    static const uint8_t size[QN_DTYPE_COUNT] = {
+#define QN_DTYPE_SIZE(name, type, words) sizeof(type),
+        QN_DTYPE_LIST(QN_DTYPE_SIZE)
+#undef QN_DTYPE_SIZE
+    };
+    return size[dtype];
+}
+
+/** Number of elements of a view: the product of its extents, 1 for a scalar. */
+static inline int64_t qn_view_count(const qn_view *view) {
+    int64_t count = 1;
+    for (int axis = 0; axis < view->rank; axis++)
+        count *= view->shape[axis];
+    return count;
+}
+
+/** Whether the elements lie in row-major order without gaps (axes of extent 1 do not matter). */
+static inline bool qn_view_is_contiguous(const qn_view *view) {
+    int64_t expected = 1;
+    for (int axis = view->rank - 1; axis >= 0; axis--) {
+        if (view->shape[axis] != 1 && view->stride[axis] != expected)
+            return false;
+        expected *= view->shape[axis];
+    }
+    return true;
+}
+
+/** Position `index` of an axis, which goes: [n, 3, d] at axis 1 -> [n, d]. */
+static inline qn_view qn_view_part(const qn_view *view, int axis, int64_t index) {
+    qn_view part = *view;
+    part.data =
+        (char *)view->data + index * view->stride[axis] * (int64_t)qn_dtype_size(view->dtype);
+    part.rank--;
+    for (int i = axis; i < part.rank; i++) {
+        part.shape[i] = view->shape[i + 1];
+        part.stride[i] = view->stride[i + 1];
+    }
+    return part;
+}
+
+/** Whether two views have the same rank and extents. */
+static inline bool qn_view_same_shape(const qn_view *a, const qn_view *b) {
+    if (a->rank != b->rank)
+        return false;
+    for (int axis = 0; axis < a->rank; axis++)
+        if (a->shape[axis] != b->shape[axis])
+            return false;
+    return true;
+}
+
+/* ---- bfloat16 ---------------------------------------------------------------------------- */
+
+/** The bits of bfloat16 nearest to x, ties to even; NaN stays NaN. Denormal numbers become 0: the
+ * hardware's products read them so, and what is compared anywhere must be rounded alike everywhere.
+ */
+static inline uint16_t qn_bf16_bits(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    const uint32_t magnitude = bits & 0x7fffffffu, sign = bits & 0x80000000u;
+    uint32_t nearest = bits + 0x7fffu + (bits >> 16 & 1u);
+    nearest = magnitude < 0x00800000u ? sign : nearest;
+    nearest = magnitude > 0x7f800000u ? bits | 0x00400000u : nearest; /* not to become infinite */
+    return (uint16_t)(nearest >> 16);
+}
+
+/** The number that bits of bfloat16 stand for. */
+static inline float qn_bf16_value(uint16_t bits) {
+    const uint32_t wide = (uint32_t)bits << 16;
+    float x;
+    memcpy(&x, &wide, sizeof(x));
+    return x;
+}
+
+/** x as an operand of a bfloat16 product. */
+static inline float qn_bf16_round(float x) { return qn_bf16_value(qn_bf16_bits(x)); }
+
+/* ---- kernels ----------------------------------------------------------------------------- */
+
+/** One call of a kernel: plain views in, plain views out.
+ *
+ * The door (core/dispatch.c) has checked dtypes and shapes and taken the outputs' memory before a
+ * kernel sees this. Outputs are contiguous unless the operation says otherwise; inputs may have
+ * any strides. A kernel that cannot serve a layout declines it. */
+typedef struct qn_call {
+    const char *op;     /**< operation name, for reasons and logs */
+    int n_in;           /**< number of inputs, absent optional ones (data == NULL) included */
+    int n_out;          /**< number of outputs */
+    const qn_view *in;  /**< n_in views; an operation that works in place writes through these */
+    const qn_view *out; /**< n_out views */
+    const void *attrs;  /**< the operation's attribute struct (below), or NULL */
+    void *workspace;    /**< scratch of the size that the kernel asked for, 64-byte aligned */
+    void *queue;        /**< the backend's queue: a CUDA stream, say; NULL on the CPU */
+    int threads;        /**< threads that a CPU kernel may use; results must not depend on it */
+    char *reason;       /**< QN_REASON_SIZE bytes: what was wrong, when run() fails */
+    qn_precision precision; /**< of products and convolutions */
+} qn_call;
+
+/** A kernel: one operation by one provider. Instances are constant and live as long as the code. */
+typedef struct qn_kernel {
+    uint32_t size;  /**< sizeof(qn_kernel) */
+    const char *op; /**< name of the operation it computes */
+    const char *(*declines)(
+        const qn_call *call);                 /**< NULL, or: a reason to decline, NULL if none */
+    size_t (*workspace)(const qn_call *call); /**< NULL, or: bytes of scratch that run() needs */
+    qn_status (*run)(const qn_call *call);    /**< computes the outputs */
+} qn_kernel;
+
+/** A named set of kernels, one implementation of as many operations as it has something to gain. */
+typedef struct qn_provider {
+    const char *name;                /**< "simd", "openblas", "ref", "cudnn" ... */
+    const qn_kernel *const *kernels; /**< ends with NULL */
+} qn_provider;
+
+/* ---- backends ---------------------------------------------------------------------------- */
+
+/** What the library offers to a backend when it loads it. */
+typedef struct qn_host {
+    uint32_t size;                    /**< sizeof(qn_host) of the library */
+    uint32_t abi;                     /**< QN_BACKEND_ABI of the library */
+    void (*log)(const char *message); /**< a line for QUERN_LOG=backend, else dropped */
+} qn_host;
+
+/** A piece of work that shares nothing with the others. */
+typedef void (*qn_task)(void *arg, int64_t index, int thread);
+
+/** A device kind: memory, order of work, and the kernels that run on it.
+ *
+ * Functions that can fail return a status and fill `reason` (QN_REASON_SIZE bytes). `device` is
+ * what open() gave. */
+typedef struct qn_backend {
+    uint32_t size;    /**< sizeof(qn_backend) of the backend */
+    uint32_t abi;     /**< QN_BACKEND_ABI of the backend */
+    const char *name; /**< "cpu", "cuda": the part of a device name before the colon */
+    /** How well device `index` would serve here: 0 unusable (reason says why), more is better. */
+    int (*score)(int index, char *reason);
+    /** Opens device `index`. */
+    qn_status (*open)(int index, void **device, char *reason);
+    void (*close)(void *device);
+    /** A line that describes the device: model, memory, instruction set or compute capability. */
+    const char *(*describe)(void *device);
+    /** Providers in the order in which they are to be asked; ends with an entry of name NULL. */
+    const qn_provider *(*providers)(void *device);
+    /** Memory of at least `bytes` bytes, aligned to 64. */
+    qn_status (*alloc)(void *device, size_t bytes, void **memory, char *reason);
+    void (*free)(void *device, void *memory);
+    /** Copies in the order of the queue; to_host returns when the bytes have arrived. */
+    qn_status (*to_device)(void *device, void *dst, const void *src, size_t bytes, char *reason);
+    qn_status (*to_host)(void *device, void *dst, const void *src, size_t bytes, char *reason);
+    /** Waits for all queued work; late failures surface here. */
+    qn_status (*synchronize)(void *device, char *reason);
+    /** The queue that kernels get as qn_call.queue. */
+    void *(*queue)(void *device);
+    /** Whether the host may read and write device memory directly (true for the CPU). */
+    bool host_addressable;
+    /** CPU threads that its kernels would use if not told otherwise; 0: as the CPU beside it. */
+    int (*default_threads)(void *device);
+    /** All four or none: what is queued between begin and end is recorded, not run, and can then be
+     * launched as one any number of times, with the same addresses. Nothing may wait, copy from or
+     * to the host, or take memory in between. */
+    qn_status (*capture_begin)(void *device, char *reason);
+    qn_status (*capture_end)(void *device, void **graph,
+                             char *reason); /**< failed: *graph is NULL */
+    qn_status (*graph_launch)(void *device, void *graph, char *reason);
+    void (*graph_free)(void *device, void *graph);
+    /** Precisions of products that its kernels know, one bit (1 << QN_PRECISION_BF16, say) each;
+     * f32 always. */
+    uint32_t precisions;
+    /** NULL, or: runs task(arg, index, thread) for each index below count, on up to `threads`
+     * threads, of which each has a number below `threads`. With it plans are fused: its kernels are
+     * called within tasks, with threads 1, for some rows (along axis 0) of what the whole call
+     * would compute, and must give the same bits. */
+    void (*parallel)(void *device, int threads, int64_t count, qn_task task, void *arg);
+} qn_backend;
+
+/** The one symbol that a backend plug-in exports. The struct is constant and part of the plug-in;
+ * NULL when it cannot work with this host. */
+typedef const qn_backend *(*qn_backend_entry)(const qn_host *host);
+#define QN_BACKEND_ENTRY_NAME "qn_backend_entry_v1"
+
+/* ---- attributes, by operation ------------------------------------------------------------ */
+/* Attribute structs are compared and cached as bytes: wrappers zero them before filling. */
+
+/** sum, mean, max, min, var: the reduced axes as bits; the output keeps them with extent 1.
+ * `correction` (var only) is subtracted from the count: 1 gives the unbiased estimate. */
+typedef struct qn_reduce_attrs {
+    uint32_t axes;
+    int32_t correction;
+} qn_reduce_attrs;
+
+/** argmax, softmax, log_softmax and their gradients, concat, gather, scatter_add: one axis, >= 0.
+ * argmax drops the axis. */
+typedef struct qn_axis_attrs {
+    int32_t axis;
+} qn_axis_attrs;
+
+/** affine: y = scale * x + shift. */
+typedef struct qn_affine_attrs {
+    double scale, shift;
+} qn_affine_attrs;
+
+/** leaky_relu (slope), huber (delta), clip_factor and limit_norm (largest norm): one number. */
+typedef struct qn_scalar_attrs {
+    double value;
+} qn_scalar_attrs;
+
+/** loss_scale_update: largest norm (0: any), and good steps in a row until the scale doubles. */
+typedef struct qn_loss_scale_attrs {
+    double max_norm, growth_steps;
+} qn_loss_scale_attrs;
+
+/** clamp: y = min(max(x, low), high); uniform: [low, high); normal: mean low, deviation high. */
+typedef struct qn_range_attrs {
+    double low, high;
+} qn_range_attrs;
+
+/** gelu: tanh approximation, or the exact form with erf. */
+typedef struct qn_gelu_attrs {
+    int32_t tanh_form;
+} qn_gelu_attrs;
+
+/** matmul: [..., m, k] x [..., k, n] (+ bias [n]) -> [..., m, n], then an activation. */
+typedef struct qn_matmul_attrs {
+    int32_t relu; /**< 1: y = max(y, 0), as the operation relu does it (NaN and -0 stay) */
+} qn_matmul_attrs;
+
+/** cross_entropy over [n, classes] and its gradient. */
+typedef struct qn_cross_entropy_attrs {
+    double label_smoothing;
+    int64_t ignore_index; /**< rows with this target do not count; INT64_MIN: every row counts */
+} qn_cross_entropy_attrs;
+
+/** conv2d and its gradients. Index 0 is height, 1 is width. */
+typedef struct qn_conv2d_attrs {
+    int32_t stride[2], padding[2], dilation[2], groups;
+    int32_t input[2];  /**< conv2d_grad_input: height and width of the input, else 0 */
+    int32_t kernel[2]; /**< conv2d_grad_weight: height and width of the kernel, else 0 */
+    int32_t relu;      /**< conv2d: 1: y = max(y, 0), as in qn_matmul_attrs */
+} qn_conv2d_attrs;
+
+/** max_pool2d, avg_pool2d and their gradients. */
+typedef struct qn_pool2d_attrs {
+    int32_t kernel[2], stride[2], padding[2];
+    int32_t input[2];          /**< gradients: height and width of the input, else 0 */
+    int32_t count_include_pad; /**< avg_pool2d: divide by the whole window */
+} qn_pool2d_attrs;
+
+/** adaptive_avg_pool2d (output extents) and its gradient (input extents). */
+typedef struct qn_extent2d_attrs {
+    int32_t extent[2];
+} qn_extent2d_attrs;
+
+/** batch_norm (all but axes), layer_norm (epsilon, axes: number of trailing axes), and gradients.
+ */
+typedef struct qn_norm_attrs {
+    double epsilon, momentum;
+    int32_t training;
+    int32_t axes;
+    int32_t relu; /**< batch_norm: 1: y = max(y, 0), as in qn_matmul_attrs */
+} qn_norm_attrs;
+
+/** dropout: probability of dropping. */
+typedef struct qn_dropout_attrs {
+    double probability;
+} qn_dropout_attrs;
+
+/** attention and its gradient. */
+typedef struct qn_attention_attrs {
+    double scale;
+    double dropout; /**< probability that a weight is dropped; 0: no random state is given */
+    int32_t causal; /**< 1: query i looks at keys j <= i + tk - tq */
+} qn_attention_attrs;
+
+/** pad: elements before and after each axis, filled with value. */
+typedef struct qn_pad_attrs {
+    int64_t before[QN_MAX_DIMS], after[QN_MAX_DIMS];
+    double value;
+} qn_pad_attrs;
+
+/** How embeddings take indices: a row an index, or bags [n, length] as the mean or sum of their
+ * rows. */
+enum { QN_EMBEDDING_ROWS, QN_EMBEDDING_MEAN, QN_EMBEDDING_SUM };
+
+/** embedding, embedding_bag, embedding_grad, embedding_grad_rows. */
+typedef struct qn_embedding_attrs {
+    int64_t padding; /**< row that counts in no bag and gets no gradient; -1: none */
+    int64_t rows;    /**< embedding_grad: rows of the table, else 0 */
+    int64_t bag;     /**< QN_EMBEDDING_ROWS, .._MEAN or .._SUM */
+} qn_embedding_attrs;
+
+/** one_hot: number of classes. */
+typedef struct qn_one_hot_attrs {
+    int64_t classes;
+} qn_one_hot_attrs;
+
+/** A kernel that fills or scatters to an extent known only to the caller (scatter_add). */
+typedef struct qn_scatter_attrs {
+    int32_t axis;
+    int64_t extent;
+} qn_scatter_attrs;
+
+/** sequence_mean_grad, sequence_max_grad: steps of the input. */
+typedef struct qn_sequence_attrs {
+    int64_t steps;
+} qn_sequence_attrs;
+
+/** sequence_lengths: the index that stands for nothing. */
+typedef struct qn_sequence_lengths_attrs {
+    int64_t padding;
+} qn_sequence_lengths_attrs;
+
+/** lstm, gru and their gradients. */
+typedef struct qn_recurrent_attrs {
+    int32_t reverse; /**< 1: from the last step to the first */
+} qn_recurrent_attrs;
+
+/** conv1d_max and its gradients. */
+typedef struct qn_conv1d_max_attrs {
+    int32_t padding;
+    int32_t input;  /**< conv1d_max_grad_input: steps of the input, else 0 */
+    int32_t kernel; /**< conv1d_max_grad_weight: steps of the kernel, else 0 */
+} qn_conv1d_max_attrs;
+
+/** moving_average, moving_average_grad: an odd window along an axis. */
+typedef struct qn_moving_average_attrs {
+    int32_t axis, window;
+} qn_moving_average_attrs;
+
+/** fold (and unfold, which has no kernel): windows one every `step` on an axis of `extent`. */
+typedef struct qn_fold_attrs {
+    int32_t axis;
+    int64_t extent, step;
+} qn_fold_attrs;
+
+/** sort: ascending or descending along an axis. */
+typedef struct qn_sort_attrs {
+    int32_t axis, descending;
+} qn_sort_attrs;
+
+/** cumsum: from the first element of an axis, or from the last. */
+typedef struct qn_cumsum_attrs {
+    int32_t axis, reverse;
+} qn_cumsum_attrs;
+
+/** sgd_step, adam_step, rmsprop_step, adadelta_step: what does not change from step to step. */
+typedef struct qn_optim_attrs {
+    double weight_decay, momentum, dampening;
+    double beta1, beta2, alpha, rho, epsilon;
+    int32_t nesterov;
+    int32_t decoupled; /**< 1: weight decay acts on the parameter (AdamW), not on the gradient */
+} qn_optim_attrs;
+
+#endif
