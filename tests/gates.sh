@@ -295,6 +295,7 @@ gate_coverage() {
 
 gate_exports() { tests/exports.sh build/release/libquern.so && tests/option_fields.py; }
 gate_headers() { tests/headers.sh; }
+gate_operation() { tests/operation/operation_check.sh; }
 gate_install() { tests/install/install_check.sh build/release; }
 
 # What every x86-64 must be able to run holds no AVX instruction (their registers are ymm and zmm, their
@@ -411,6 +412,7 @@ gate headers "each public header alone, in C and in C++, and for Python's cffi"
 gate baseline "no AVX outside the SIMD kernels"
 gate oldest "values on an emulated processor without AVX (qemu)"
 gate isa "AVX-512 kernels"
+gate operation "an operation is added to a copy of the tree by four touches"
 gate install "use of the installed library: CMake and pkg-config, shared and static"
 gate clang "build with clang, warnings are errors"
 gate tidy "static analysis (clang-tidy)"
