@@ -1,6 +1,7 @@
 /* test_operations.c: what descriptors say of operations is whole, and quern-ops.json says the same.
  */
 #include <criterion/criterion.h>
+#include <ctype.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,4 +137,74 @@ Test(operations, json_says_what_the_table_says) {
     }
     cr_expect_eq(json_array_size(operations), count);
     json_decref(root);
+}
+
+/* ---- quern/operands.h -------------------------------------------------------------------- */
+
+static void write_upper(FILE *out, const char *name, int length) {
+    for (int i = 0; i < length; i++)
+        fputc(toupper((unsigned char)name[i]), out);
+}
+
+static void write_places(FILE *out, const qni_op *op, const char *names, const char *side) {
+    if (!names)
+        return;
+    fputs("enum {\n", out);
+    for (int i = 0; i < words(names); i++) {
+        int length;
+        const char *name = qni_operand_name(names, i, &length);
+        fputs("    QN_", out);
+        write_upper(out, op->name, (int)strlen(op->name));
+        fputs(side, out);
+        write_upper(out, name, length);
+        fputs(",\n", out);
+    }
+    fputs("};\n", out);
+}
+
+static int by_name(const void *a, const void *b) {
+    const qni_op *const *left = a, *const *right = b;
+    return strcmp((*left)->name, (*right)->name);
+}
+
+/** Of all operations that have kernels of their own, and more operands than tell themselves. */
+static char *places(void) {
+    enum { MOST = 256 };
+    const qni_op *ops[MOST];
+    size_t count = 0, size;
+    for (const qni_op *const *op = qni_op_table; *op; op++)
+        if (!(*op)->kernel && (words((*op)->in) > 2 || words((*op)->out) > 1))
+            ops[count++] = *op;
+    qsort(ops, count, sizeof(*ops), by_name);
+    char *text;
+    FILE *out = open_memstream(&text, &size);
+    fputs("/* operands.h: places of the operands of kernels, in qn_call's `in` and `out`.\n *\n"
+          " * Written by tests/test_operations.c from the descriptors in core/ops/. */\n"
+          "#ifndef QUERN_OPERANDS_H\n#define QUERN_OPERANDS_H\n",
+          out);
+    for (size_t i = 0; i < count; i++) {
+        fprintf(out, "\n/* %s */\n", ops[i]->name);
+        write_places(out, ops[i], ops[i]->in, "_");
+        write_places(out, ops[i], ops[i]->out, "_OUT_");
+    }
+    fputs("\n#endif\n", out);
+    fclose(out);
+    return text;
+}
+
+Test(operations, places_of_operands_are_those_of_descriptors) {
+    enum { MOST_BYTES = 1 << 16 };
+    static const char path[] = QUERN_SOURCE_DIR "/core/include/quern/operands.h";
+    static char there[MOST_BYTES];
+    char *expected = places();
+    FILE *file = fopen(path, getenv("QUERN_WRITE") ? "w" : "r");
+    cr_assert_not_null(file, "cannot open %s", path);
+    if (getenv("QUERN_WRITE"))
+        fputs(expected, file);
+    else
+        cr_assert(fread(there, 1, MOST_BYTES - 1, file) > 0 && strcmp(there, expected) == 0,
+                  "%s says other places; QUERN_WRITE=1 bin/tests/test_operations rewrites it",
+                  path);
+    fclose(file);
+    free(expected);
 }

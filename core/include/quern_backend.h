@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "quern/operands.h"
 #include "quern/random.h"
 #include "quern/types.h"
 

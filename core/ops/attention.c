@@ -7,10 +7,6 @@
 
 #include "internal.h"
 
-/* Places of the inputs of both forms, and of their gradients. */
-enum { Q, K, V, MASK, STATE };
-enum { G, GRAD_Q, GRAD_K, GRAD_V, Y, LSE, GRAD_MASK, SAVED };
-
 /* The axis of q, k and v in the packed form [n, t, 3, heads, d]. */
 enum { PART_AXIS = 2 };
 
@@ -54,15 +50,15 @@ static qn_status expect_parts(qni_infer *call, int q, int mask) {
 }
 
 static qn_status attention_infer(qni_infer *call) {
-    qn_status status = expect_parts(call, Q, MASK);
-    if (status == QN_OK && call->in[STATE])
-        status = qni_expect_dtype(call, STATE, QN_I64);
-    if (status == QN_OK && call->in[STATE])
-        status = qni_expect_shape(call, STATE, QN_SHAPE(2));
+    qn_status status = expect_parts(call, QN_ATTENTION_Q, QN_ATTENTION_MASK);
+    if (status == QN_OK && call->in[QN_ATTENTION_STATE])
+        status = qni_expect_dtype(call, QN_ATTENTION_STATE, QN_I64);
+    if (status == QN_OK && call->in[QN_ATTENTION_STATE])
+        status = qni_expect_shape(call, QN_ATTENTION_STATE, QN_SHAPE(2));
     if (status != QN_OK)
         return status;
-    const extents e = extents_of(call->in[Q], call->in[K]);
-    call->dtype[0] = call->dtype[1] = call->in[Q]->view.dtype;
+    const extents e = extents_of(call->in[QN_ATTENTION_Q], call->in[QN_ATTENTION_K]);
+    call->dtype[0] = call->dtype[1] = call->in[QN_ATTENTION_Q]->view.dtype;
     call->dtype[2] = QN_I64;
     call->shape[0] = result_shape(e);
     call->shape[1] = QN_SHAPE(e.n, e.heads, e.tq);
@@ -71,16 +67,16 @@ static qn_status attention_infer(qni_infer *call) {
 }
 
 static qn_status attention_grad_infer(qni_infer *call) {
-    qn_status status = expect_parts(call, GRAD_Q, GRAD_MASK);
+    qn_status status = expect_parts(call, QN_ATTENTION_GRAD_Q, QN_ATTENTION_GRAD_MASK);
     if (status != QN_OK)
         return status;
-    const extents e = extents_of(call->in[GRAD_Q], call->in[GRAD_K]);
-    status = qni_expect_like(call, G, GRAD_Q, result_shape(e));
+    const extents e = extents_of(call->in[QN_ATTENTION_GRAD_Q], call->in[QN_ATTENTION_GRAD_K]);
+    status = qni_expect_like(call, QN_ATTENTION_GRAD_G, QN_ATTENTION_GRAD_Q, result_shape(e));
     if (status == QN_OK)
-        status = qni_expect_shape(call, Y, result_shape(e));
+        status = qni_expect_shape(call, QN_ATTENTION_GRAD_Y, result_shape(e));
     for (int i = 0; i < call->op->outputs; i++) {
-        call->dtype[i] = call->in[GRAD_Q]->view.dtype;
-        call->shape[i] = qni_shape_of(&call->in[GRAD_Q + i]->view);
+        call->dtype[i] = call->in[QN_ATTENTION_GRAD_Q]->view.dtype;
+        call->shape[i] = qni_shape_of(&call->in[QN_ATTENTION_GRAD_Q + i]->view);
     }
     return status;
 }
@@ -89,8 +85,14 @@ static qn_status attention_grad_infer(qni_infer *call) {
 static void give_parts(qni_backward *b, const qni_op *op, int count) {
     if (!b->grad[0])
         return;
-    qn_tensor *in[8] = {b->grad[0], b->in[Q],  b->in[K],    b->in[V],
-                        b->out[0],  b->out[1], b->in[MASK], b->out[2]};
+    qn_tensor *in[8] = {b->grad[0],
+                        b->in[QN_ATTENTION_Q],
+                        b->in[QN_ATTENTION_K],
+                        b->in[QN_ATTENTION_V],
+                        b->out[0],
+                        b->out[1],
+                        b->in[QN_ATTENTION_MASK],
+                        b->out[2]};
     qni_give_outputs(b, op, in, 8, count);
 }
 
@@ -112,8 +114,8 @@ const qni_op qni_op_attention = {
     .out = "y lse saved",
     .inputs = 5,
     .outputs = 3,
-    .optional = 1u << MASK | 1u << STATE,
-    .mutates = 1u << STATE,
+    .optional = 1u << QN_ATTENTION_MASK | 1u << QN_ATTENTION_STATE,
+    .mutates = 1u << QN_ATTENTION_STATE,
     .attrs_size = sizeof(qn_attention_attrs),
     .fields = qni_attention_fields,
     .infer = attention_infer,
@@ -134,7 +136,7 @@ const qni_op qni_op_attention_grad = {
     .out = "dq dk dv",
     .inputs = 8,
     .outputs = 3,
-    .optional = 1u << GRAD_MASK,
+    .optional = 1u << QN_ATTENTION_GRAD_MASK,
     .attrs_size = sizeof(qn_attention_attrs),
     .fields = qni_attention_fields,
     .infer = attention_grad_infer,
@@ -153,7 +155,7 @@ static void arrange_parts(qn_view *in) {
         in[part] = qn_view_part(&in[part], PART_AXIS, part);
 }
 
-static void arrange_grad_parts(qn_view *in) { arrange_parts(in + GRAD_Q); }
+static void arrange_grad_parts(qn_view *in) { arrange_parts(in + QN_ATTENTION_GRAD_Q); }
 
 /* The one tensor stands in all three places, and gets its gradient in the first. */
 const qni_op qni_op_attention_packed = {
@@ -163,8 +165,8 @@ const qni_op qni_op_attention_packed = {
     .out = "y lse saved",
     .inputs = 5,
     .outputs = 3,
-    .optional = 1u << MASK | 1u << STATE,
-    .mutates = 1u << STATE,
+    .optional = 1u << QN_ATTENTION_MASK | 1u << QN_ATTENTION_STATE,
+    .mutates = 1u << QN_ATTENTION_STATE,
     .attrs_size = sizeof(qn_attention_attrs),
     .fields = qni_attention_fields,
     .infer = attention_infer,
@@ -180,7 +182,7 @@ const qni_op qni_op_attention_packed_grad = {
     .out = "dqkv",
     .inputs = 8,
     .outputs = 1,
-    .optional = 1u << GRAD_MASK,
+    .optional = 1u << QN_ATTENTION_GRAD_MASK,
     .attrs_size = sizeof(qn_attention_attrs),
     .fields = qni_attention_fields,
     .infer = attention_grad_infer,
@@ -209,13 +211,13 @@ static qn_tensor *attend(const qni_op *op, qn_tensor *q, qn_tensor *k, qn_tensor
     attrs.causal = opts->causal;
     qn_tensor *in[5] = {q, k, v, NULL, NULL}, *out[3];
     if (opts->mask && q->view.rank >= 4 && k->view.rank >= 4) {
-        in[MASK] = qn_expand(opts->mask, mask_shape(extents_of(q, k)));
-        if (!in[MASK])
+        in[QN_ATTENTION_MASK] = qn_expand(opts->mask, mask_shape(extents_of(q, k)));
+        if (!in[QN_ATTENTION_MASK])
             return NULL;
     }
     if (opts->dropout > 0) {
-        in[STATE] = qni_random(q->ctx);
-        if (!in[STATE])
+        in[QN_ATTENTION_STATE] = qni_random(q->ctx);
+        if (!in[QN_ATTENTION_STATE])
             return NULL;
     }
     return qni_apply_all(op, in, 5, &attrs, out) == QN_OK ? out[0] : NULL;

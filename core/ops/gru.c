@@ -1,21 +1,18 @@
 /* gru.c: gated recurrent units, all steps in one operation. */
 #include "internal.h"
 
-/* Inputs of gru and of gru_grad, by position. */
-enum { GX, W_HH, B_HH, H0, LENGTHS, INPUTS };
-enum { G_Y, GRAD_W_HH, GRAD_H0, STATES, GATES, GRAD_LENGTHS, GRAD_INPUTS };
-
 /* y [t, n, hidden], and [t, n, 4 hidden]: the gates r, z, n after their activations, and
  * W_hn h + b_hn, which the derivative of r needs. */
 static qn_status gru_infer(qni_infer *call) {
-    qn_status status = qni_infer_recurrent(call, 3, LENGTHS);
+    qn_status status = qni_infer_recurrent(call, 3, QN_GRU_LENGTHS);
     if (status != QN_OK)
         return status;
-    const qn_view *gx = &call->in[GX]->view;
-    const int64_t steps = gx->shape[0], n = gx->shape[1], hidden = call->in[W_HH]->view.shape[1];
-    status = qni_expect_like(call, B_HH, GX, QN_SHAPE(3 * hidden));
+    const qn_view *gx = &call->in[QN_GRU_GX]->view;
+    const int64_t steps = gx->shape[0], n = gx->shape[1],
+                  hidden = call->in[QN_GRU_W_HH]->view.shape[1];
+    status = qni_expect_like(call, QN_GRU_B_HH, QN_GRU_GX, QN_SHAPE(3 * hidden));
     if (status == QN_OK)
-        status = qni_expect_like(call, H0, GX, QN_SHAPE(n, hidden));
+        status = qni_expect_like(call, QN_GRU_H0, QN_GRU_GX, QN_SHAPE(n, hidden));
     call->dtype[0] = call->dtype[1] = gx->dtype;
     call->shape[0] = QN_SHAPE(steps, n, hidden);
     call->shape[1] = QN_SHAPE(steps, n, 4 * hidden);
@@ -24,19 +21,19 @@ static qn_status gru_infer(qni_infer *call) {
 
 static void gru_backward(qni_backward *b) {
     const qn_recurrent_attrs *attrs = b->attrs;
-    qn_tensor *in[GRAD_INPUTS] = {b->grad[0], b->in[W_HH], b->in[H0],
-                                  b->out[0],  b->out[1],   b->in[LENGTHS]};
+    qn_tensor *in[6] = {b->grad[0], b->in[QN_GRU_W_HH], b->in[QN_GRU_H0],
+                        b->out[0],  b->out[1],          b->in[QN_GRU_LENGTHS]};
     qn_tensor *out[3];
-    if (qni_apply_all(&qni_op_gru_grad, in, GRAD_INPUTS, attrs, out) != QN_OK)
+    if (qni_apply_all(&qni_op_gru_grad, in, 6, attrs, out) != QN_OK)
         return;
-    qni_give_recurrent_weight(b, W_HH, out[1], b->out[0], b->in[H0], attrs->reverse);
-    if (b->in[B_HH] && b->needs[B_HH]) {
-        qn_shape shape = qni_shape_of(&b->in[B_HH]->view);
-        qni_give(b, B_HH, qni_sum_to(out[1], shape, qni_target(b, B_HH)));
+    qni_give_recurrent_weight(b, QN_GRU_W_HH, out[1], b->out[0], b->in[QN_GRU_H0], attrs->reverse);
+    if (b->in[QN_GRU_B_HH] && b->needs[QN_GRU_B_HH]) {
+        qn_shape shape = qni_shape_of(&b->in[QN_GRU_B_HH]->view);
+        qni_give(b, QN_GRU_B_HH, qni_sum_to(out[1], shape, qni_target(b, QN_GRU_B_HH)));
     }
-    qni_give(b, GX, out[0]);
-    if (b->in[H0])
-        qni_give(b, H0, out[2]);
+    qni_give(b, QN_GRU_GX, out[0]);
+    if (b->in[QN_GRU_H0])
+        qni_give(b, QN_GRU_H0, out[2]);
 }
 
 static double gru_operations(const qn_view *in, const qn_view *out) {
@@ -48,10 +45,10 @@ const qni_op qni_op_gru = {
     .name = "gru",
     .in = "gx w_hh b_hh h0 lengths",
     .out = "y gates",
-    .inputs = INPUTS,
+    .inputs = 5,
     .outputs = 2,
     .unread = 1,
-    .optional = 1u << B_HH | 1u << H0 | 1u << LENGTHS,
+    .optional = 1u << QN_GRU_B_HH | 1u << QN_GRU_H0 | 1u << QN_GRU_LENGTHS,
     .attrs_size = sizeof(qn_recurrent_attrs),
     .fields = qni_recurrent_fields,
     .infer = gru_infer,
@@ -70,10 +67,10 @@ qn_recurrent qn_gru(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *b
         return (qn_recurrent){0};
     }
     qn_tensor *gx = qn_linear(qn_transpose(x, 0, 1), w_ih, b_ih);
-    qn_tensor *in[INPUTS] = {gx, w_hh, b_hh, opts->h0, opts->lengths};
+    qn_tensor *in[5] = {gx, w_hh, b_hh, opts->h0, opts->lengths};
     const qn_recurrent_attrs attrs = {.reverse = opts->reverse};
     qn_tensor *out[2];
-    if (qni_apply_all(&qni_op_gru, in, INPUTS, &attrs, out) != QN_OK)
+    if (qni_apply_all(&qni_op_gru, in, 5, &attrs, out) != QN_OK)
         return (qn_recurrent){0};
     return (qn_recurrent){.y = qn_transpose(out[0], 0, 1),
                           .h = qni_recurrent_last(out[0], opts->h0, opts->reverse)};
@@ -81,11 +78,11 @@ qn_recurrent qn_gru(qn_tensor *x, qn_tensor *w_ih, qn_tensor *w_hh, qn_tensor *b
 
 /* The gradients of gx [t, n, 3 hidden], of W_hh h + b_hh alike, and of h0 [n, hidden]. */
 static qn_status gru_grad_infer(qni_infer *call) {
-    const qn_view *states = &call->in[STATES]->view;
+    const qn_view *states = &call->in[QN_GRU_GRAD_Y]->view;
     const int64_t steps = states->shape[0], n = states->shape[1], hidden = states->shape[2];
-    qn_status status = qni_expect_float(call, STATES);
+    qn_status status = qni_expect_float(call, QN_GRU_GRAD_Y);
     if (status == QN_OK)
-        status = qni_expect_like(call, G_Y, STATES, qni_shape_of(states));
+        status = qni_expect_like(call, QN_GRU_GRAD_G_Y, QN_GRU_GRAD_Y, qni_shape_of(states));
     for (int i = 0; i < 3; i++)
         call->dtype[i] = states->dtype;
     call->shape[0] = call->shape[1] = QN_SHAPE(steps, n, 3 * hidden);
@@ -102,9 +99,9 @@ const qni_op qni_op_gru_grad = {
     .name = "gru_grad",
     .in = "g_y w_hh h0 y gates lengths",
     .out = "dgx dgh dh0",
-    .inputs = GRAD_INPUTS,
+    .inputs = 6,
     .outputs = 3,
-    .optional = 1u << GRAD_H0 | 1u << GRAD_LENGTHS,
+    .optional = 1u << QN_GRU_GRAD_H0 | 1u << QN_GRU_GRAD_LENGTHS,
     .attrs_size = sizeof(qn_recurrent_attrs),
     .fields = qni_recurrent_fields,
     .infer = gru_grad_infer,

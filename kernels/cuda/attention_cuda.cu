@@ -13,10 +13,6 @@ namespace {
 
 enum { BLOCK = 128 };
 
-/* Places of the inputs of attention and of its gradient. */
-enum { Q, K, V, MASK, STATE };
-enum { G, GRAD_Q, GRAD_K, GRAD_V, Y, LSE, GRAD_MASK, SAVED };
-
 /** Position of query (or key) number e: sample, head, place. */
 __device__ inline void split(int64_t e, int64_t heads, int64_t places, int64_t *n, int64_t *h,
                              int64_t *i) {
@@ -81,8 +77,9 @@ __global__ void attend(attention_data<T> a, heads_view<T> y, T *lse, uint64_t *s
 }
 
 template <class T> qn_status run_as(const qn_call *call) {
-    uint64_t *state = (uint64_t *)call->in[STATE].data;
-    const attention_data<T> a = attention_of<T>(call, Q, &call->in[MASK], state);
+    uint64_t *state = (uint64_t *)call->in[QN_ATTENTION_STATE].data;
+    const attention_data<T> a =
+        attention_of<T>(call, QN_ATTENTION_Q, &call->in[QN_ATTENTION_MASK], state);
     const int64_t queries = a.samples * a.heads * a.tq;
     const qn_status status = gpu_launch(
         call, attend<T>, gpu_blocks(call, queries > 0 ? queries : 1, 1), BLOCK, 0, a,
@@ -195,10 +192,11 @@ __global__ void grad_keys(attention_data<T> a, grad_data<T> b, heads_view<T> dk,
 
 template <class T> qn_status run_grad_as(const qn_call *call) {
     const attention_data<T> a =
-        attention_of<T>(call, GRAD_Q, &call->in[GRAD_MASK], (const uint64_t *)call->in[SAVED].data);
-    const qn_view *lse = &call->in[LSE];
-    const grad_data<T> b = {heads_of<T>(&call->in[G]),
-                            heads_of<T>(&call->in[Y]),
+        attention_of<T>(call, QN_ATTENTION_GRAD_Q, &call->in[QN_ATTENTION_GRAD_MASK],
+                        (const uint64_t *)call->in[QN_ATTENTION_GRAD_SAVED].data);
+    const qn_view *lse = &call->in[QN_ATTENTION_GRAD_LSE];
+    const grad_data<T> b = {heads_of<T>(&call->in[QN_ATTENTION_GRAD_G]),
+                            heads_of<T>(&call->in[QN_ATTENTION_GRAD_Y]),
                             (const T *)lse->data,
                             {lse->stride[0], lse->stride[1], lse->stride[2]}};
     qn_view out[3];

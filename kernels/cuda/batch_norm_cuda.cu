@@ -73,7 +73,7 @@ template <class T> struct normalised {
 };
 
 cuda_rows channel_lines(const qn_call *call) {
-    const qn_view *x = &call->in[0];
+    const qn_view *x = &call->in[QN_BATCH_NORM_X];
     return cuda_rows_of(1, &x, channel_axes(x));
 }
 
@@ -100,10 +100,11 @@ template <class T> qn_status batch_moments(const qn_call *call, const cuda_rows 
 
 template <class T> qn_status batch_norm(const qn_call *call) {
     const auto *attrs = (const qn_norm_attrs *)call->attrs;
-    const qn_view *x = &call->in[0];
+    const qn_view *x = &call->in[QN_BATCH_NORM_X];
     const cuda_rows lines = channel_lines(call);
     const double *batch = attrs->training ? (const double *)call->workspace : nullptr;
-    T *mean = (T *)call->out[1].data, *rstd = (T *)call->out[2].data;
+    T *mean = (T *)call->out[QN_BATCH_NORM_OUT_MEAN].data,
+      *rstd = (T *)call->out[QN_BATCH_NORM_OUT_RSTD].data;
     qn_status status = batch ? batch_moments<T>(call, lines) : QN_OK;
     if (status != QN_OK)
         return status;
@@ -112,8 +113,8 @@ template <class T> qn_status batch_norm(const qn_call *call) {
                                            (double)lines.inner.count,
                                            attrs->momentum,
                                            attrs->epsilon,
-                                           vector_of<T>(&call->in[3]),
-                                           vector_of<T>(&call->in[4]),
+                                           vector_of<T>(&call->in[QN_BATCH_NORM_RUNNING_MEAN]),
+                                           vector_of<T>(&call->in[QN_BATCH_NORM_RUNNING_VAR]),
                                            mean,
                                            rstd};
     status = each_launch(call, lines.outer.count, statistics);
@@ -122,12 +123,12 @@ template <class T> qn_status batch_norm(const qn_call *call) {
     const normalised<T> element{cuda_walk_of(x),
                                 x->shape[1],
                                 plane_of(x),
-                                vector_of<T>(&call->in[1]),
-                                vector_of<T>(&call->in[2]),
+                                vector_of<T>(&call->in[QN_BATCH_NORM_WEIGHT]),
+                                vector_of<T>(&call->in[QN_BATCH_NORM_BIAS]),
                                 (const T *)x->data,
                                 mean,
                                 rstd,
-                                (T *)call->out[0].data,
+                                (T *)call->out[QN_BATCH_NORM_OUT_Y].data,
                                 attrs->relu != 0};
     return each_launch(call, element.walk.count, element);
 }
@@ -156,13 +157,13 @@ template <class T> struct grad_of_element {
 };
 
 cuda_rows grad_lines(const qn_call *call) {
-    return norm_lines(call, channel_axes(&call->in[1]), 1);
+    return norm_lines(call, channel_axes(&call->in[QN_BATCH_NORM_GRAD_X]), 1);
 }
 
 size_t workspace_grad(const qn_call *call) { return norm_sums_workspace(grad_lines(call)); }
 
 template <class T> qn_status batch_norm_grad(const qn_call *call) {
-    const qn_view *g = &call->in[0], *x = &call->in[1];
+    const qn_view *g = &call->in[QN_BATCH_NORM_GRAD_G], *x = &call->in[QN_BATCH_NORM_GRAD_X];
     const bool training = ((const qn_norm_attrs *)call->attrs)->training;
     const cuda_rows lines = grad_lines(call);
     qn_status status = norm_sums<T>(call, lines);
@@ -172,14 +173,14 @@ template <class T> qn_status batch_norm_grad(const qn_call *call) {
                                      x->shape[1],
                                      plane_of(x),
                                      training ? (T)(1 / (double)lines.inner.count) : 0,
-                                     vector_of<T>(&call->in[2]),
-                                     vector_of<T>(&call->in[3]),
-                                     vector_of<T>(&call->in[4]),
+                                     vector_of<T>(&call->in[QN_BATCH_NORM_GRAD_WEIGHT]),
+                                     vector_of<T>(&call->in[QN_BATCH_NORM_GRAD_MEAN]),
+                                     vector_of<T>(&call->in[QN_BATCH_NORM_GRAD_RSTD]),
                                      (const T *)g->data,
                                      (const T *)x->data,
-                                     (const T *)call->out[1].data,
-                                     (const T *)call->out[2].data,
-                                     (T *)call->out[0].data};
+                                     (const T *)call->out[QN_BATCH_NORM_GRAD_OUT_DWEIGHT].data,
+                                     (const T *)call->out[QN_BATCH_NORM_GRAD_OUT_DBIAS].data,
+                                     (T *)call->out[QN_BATCH_NORM_GRAD_OUT_DX].data};
     return each_launch(call, element.walk.count, element);
 }
 

@@ -82,18 +82,20 @@ template <class T> struct mean_loss {
     }
 };
 
-size_t workspace(const qn_call *call) { return 2 * (size_t)call->in[0].shape[0] * sizeof(double); }
+size_t workspace(const qn_call *call) {
+    return 2 * (size_t)call->in[QN_CROSS_ENTROPY_LOGITS].shape[0] * sizeof(double);
+}
 
 template <class T> qn_status cross_entropy(const qn_call *call) {
-    const qn_view *x = &call->in[0];
+    const qn_view *x = &call->in[QN_CROSS_ENTROPY_LOGITS];
     const auto *attrs = (const qn_cross_entropy_attrs *)call->attrs;
     double *loss = (double *)call->workspace;
     const loss_of_row<T> row{(const T *)x->data,
                              x->shape[1],
                              {x->stride[0], x->stride[1]},
-                             reader_of(call, &call->in[1]),
+                             reader_of(call, &call->in[QN_CROSS_ENTROPY_TARGET]),
                              (T)attrs->label_smoothing,
-                             (T *)call->out[1].data,
+                             (T *)call->out[QN_CROSS_ENTROPY_OUT_LSE].data,
                              loss,
                              cuda_queue_of(call)->fault,
                              gpu_op(call)};
@@ -101,7 +103,8 @@ template <class T> qn_status cross_entropy(const qn_call *call) {
     qn_status status = team_launch(call, team, x->shape[0], row);
     if (status != QN_OK)
         return status;
-    const mean_loss<T> mean{loss, x->shape[0], (T *)call->out[0].data, (T *)call->out[2].data};
+    const mean_loss<T> mean{loss, x->shape[0], (T *)call->out[QN_CROSS_ENTROPY_OUT_LOSS].data,
+                            (T *)call->out[QN_CROSS_ENTROPY_OUT_SCALE].data};
     return team_launch(call, TEAM_BLOCK, 1, mean);
 }
 
@@ -125,16 +128,17 @@ template <class T> struct grad_of_logit {
 };
 
 template <class T> qn_status cross_entropy_grad(const qn_call *call) {
-    const qn_view *x = &call->in[1], *lse = &call->in[3];
+    const qn_view *x = &call->in[QN_CROSS_ENTROPY_GRAD_LOGITS],
+                  *lse = &call->in[QN_CROSS_ENTROPY_GRAD_LSE];
     const auto *attrs = (const qn_cross_entropy_attrs *)call->attrs;
-    const grad_of_logit<T> logit{(const T *)call->in[0].data,
-                                 (const T *)call->in[4].data,
+    const grad_of_logit<T> logit{(const T *)call->in[QN_CROSS_ENTROPY_GRAD_G].data,
+                                 (const T *)call->in[QN_CROSS_ENTROPY_GRAD_SCALE].data,
                                  (const T *)x->data,
                                  (const T *)lse->data,
                                  x->shape[1],
                                  {x->stride[0], x->stride[1]},
                                  lse->stride[0],
-                                 reader_of(call, &call->in[2]),
+                                 reader_of(call, &call->in[QN_CROSS_ENTROPY_GRAD_TARGET]),
                                  (T)attrs->label_smoothing,
                                  (T *)call->out->data};
     return each_launch(call, qn_view_count(x), logit);

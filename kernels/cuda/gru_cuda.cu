@@ -42,11 +42,13 @@ __global__ void gru_step(recurrent_shape s, gru_data<T> d, int64_t step, bool fi
 }
 
 template <class T> qn_status run_as(const qn_call *call) {
-    recurrent_shape s = recurrent_shape_of(call, &call->out[0], &call->in[1], &call->in[4]);
-    s.b_step = call->in[2].data ? call->in[2].stride[0] : 0;
-    const gru_data<T> d = {(const T *)call->in[1].data,   (const T *)call->in[2].data,
-                           sequence_of<T>(&call->in[0]),  sequence_of<T>(&call->in[3]),
-                           sequence_of<T>(&call->out[0]), sequence_of<T>(&call->out[1])};
+    recurrent_shape s = recurrent_shape_of(call, &call->out[QN_GRU_OUT_Y], &call->in[QN_GRU_W_HH],
+                                           &call->in[QN_GRU_LENGTHS]);
+    s.b_step = call->in[QN_GRU_B_HH].data ? call->in[QN_GRU_B_HH].stride[0] : 0;
+    const gru_data<T> d = {
+        (const T *)call->in[QN_GRU_W_HH].data,    (const T *)call->in[QN_GRU_B_HH].data,
+        sequence_of<T>(&call->in[QN_GRU_GX]),     sequence_of<T>(&call->in[QN_GRU_H0]),
+        sequence_of<T>(&call->out[QN_GRU_OUT_Y]), sequence_of<T>(&call->out[QN_GRU_OUT_GATES])};
     qn_status status = QN_OK;
     for (int64_t count = 0; count < s.steps && status == QN_OK; count++)
         status = gpu_launch(call, gru_step<T>, recurrent_warps(call, s),
@@ -88,20 +90,25 @@ __global__ void gru_step_back(recurrent_shape s, gru_grad_data<T> d, int64_t ste
 }
 
 template <class T> qn_status run_grad_as(const qn_call *call) {
-    const recurrent_shape s = recurrent_shape_of(call, &call->in[3], &call->in[1], &call->in[5]);
-    const gru_grad_data<T> d = {sequence_of<T>(&call->in[0]),  sequence_of<T>(&call->in[2]),
-                                sequence_of<T>(&call->in[3]),  sequence_of<T>(&call->in[4]),
-                                sequence_of<T>(&call->out[0]), sequence_of<T>(&call->out[1]),
-                                sequence_of<T>(&call->out[2])};
-    qn_status status = cuda_fill(call, &call->out[2], 0);
+    const recurrent_shape s =
+        recurrent_shape_of(call, &call->in[QN_GRU_GRAD_Y], &call->in[QN_GRU_GRAD_W_HH],
+                           &call->in[QN_GRU_GRAD_LENGTHS]);
+    const gru_grad_data<T> d = {sequence_of<T>(&call->in[QN_GRU_GRAD_G_Y]),
+                                sequence_of<T>(&call->in[QN_GRU_GRAD_H0]),
+                                sequence_of<T>(&call->in[QN_GRU_GRAD_Y]),
+                                sequence_of<T>(&call->in[QN_GRU_GRAD_GATES]),
+                                sequence_of<T>(&call->out[QN_GRU_GRAD_OUT_DGX]),
+                                sequence_of<T>(&call->out[QN_GRU_GRAD_OUT_DGH]),
+                                sequence_of<T>(&call->out[QN_GRU_GRAD_OUT_DH0])};
+    qn_status status = cuda_fill(call, &call->out[QN_GRU_GRAD_OUT_DH0], 0);
     for (int64_t count = s.steps - 1; count >= 0 && status == QN_OK; count--) {
         const int64_t step = s.step_of(count);
         status = gpu_launch(call, gru_step_back<T>, recurrent_threads(call, s), TEAM_BLOCK, 0, s, d,
                             step);
         if (status == QN_OK)
-            status =
-                gpu_launch(call, recurrent_back<T>, recurrent_threads(call, s), TEAM_BLOCK, 0, s,
-                           step, 3 * s.hidden, true, (const T *)call->in[1].data, d.d_gh, d.dh);
+            status = gpu_launch(call, recurrent_back<T>, recurrent_threads(call, s), TEAM_BLOCK, 0,
+                                s, step, 3 * s.hidden, true,
+                                (const T *)call->in[QN_GRU_GRAD_W_HH].data, d.d_gh, d.dh);
     }
     return status;
 }

@@ -47,19 +47,19 @@ template <class T> struct layer_norm_line {
 
 template <class T> qn_status layer_norm(const qn_call *call) {
     const auto *attrs = (const qn_norm_attrs *)call->attrs;
-    const qn_view *x = &call->in[0];
+    const qn_view *x = &call->in[QN_LAYER_NORM_X];
     const int first = x->rank - attrs->axes;
-    const qn_view weight = lines_spread(&call->in[1], x, first);
-    const qn_view bias = lines_spread(&call->in[2], x, first);
-    const qn_view *views[] = {x, &call->out[0], &weight, &bias};
+    const qn_view weight = lines_spread(&call->in[QN_LAYER_NORM_WEIGHT], x, first);
+    const qn_view bias = lines_spread(&call->in[QN_LAYER_NORM_BIAS], x, first);
+    const qn_view *views[] = {x, &call->out[QN_LAYER_NORM_OUT_Y], &weight, &bias};
     const layer_norm_line<T> line{cuda_rows_of(4, views, trailing_axes(x->rank, attrs->axes)),
                                   attrs->epsilon,
                                   (const T *)x->data,
                                   (const T *)weight.data,
                                   (const T *)bias.data,
-                                  (T *)call->out[0].data,
-                                  (T *)call->out[1].data,
-                                  (T *)call->out[2].data};
+                                  (T *)call->out[QN_LAYER_NORM_OUT_Y].data,
+                                  (T *)call->out[QN_LAYER_NORM_OUT_MEAN].data,
+                                  (T *)call->out[QN_LAYER_NORM_OUT_RSTD].data};
     return team_launch(call, lines_team(line.lines), line.lines.outer.count, line);
 }
 
@@ -100,25 +100,28 @@ template <class T> struct layer_norm_grad_line {
 
 /** Lines for dweight and dbias: along the leading axes. */
 cuda_rows weight_lines(const qn_call *call) {
-    const int rank = call->in[1].rank, axes = ((const qn_norm_attrs *)call->attrs)->axes;
+    const int rank = call->in[QN_LAYER_NORM_GRAD_X].rank,
+              axes = ((const qn_norm_attrs *)call->attrs)->axes;
     return norm_lines(call, trailing_axes(rank, rank) & ~trailing_axes(rank, axes), 0);
 }
 
 size_t workspace_grad(const qn_call *call) { return norm_sums_workspace(weight_lines(call)); }
 
 template <class T> qn_status layer_norm_grad(const qn_call *call) {
-    const qn_view *x = &call->in[1];
+    const qn_view *x = &call->in[QN_LAYER_NORM_GRAD_X];
     const int axes = ((const qn_norm_attrs *)call->attrs)->axes;
-    const qn_view weight = lines_spread(&call->in[2], x, x->rank - axes);
-    const qn_view *views[] = {&call->in[0], x, &weight, &call->out[0]};
-    const layer_norm_grad_line<T> line{cuda_rows_of(4, views, trailing_axes(x->rank, axes)),
-                                       cuda_walk_of(&call->in[3], &call->in[4]),
-                                       (const T *)call->in[0].data,
-                                       (const T *)x->data,
-                                       (const T *)weight.data,
-                                       (const T *)call->in[3].data,
-                                       (const T *)call->in[4].data,
-                                       (T *)call->out[0].data};
+    const qn_view weight = lines_spread(&call->in[QN_LAYER_NORM_GRAD_WEIGHT], x, x->rank - axes);
+    const qn_view *views[] = {&call->in[QN_LAYER_NORM_GRAD_G], x, &weight,
+                              &call->out[QN_LAYER_NORM_GRAD_OUT_DX]};
+    const layer_norm_grad_line<T> line{
+        cuda_rows_of(4, views, trailing_axes(x->rank, axes)),
+        cuda_walk_of(&call->in[QN_LAYER_NORM_GRAD_MEAN], &call->in[QN_LAYER_NORM_GRAD_RSTD]),
+        (const T *)call->in[QN_LAYER_NORM_GRAD_G].data,
+        (const T *)x->data,
+        (const T *)weight.data,
+        (const T *)call->in[QN_LAYER_NORM_GRAD_MEAN].data,
+        (const T *)call->in[QN_LAYER_NORM_GRAD_RSTD].data,
+        (T *)call->out[QN_LAYER_NORM_GRAD_OUT_DX].data};
     qn_status status = team_launch(call, lines_team(line.lines), line.lines.outer.count, line);
     return status == QN_OK ? norm_sums<T>(call, weight_lines(call)) : status;
 }

@@ -43,11 +43,13 @@ __global__ void lstm_step(recurrent_shape s, lstm_data<T> d, int64_t step, bool 
 }
 
 template <class T> qn_status run_as(const qn_call *call) {
-    const recurrent_shape s = recurrent_shape_of(call, &call->out[0], &call->in[1], &call->in[4]);
-    const lstm_data<T> d = {(const T *)call->in[1].data,   sequence_of<T>(&call->in[0]),
-                            sequence_of<T>(&call->in[2]),  sequence_of<T>(&call->in[3]),
-                            sequence_of<T>(&call->out[0]), sequence_of<T>(&call->out[1]),
-                            sequence_of<T>(&call->out[2])};
+    const recurrent_shape s = recurrent_shape_of(
+        call, &call->out[QN_LSTM_OUT_Y], &call->in[QN_LSTM_W_HH], &call->in[QN_LSTM_LENGTHS]);
+    const lstm_data<T> d = {
+        (const T *)call->in[QN_LSTM_W_HH].data,       sequence_of<T>(&call->in[QN_LSTM_GX]),
+        sequence_of<T>(&call->in[QN_LSTM_H0]),        sequence_of<T>(&call->in[QN_LSTM_C0]),
+        sequence_of<T>(&call->out[QN_LSTM_OUT_Y]),    sequence_of<T>(&call->out[QN_LSTM_OUT_C]),
+        sequence_of<T>(&call->out[QN_LSTM_OUT_GATES])};
     qn_status status = QN_OK;
     for (int64_t count = 0; count < s.steps && status == QN_OK; count++)
         status = gpu_launch(call, lstm_step<T>, recurrent_warps(call, s),
@@ -92,22 +94,28 @@ __global__ void lstm_step_back(recurrent_shape s, lstm_grad_data<T> d, int64_t s
 }
 
 template <class T> qn_status run_grad_as(const qn_call *call) {
-    const recurrent_shape s = recurrent_shape_of(call, &call->in[4], &call->in[2], &call->in[6]);
-    const lstm_grad_data<T> d = {sequence_of<T>(&call->in[0]),  sequence_of<T>(&call->in[1]),
-                                 sequence_of<T>(&call->in[3]),  sequence_of<T>(&call->in[4]),
-                                 sequence_of<T>(&call->in[5]),  sequence_of<T>(&call->out[0]),
-                                 sequence_of<T>(&call->out[1]), sequence_of<T>(&call->out[2])};
-    qn_status status = cuda_fill(call, &call->out[1], 0);
+    const recurrent_shape s =
+        recurrent_shape_of(call, &call->in[QN_LSTM_GRAD_C], &call->in[QN_LSTM_GRAD_W_HH],
+                           &call->in[QN_LSTM_GRAD_LENGTHS]);
+    const lstm_grad_data<T> d = {sequence_of<T>(&call->in[QN_LSTM_GRAD_G_Y]),
+                                 sequence_of<T>(&call->in[QN_LSTM_GRAD_G_C]),
+                                 sequence_of<T>(&call->in[QN_LSTM_GRAD_C0]),
+                                 sequence_of<T>(&call->in[QN_LSTM_GRAD_C]),
+                                 sequence_of<T>(&call->in[QN_LSTM_GRAD_GATES]),
+                                 sequence_of<T>(&call->out[QN_LSTM_GRAD_OUT_DGX]),
+                                 sequence_of<T>(&call->out[QN_LSTM_GRAD_OUT_DH0]),
+                                 sequence_of<T>(&call->out[QN_LSTM_GRAD_OUT_DC0])};
+    qn_status status = cuda_fill(call, &call->out[QN_LSTM_GRAD_OUT_DH0], 0);
     if (status == QN_OK)
-        status = cuda_fill(call, &call->out[2], 0);
+        status = cuda_fill(call, &call->out[QN_LSTM_GRAD_OUT_DC0], 0);
     for (int64_t count = s.steps - 1; count >= 0 && status == QN_OK; count--) {
         const int64_t step = s.step_of(count);
         status = gpu_launch(call, lstm_step_back<T>, recurrent_threads(call, s), TEAM_BLOCK, 0, s,
                             d, step);
         if (status == QN_OK)
-            status =
-                gpu_launch(call, recurrent_back<T>, recurrent_threads(call, s), TEAM_BLOCK, 0, s,
-                           step, 4 * s.hidden, false, (const T *)call->in[2].data, d.d_gx, d.dh);
+            status = gpu_launch(call, recurrent_back<T>, recurrent_threads(call, s), TEAM_BLOCK, 0,
+                                s, step, 4 * s.hidden, false,
+                                (const T *)call->in[QN_LSTM_GRAD_W_HH].data, d.d_gx, d.dh);
     }
     return status;
 }

@@ -6,10 +6,6 @@
 #include "ref.h"
 #include "ref_philox.h"
 
-/* Places of the inputs of attention and of its gradient. */
-enum { Q, K, V, MASK, STATE };
-enum { G, GRAD_Q, GRAD_K, GRAD_V, Y, LSE, GRAD_MASK, SAVED };
-
 /* One query: position i of head h of sample n, among those of a call. */
 typedef struct query {
     const qn_attention_attrs *attrs;
@@ -74,7 +70,8 @@ static double kept(const query *at, int64_t j) {
 
 /* Room for the scores of a query, and for a vector or, in the gradient, two for each key. */
 static size_t row_workspace(const qn_call *call) {
-    return (size_t)(call->in[K].shape[1] + call->in[K].shape[3]) * sizeof(double);
+    return (size_t)(call->in[QN_ATTENTION_K].shape[1] + call->in[QN_ATTENTION_K].shape[3]) *
+           sizeof(double);
 }
 
 /* y and lse of one query; `weight` has room for tk, `sum` for d numbers. */
@@ -107,16 +104,18 @@ static void attend(const query *at, double *weight, double *sum, const qn_view *
 }
 
 static qn_status run(const qn_call *call) {
-    uint64_t *state = call->in[STATE].data, *saved = call->out[2].data;
+    uint64_t *state = call->in[QN_ATTENTION_STATE].data,
+             *saved = call->out[QN_ATTENTION_OUT_SAVED].data;
     saved[0] = state ? state[0] : 0;
     saved[1] = state ? state[1] : 0;
-    query at = query_of(call, Q, MASK, saved);
+    query at = query_of(call, QN_ATTENTION_Q, QN_ATTENTION_MASK, saved);
     const int64_t heads = at.q->shape[2], samples = at.q->shape[0];
     double *weight = call->workspace;
     for (at.n = 0; at.n < samples; at.n++)
         for (at.h = 0; at.h < heads; at.h++)
             for (at.i = 0; at.i < at.tq; at.i++)
-                attend(&at, weight, weight + at.tk, &call->out[0], &call->out[1]);
+                attend(&at, weight, weight + at.tk, &call->out[QN_ATTENTION_OUT_Y],
+                       &call->out[QN_ATTENTION_OUT_LSE]);
     if (state)
         state[1] += philox_blocks(samples * heads * at.tq * at.tk);
     return QN_OK;
@@ -132,16 +131,16 @@ const qn_kernel qnk_ref_attention = {.size = sizeof(qn_kernel),
 
 /* Room for dk and dv of one head, and dq of one query. */
 static size_t grad_workspace(const qn_call *call) {
-    const qn_view *k = &call->in[GRAD_K];
+    const qn_view *k = &call->in[QN_ATTENTION_GRAD_K];
     return (size_t)((2 * k->shape[1] + 1) * k->shape[3]) * sizeof(double);
 }
 
 /* Adds one query's part to dk and dv [tk, d], and sets dq [d]. */
 static void attend_grad(const query *at, const qn_call *call, double *dq, double *dk, double *dv) {
-    const qn_view *g = &call->in[G], *lse = &call->in[LSE];
+    const qn_view *g = &call->in[QN_ATTENTION_GRAD_G], *lse = &call->in[QN_ATTENTION_GRAD_LSE];
     const double log_sum =
         ref_load(lse, at->n * lse->stride[0] + at->h * lse->stride[1] + at->i * lse->stride[2]);
-    const double delta = product(at, g, at->i, &call->in[Y], at->i);
+    const double delta = product(at, g, at->i, &call->in[QN_ATTENTION_GRAD_Y], at->i);
     const int64_t q_row = row_at(at, at->q, at->i), g_row = row_at(at, g, at->i);
     for (int64_t c = 0; c < at->d; c++)
         dq[c] = 0;
@@ -171,7 +170,8 @@ static qn_status run_grad(const qn_call *call) {
     qn_view out[3];
     for (int part = 0; part < 3; part++)
         out[part] = call->n_out == 1 ? qn_view_part(call->out, 2, part) : call->out[part];
-    query at = query_of(call, GRAD_Q, GRAD_MASK, call->in[SAVED].data);
+    query at = query_of(call, QN_ATTENTION_GRAD_Q, QN_ATTENTION_GRAD_MASK,
+                        call->in[QN_ATTENTION_GRAD_SAVED].data);
     const int64_t heads = at.q->shape[2], samples = at.q->shape[0];
     double *dq = call->workspace, *dk = dq + at.d, *dv = dk + at.tk * at.d;
     for (at.n = 0; at.n < samples; at.n++)

@@ -39,9 +39,11 @@ static void move(const qn_view *running, int64_t c, double momentum, double valu
 
 static qn_status run(const qn_call *call) {
     const qn_norm_attrs *attrs = call->attrs;
-    const qn_view *running_mean = &call->in[3], *running_var = &call->in[4];
-    for (int64_t c = 0; c < call->in[0].shape[1]; c++) {
-        qn_view x = channel_of(&call->in[0], c), y = channel_of(&call->out[0], c);
+    const qn_view *running_mean = &call->in[QN_BATCH_NORM_RUNNING_MEAN],
+                  *running_var = &call->in[QN_BATCH_NORM_RUNNING_VAR];
+    for (int64_t c = 0; c < call->in[QN_BATCH_NORM_X].shape[1]; c++) {
+        qn_view x = channel_of(&call->in[QN_BATCH_NORM_X], c),
+                y = channel_of(&call->out[QN_BATCH_NORM_OUT_Y], c);
         double count = (double)qn_view_count(&x);
         double mean = element(running_mean, c, 0), var = element(running_var, c, 1);
         if (attrs->training) {
@@ -52,13 +54,14 @@ static qn_status run(const qn_call *call) {
             move(running_var, c, attrs->momentum, batch.squares / (count - 1));
         }
         double rstd = 1 / sqrt(var + attrs->epsilon);
-        double weight = element(&call->in[1], c, 1), bias = element(&call->in[2], c, 0);
+        double weight = element(&call->in[QN_BATCH_NORM_WEIGHT], c, 1),
+               bias = element(&call->in[QN_BATCH_NORM_BIAS], c, 0);
         for (ref_walk w = ref_start(2, (const qn_view *[]){&x, &y}); w.left > 0; ref_next(&w)) {
             double value = (ref_load(&x, w.at[0]) - mean) * rstd * weight + bias;
             ref_store(&y, w.at[1], attrs->relu && value < 0 ? 0 : value);
         }
-        ref_store(&call->out[1], c, mean);
-        ref_store(&call->out[2], c, rstd);
+        ref_store(&call->out[QN_BATCH_NORM_OUT_MEAN], c, mean);
+        ref_store(&call->out[QN_BATCH_NORM_OUT_RSTD], c, rstd);
     }
     return QN_OK;
 }
@@ -71,20 +74,22 @@ const qn_kernel qnk_ref_batch_norm = {
  * constants. */
 static qn_status run_grad(const qn_call *call) {
     const qn_norm_attrs *attrs = call->attrs;
-    for (int64_t c = 0; c < call->in[1].shape[1]; c++) {
-        qn_view g = channel_of(&call->in[0], c), x = channel_of(&call->in[1], c);
-        qn_view dx = channel_of(&call->out[0], c);
+    for (int64_t c = 0; c < call->in[QN_BATCH_NORM_GRAD_X].shape[1]; c++) {
+        qn_view g = channel_of(&call->in[QN_BATCH_NORM_GRAD_G], c),
+                x = channel_of(&call->in[QN_BATCH_NORM_GRAD_X], c);
+        qn_view dx = channel_of(&call->out[QN_BATCH_NORM_GRAD_OUT_DX], c);
         const qn_view *const views[3] = {&g, &x, &dx};
-        double mean = element(&call->in[3], c, 0), rstd = element(&call->in[4], c, 1);
+        double mean = element(&call->in[QN_BATCH_NORM_GRAD_MEAN], c, 0),
+               rstd = element(&call->in[QN_BATCH_NORM_GRAD_RSTD], c, 1);
         double sum = 0, along = 0;
         for (ref_walk w = ref_start(2, views); w.left > 0; ref_next(&w)) {
             sum += ref_load(&g, w.at[0]);
             along += ref_load(&g, w.at[0]) * (ref_load(&x, w.at[1]) - mean) * rstd;
         }
-        ref_store(&call->out[1], c, along);
-        ref_store(&call->out[2], c, sum);
+        ref_store(&call->out[QN_BATCH_NORM_GRAD_OUT_DWEIGHT], c, along);
+        ref_store(&call->out[QN_BATCH_NORM_GRAD_OUT_DBIAS], c, sum);
         double share = attrs->training ? 1 / (double)qn_view_count(&x) : 0;
-        double factor = element(&call->in[2], c, 1) * rstd;
+        double factor = element(&call->in[QN_BATCH_NORM_GRAD_WEIGHT], c, 1) * rstd;
         for (ref_walk w = ref_start(3, views); w.left > 0; ref_next(&w)) {
             double xhat = (ref_load(&x, w.at[1]) - mean) * rstd;
             ref_store(&dx, w.at[2],

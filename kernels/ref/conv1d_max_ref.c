@@ -22,7 +22,8 @@ static double window_sum(const qn_view *x, int64_t x_at, int64_t start, const qn
 
 /** Windows of sample n that start before its length. */
 static int64_t windows_of(const qn_call *call, int64_t n) {
-    const qn_view *x = &call->in[0], *w = &call->in[1], *lengths = &call->in[3];
+    const qn_view *x = &call->in[QN_CONV1D_MAX_X], *w = &call->in[QN_CONV1D_MAX_W],
+                  *lengths = &call->in[QN_CONV1D_MAX_LENGTHS];
     const int64_t padding = ((const qn_conv1d_max_attrs *)call->attrs)->padding;
     const int64_t count = x->shape[1] + 2 * padding - w->shape[2] + 1;
     if (call->n_in < 4 || !lengths->data)
@@ -33,7 +34,8 @@ static int64_t windows_of(const qn_call *call, int64_t n) {
 }
 
 static qn_status run(const qn_call *call) {
-    const qn_view *x = &call->in[0], *w = &call->in[1], *bias = &call->in[2];
+    const qn_view *x = &call->in[QN_CONV1D_MAX_X], *w = &call->in[QN_CONV1D_MAX_W],
+                  *bias = &call->in[QN_CONV1D_MAX_BIAS];
     const int64_t padding = ((const qn_conv1d_max_attrs *)call->attrs)->padding;
     int64_t at = 0;
     for (int64_t n = 0; n < x->shape[0]; n++)
@@ -47,9 +49,9 @@ static qn_status run(const qn_call *call) {
                     best_at = i;
                 }
             }
-            ref_store(&call->out[0], at,
+            ref_store(&call->out[QN_CONV1D_MAX_OUT_Y], at,
                       best + (bias->data ? ref_load(bias, o * bias->stride[0]) : 0));
-            ((int32_t *)call->out[1].data)[at] = (int32_t)best_at;
+            ((int32_t *)call->out[QN_CONV1D_MAX_OUT_INDEX].data)[at] = (int32_t)best_at;
         }
     return QN_OK;
 }
@@ -76,14 +78,15 @@ static qn_status fill(const qn_call *call, gradient_sum *sum) {
 
 /** The first step of the window that won, which may lie before the sample. */
 static int64_t winner(const qn_call *call, int64_t n, int64_t o) {
-    const qn_view *index = &call->in[2];
+    const qn_view *index = &call->in[QN_CONV1D_MAX_GRAD_INPUT_INDEX];
     const int64_t padding = ((const qn_conv1d_max_attrs *)call->attrs)->padding;
     return ((const int32_t *)index->data)[n * index->stride[0] + o * index->stride[1]] - padding;
 }
 
 /** dx[n, step, c] */
 static double grad_input_sum(const qn_call *call, int64_t n, int64_t step, int64_t c) {
-    const qn_view *g = &call->in[0], *w = &call->in[1];
+    const qn_view *g = &call->in[QN_CONV1D_MAX_GRAD_INPUT_G],
+                  *w = &call->in[QN_CONV1D_MAX_GRAD_INPUT_W];
     double total = 0;
     for (int64_t o = 0; o < w->shape[0]; o++) {
         int64_t j = step - winner(call, n, o);
@@ -103,7 +106,8 @@ const qn_kernel qnk_ref_conv1d_max_grad_input = {.size = sizeof(qn_kernel),
 
 /** dw[o, c, j] */
 static double grad_weight_sum(const qn_call *call, int64_t o, int64_t c, int64_t j) {
-    const qn_view *g = &call->in[0], *x = &call->in[1];
+    const qn_view *g = &call->in[QN_CONV1D_MAX_GRAD_WEIGHT_G],
+                  *x = &call->in[QN_CONV1D_MAX_GRAD_WEIGHT_X];
     double total = 0;
     for (int64_t n = 0; n < x->shape[0]; n++) {
         int64_t step = winner(call, n, o) + j;

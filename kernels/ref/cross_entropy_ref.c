@@ -25,13 +25,14 @@ static qn_status bad_target(const qn_call *call, int64_t row, int64_t target, in
 
 static qn_status run(const qn_call *call) {
     const qn_cross_entropy_attrs *attrs = call->attrs;
-    const qn_view *logits = &call->in[0], *target = &call->in[1];
+    const qn_view *logits = &call->in[QN_CROSS_ENTROPY_LOGITS],
+                  *target = &call->in[QN_CROSS_ENTROPY_TARGET];
     int64_t classes = logits->shape[1], counted = 0;
     double total = 0;
     for (int64_t i = 0; i < logits->shape[0]; i++) {
         qn_view row = ref_line_at(logits, 1, i * logits->stride[0]);
         double lse = ref_line_log_sum_exp(&row);
-        ref_store(&call->out[1], i, lse);
+        ref_store(&call->out[QN_CROSS_ENTROPY_OUT_LSE], i, lse);
         int64_t class = ref_load_index(target, i * target->stride[0]);
         if (ignored(attrs, class))
             continue;
@@ -40,8 +41,8 @@ static qn_status run(const qn_call *call) {
         total += lse - expected_logit(&row, class, attrs->label_smoothing);
         counted++;
     }
-    ref_store(&call->out[0], 0, total / (double)counted);
-    ref_store(&call->out[2], 0, 1 / (double)counted);
+    ref_store(&call->out[QN_CROSS_ENTROPY_OUT_LOSS], 0, total / (double)counted);
+    ref_store(&call->out[QN_CROSS_ENTROPY_OUT_SCALE], 0, 1 / (double)counted);
     return QN_OK;
 }
 
@@ -52,8 +53,11 @@ const qn_kernel qnk_ref_cross_entropy = {.size = sizeof(qn_kernel),
 
 static qn_status run_grad(const qn_call *call) {
     const qn_cross_entropy_attrs *attrs = call->attrs;
-    const qn_view *logits = &call->in[1], *target = &call->in[2], *lse = &call->in[3];
-    double factor = ref_load(&call->in[0], 0) * ref_load(&call->in[4], 0);
+    const qn_view *logits = &call->in[QN_CROSS_ENTROPY_GRAD_LOGITS],
+                  *target = &call->in[QN_CROSS_ENTROPY_GRAD_TARGET],
+                  *lse = &call->in[QN_CROSS_ENTROPY_GRAD_LSE];
+    double factor = ref_load(&call->in[QN_CROSS_ENTROPY_GRAD_G], 0) *
+                    ref_load(&call->in[QN_CROSS_ENTROPY_GRAD_SCALE], 0);
     int64_t classes = logits->shape[1], at = 0;
     for (int64_t i = 0; i < logits->shape[0]; i++) {
         int64_t class = ref_load_index(target, i * target->stride[0]);

@@ -55,7 +55,8 @@ const qn_kernel qnk_ref_embedding_grad = {.size = sizeof(qn_kernel),
                                           .attrs_size = sizeof(qn_embedding_attrs)};
 
 static qn_status run_rows(const qn_call *call) {
-    return add_rows(call, &call->in[2], &call->in[3]);
+    return add_rows(call, &call->in[QN_EMBEDDING_GRAD_ROWS_GRAD],
+                    &call->in[QN_EMBEDDING_GRAD_ROWS_SEEN]);
 }
 
 const qn_kernel qnk_ref_embedding_grad_rows = {.size = sizeof(qn_kernel),

@@ -32,8 +32,10 @@ static void keep_cell(const cell *at, int64_t hidden) {
 
 static qn_status run(const qn_call *call) {
     const bool reverse = ((const qn_recurrent_attrs *)call->attrs)->reverse;
-    const qn_view *gx = &call->in[0], *w = &call->in[1], *b_hh = &call->in[2], *h0 = &call->in[3];
-    const qn_view *lengths = &call->in[4], *y = &call->out[0], *gates = &call->out[1];
+    const qn_view *gx = &call->in[QN_GRU_GX], *w = &call->in[QN_GRU_W_HH],
+                  *b_hh = &call->in[QN_GRU_B_HH], *h0 = &call->in[QN_GRU_H0];
+    const qn_view *lengths = &call->in[QN_GRU_LENGTHS], *y = &call->out[QN_GRU_OUT_Y],
+                  *gates = &call->out[QN_GRU_OUT_GATES];
     const int64_t steps = y->shape[0], n = y->shape[1], hidden = y->shape[2];
     qn_status status = ref_check_lengths(call, lengths, steps);
     for (int64_t count = 0; count < steps && status == QN_OK; count++) {
@@ -86,9 +88,11 @@ static void step_back(const grad_cell *at, const qn_view *w, int64_t hidden) {
 
 static qn_status run_grad(const qn_call *call) {
     const bool reverse = ((const qn_recurrent_attrs *)call->attrs)->reverse;
-    const qn_view *g_y = &call->in[0], *w = &call->in[1], *h0 = &call->in[2], *y = &call->in[3];
-    const qn_view *gates = &call->in[4], *lengths = &call->in[5];
-    const qn_view *d_gx = &call->out[0], *d_gh = &call->out[1], *dh = &call->out[2];
+    const qn_view *g_y = &call->in[QN_GRU_GRAD_G_Y], *w = &call->in[QN_GRU_GRAD_W_HH],
+                  *h0 = &call->in[QN_GRU_GRAD_H0], *y = &call->in[QN_GRU_GRAD_Y];
+    const qn_view *gates = &call->in[QN_GRU_GRAD_GATES], *lengths = &call->in[QN_GRU_GRAD_LENGTHS];
+    const qn_view *d_gx = &call->out[QN_GRU_GRAD_OUT_DGX], *d_gh = &call->out[QN_GRU_GRAD_OUT_DGH],
+                  *dh = &call->out[QN_GRU_GRAD_OUT_DH0];
     const int64_t steps = y->shape[0], n = y->shape[1], hidden = y->shape[2];
     ref_fill(dh, 0);
     for (int64_t count = steps - 1; count >= 0; count--) {

@@ -38,9 +38,10 @@ static double variance_of(const qn_view *x, double mean) {
 
 static qn_status run(const qn_call *call) {
     const qn_norm_attrs *attrs = call->attrs;
-    const qn_view *weight = &call->in[1], *bias = &call->in[2];
-    for (int64_t i = 0; i < qn_view_count(&call->out[1]); i++) {
-        qn_view x = row_of(&call->in[0], attrs->axes, i), y = row_of(call->out, attrs->axes, i);
+    const qn_view *weight = &call->in[QN_LAYER_NORM_WEIGHT], *bias = &call->in[QN_LAYER_NORM_BIAS];
+    for (int64_t i = 0; i < qn_view_count(&call->out[QN_LAYER_NORM_OUT_MEAN]); i++) {
+        qn_view x = row_of(&call->in[QN_LAYER_NORM_X], attrs->axes, i),
+                y = row_of(call->out, attrs->axes, i);
         double mean = mean_of(&x);
         double rstd = 1 / sqrt(variance_of(&x, mean) + attrs->epsilon);
         for (ref_walk w = ref_start(4, (const qn_view *[]){&x, weight, bias, &y}); w.left > 0;
@@ -48,8 +49,8 @@ static qn_status run(const qn_call *call) {
             double xhat = (ref_load(&x, w.at[0]) - mean) * rstd;
             ref_store(&y, w.at[3], xhat * element(weight, w.at[1], 1) + element(bias, w.at[2], 0));
         }
-        ref_store(&call->out[1], i, mean);
-        ref_store(&call->out[2], i, rstd);
+        ref_store(&call->out[QN_LAYER_NORM_OUT_MEAN], i, mean);
+        ref_store(&call->out[QN_LAYER_NORM_OUT_RSTD], i, rstd);
     }
     return QN_OK;
 }
@@ -87,28 +88,29 @@ static void grad_of_row(const row_grad *row) {
 }
 
 static size_t workspace_grad(const qn_call *call) {
-    return 2 * (size_t)qn_view_count(&call->out[1]) * sizeof(double);
+    return 2 * (size_t)qn_view_count(&call->out[QN_LAYER_NORM_GRAD_OUT_DWEIGHT]) * sizeof(double);
 }
 
 static qn_status run_grad(const qn_call *call) {
     int axes = ((const qn_norm_attrs *)call->attrs)->axes;
-    const qn_view *mean = &call->in[3], *rstd = &call->in[4];
-    int64_t length = qn_view_count(&call->out[1]);
-    row_grad row = {.weight = &call->in[2], .dweight = call->workspace};
+    const qn_view *mean = &call->in[QN_LAYER_NORM_GRAD_MEAN],
+                  *rstd = &call->in[QN_LAYER_NORM_GRAD_RSTD];
+    int64_t length = qn_view_count(&call->out[QN_LAYER_NORM_GRAD_OUT_DWEIGHT]);
+    row_grad row = {.weight = &call->in[QN_LAYER_NORM_GRAD_WEIGHT], .dweight = call->workspace};
     row.dbias = row.dweight + length;
     if (length > 0)
         memset(call->workspace, 0, workspace_grad(call));
     for (int64_t i = 0; length > 0 && i < qn_view_count(mean); i++) {
-        row.g = row_of(&call->in[0], axes, i);
-        row.x = row_of(&call->in[1], axes, i);
+        row.g = row_of(&call->in[QN_LAYER_NORM_GRAD_G], axes, i);
+        row.x = row_of(&call->in[QN_LAYER_NORM_GRAD_X], axes, i);
         row.dx = row_of(call->out, axes, i);
         row.mean = ref_load(mean, ref_offset(mean, i));
         row.rstd = ref_load(rstd, ref_offset(rstd, i));
         grad_of_row(&row);
     }
     for (int64_t i = 0; i < length; i++) {
-        ref_store(&call->out[1], i, row.dweight[i]);
-        ref_store(&call->out[2], i, row.dbias[i]);
+        ref_store(&call->out[QN_LAYER_NORM_GRAD_OUT_DWEIGHT], i, row.dweight[i]);
+        ref_store(&call->out[QN_LAYER_NORM_GRAD_OUT_DBIAS], i, row.dbias[i]);
     }
     return QN_OK;
 }

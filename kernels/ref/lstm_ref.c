@@ -34,9 +34,11 @@ static void keep_cell(const cell *at, int64_t hidden) {
 
 static qn_status run(const qn_call *call) {
     const bool reverse = ((const qn_recurrent_attrs *)call->attrs)->reverse;
-    const qn_view *gx = &call->in[0], *w = &call->in[1], *h0 = &call->in[2], *c0 = &call->in[3];
-    const qn_view *lengths = &call->in[4];
-    const qn_view *y = &call->out[0], *c = &call->out[1], *gates = &call->out[2];
+    const qn_view *gx = &call->in[QN_LSTM_GX], *w = &call->in[QN_LSTM_W_HH],
+                  *h0 = &call->in[QN_LSTM_H0], *c0 = &call->in[QN_LSTM_C0];
+    const qn_view *lengths = &call->in[QN_LSTM_LENGTHS];
+    const qn_view *y = &call->out[QN_LSTM_OUT_Y], *c = &call->out[QN_LSTM_OUT_C],
+                  *gates = &call->out[QN_LSTM_OUT_GATES];
     const int64_t steps = y->shape[0], n = y->shape[1], hidden = y->shape[2];
     qn_status status = ref_check_lengths(call, lengths, steps);
     for (int64_t count = 0; count < steps && status == QN_OK; count++) {
@@ -98,9 +100,12 @@ static void step_back(const grad_cell *at, const qn_view *w, int64_t hidden) {
 
 static qn_status run_grad(const qn_call *call) {
     const bool reverse = ((const qn_recurrent_attrs *)call->attrs)->reverse;
-    const qn_view *g_y = &call->in[0], *g_c = &call->in[1], *w = &call->in[2], *c0 = &call->in[3];
-    const qn_view *c = &call->in[4], *gates = &call->in[5], *lengths = &call->in[6];
-    const qn_view *d_gx = &call->out[0], *dh = &call->out[1], *dc = &call->out[2];
+    const qn_view *g_y = &call->in[QN_LSTM_GRAD_G_Y], *g_c = &call->in[QN_LSTM_GRAD_G_C],
+                  *w = &call->in[QN_LSTM_GRAD_W_HH], *c0 = &call->in[QN_LSTM_GRAD_C0];
+    const qn_view *c = &call->in[QN_LSTM_GRAD_C], *gates = &call->in[QN_LSTM_GRAD_GATES],
+                  *lengths = &call->in[QN_LSTM_GRAD_LENGTHS];
+    const qn_view *d_gx = &call->out[QN_LSTM_GRAD_OUT_DGX], *dh = &call->out[QN_LSTM_GRAD_OUT_DH0],
+                  *dc = &call->out[QN_LSTM_GRAD_OUT_DC0];
     const int64_t steps = c->shape[0], n = c->shape[1], hidden = c->shape[2];
     ref_fill(dh, 0);
     ref_fill(dc, 0);

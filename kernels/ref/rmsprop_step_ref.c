@@ -17,7 +17,7 @@ static void with_buffer(const ref_step *step, double grad, double *p, double sta
 }
 
 static qn_status run(const qn_call *call) {
-    return ref_optim_step(call, call->in[3].data ? with_buffer : plain);
+    return ref_optim_step(call, call->in[QN_RMSPROP_STEP_BUFFER].data ? with_buffer : plain);
 }
 
 const qn_kernel qnk_ref_rmsprop_step = {.size = sizeof(qn_kernel),

@@ -5,9 +5,6 @@
  *     dv = w^T g, dq = scale ds k, dk = scale ds^T q */
 #include "simd_attention.h"
 
-/* Places of the inputs. */
-enum { G, Q, K, V, Y, LSE, MASK, SAVED };
-
 /* Vectors of a head up to which dk and dv are summed along the lanes: a tile of so few columns
  * would leave most of its lanes empty. */
 enum { NARROW = V_WIDTH / 2 };
@@ -157,10 +154,10 @@ static void copy_rows(const backward *f, attention_rows x, float scale, float *t
  * e^-infinity. */
 static void start(const backward *f, int64_t n, int64_t h, scratch s) {
     const attention_plan *plan = &f->plan;
-    const qn_view *lse = &f->call->in[LSE];
-    const attention_rows q = attention_head(&f->call->in[Q], n, h);
-    const attention_rows g = attention_head(&f->call->in[G], n, h);
-    const attention_rows y = attention_head(&f->call->in[Y], n, h);
+    const qn_view *lse = &f->call->in[QN_ATTENTION_GRAD_LSE];
+    const attention_rows q = attention_head(&f->call->in[QN_ATTENTION_GRAD_Q], n, h);
+    const attention_rows g = attention_head(&f->call->in[QN_ATTENTION_GRAD_G], n, h);
+    const attention_rows y = attention_head(&f->call->in[QN_ATTENTION_GRAD_Y], n, h);
     attention_turn(y, plan->tq, plan->d, s.dq, plan->tq_pitch);
     attention_turn(g, plan->tq, plan->d, s.g, plan->tq_pitch);
     attention_turn(q, plan->tq, plan->d, s.q, plan->tq_pitch);
@@ -189,8 +186,8 @@ static void start(const backward *f, int64_t n, int64_t h, scratch s) {
 /* The keys of `b`, whose blocks of queries are gone through. */
 static void grad_of_keys(const backward *f, attention_block *b, scratch s) {
     const attention_plan *plan = &f->plan;
-    attention_rows k = attention_head(&f->call->in[K], b->n, b->h);
-    attention_rows v = attention_head(&f->call->in[V], b->n, b->h);
+    attention_rows k = attention_head(&f->call->in[QN_ATTENTION_GRAD_K], b->n, b->h);
+    attention_rows v = attention_head(&f->call->in[QN_ATTENTION_GRAD_V], b->n, b->h);
     k.at += b->j * k.step;
     v.at += b->j * v.step;
     attention_turn(k, b->keys, plan->d, s.k, ATTENTION_KEYS);
@@ -245,17 +242,20 @@ static void slot_task(const void *arg, int64_t slot) {
 
 static backward plan_of(const qn_call *call) {
     backward f = {.call = call,
-                  .plan = attention_plan_of(call, Q, MASK, call->in[SAVED].data),
-                  .d_pitch = attention_whole(call->in[Q].shape[3])};
+                  .plan = attention_plan_of(call, QN_ATTENTION_GRAD_Q, QN_ATTENTION_GRAD_MASK,
+                                            call->in[QN_ATTENTION_GRAD_SAVED].data),
+                  .d_pitch = attention_whole(call->in[QN_ATTENTION_GRAD_Q].shape[3])};
     qn_view *const grads[3] = {&f.dq, &f.dk, &f.dv};
     for (int part = 0; part < 3; part++)
         *grads[part] = call->n_out == 1 ? qn_view_part(call->out, 2, part) : call->out[part];
-    f.tasks = call->in[Q].shape[0] * f.plan.heads;
-    f.slots = attention_slots(call, &call->in[Q], f.plan.tk, f.tasks);
+    f.tasks = call->in[QN_ATTENTION_GRAD_Q].shape[0] * f.plan.heads;
+    f.slots = attention_slots(call, &call->in[QN_ATTENTION_GRAD_Q], f.plan.tk, f.tasks);
     return f;
 }
 
-static const char *declines(const qn_call *call) { return attention_declines(call, G, 5); }
+static const char *declines(const qn_call *call) {
+    return attention_declines(call, QN_ATTENTION_GRAD_G, 5);
+}
 
 static size_t workspace(const qn_call *call) {
     const backward f = plan_of(call);

@@ -4,9 +4,6 @@
  * 2021; Dao et al. 2022). */
 #include "simd_attention.h"
 
-/* Places of the inputs. */
-enum { Q, K, V, MASK, STATE };
-
 /* A call, cut into `slots` runs of tasks; a task is a block of queries of one head. */
 typedef struct forward {
     const qn_call *call;
@@ -83,7 +80,8 @@ static void weigh(const attention_plan *plan, const attention_block *b, scratch 
 /* y and lse of the block's queries; zeros and -infinity for those that looked nowhere. */
 static void finish(const forward *f, const attention_block *b, scratch s) {
     const attention_plan *plan = &f->plan;
-    float *lse = (float *)f->call->out[1].data + (b->n * plan->heads + b->h) * plan->tq + b->i;
+    float *lse = (float *)f->call->out[QN_ATTENTION_OUT_LSE].data +
+                 (b->n * plan->heads + b->h) * plan->tq + b->i;
     for (int64_t i = 0; i < b->pitch; i += V_WIDTH) {
         const vf sum = v_load(s.sum + i), greatest = v_load(s.greatest + i);
         const vi nowhere = sum == 0.0f;
@@ -95,7 +93,7 @@ static void finish(const forward *f, const attention_block *b, scratch s) {
             v_store(at, v_select(nowhere, v_set(0.0f), v_load(at) / sum));
         }
     }
-    const attention_rows y = attention_head(&f->call->out[0], b->n, b->h);
+    const attention_rows y = attention_head(&f->call->out[QN_ATTENTION_OUT_Y], b->n, b->h);
     for (int64_t c = 0; c < plan->d; c += V_WIDTH)
         gemm_transpose(s.y + c * b->pitch, b->pitch, (int)gemm_min(V_WIDTH, plan->d - c),
                        b->queries, y.at + b->i * y.step + c, y.step, false);
@@ -106,7 +104,7 @@ static void finish(const forward *f, const attention_block *b, scratch s) {
 /* q of a block of queries, scaled and turned; sums over nothing. */
 static void start(const forward *f, const attention_block *b, scratch s) {
     const attention_plan *plan = &f->plan;
-    attention_rows q = attention_head(&f->call->in[Q], b->n, b->h);
+    attention_rows q = attention_head(&f->call->in[QN_ATTENTION_Q], b->n, b->h);
     q.at += b->i * q.step;
     attention_turn(q, b->queries, plan->d, s.q, b->pitch);
     for (int64_t e = 0; e < plan->d * b->pitch; e += V_WIDTH) {
@@ -121,7 +119,7 @@ static void start(const forward *f, const attention_block *b, scratch s) {
 
 static void attend(const forward *f, int64_t n, int64_t h, int64_t i, scratch s) {
     const attention_plan *plan = &f->plan;
-    const attention_rows k = attention_head(&f->call->in[K], n, h);
+    const attention_rows k = attention_head(&f->call->in[QN_ATTENTION_K], n, h);
     attention_block b = {
         .n = n, .h = h, .i = i, .queries = gemm_min(ATTENTION_QUERIES, plan->tq - i)};
     b.pitch = attention_whole(b.queries);
@@ -150,8 +148,8 @@ static void slot_task(const void *arg, int64_t slot) {
     for (int64_t task = f->tasks * slot / f->slots; task < end; task++) {
         const int64_t head = task / f->blocks, n = head / plan->heads, h = head % plan->heads;
         if (head != turned)
-            attention_turn(attention_head(&f->call->in[V], n, h), plan->tk, plan->d, s.v,
-                           plan->tk_pitch);
+            attention_turn(attention_head(&f->call->in[QN_ATTENTION_V], n, h), plan->tk, plan->d,
+                           s.v, plan->tk_pitch);
         turned = head;
         attend(f, n, h, task % f->blocks * ATTENTION_QUERIES, s);
     }
@@ -160,14 +158,18 @@ static void slot_task(const void *arg, int64_t slot) {
 /* ---- the kernel -------------------------------------------------------------------------- */
 
 static forward plan_of(const qn_call *call) {
-    forward f = {.call = call, .plan = attention_plan_of(call, Q, MASK, call->in[STATE].data)};
+    forward f = {.call = call,
+                 .plan = attention_plan_of(call, QN_ATTENTION_Q, QN_ATTENTION_MASK,
+                                           call->in[QN_ATTENTION_STATE].data)};
     f.blocks = (f.plan.tq + ATTENTION_QUERIES - 1) / ATTENTION_QUERIES;
-    f.tasks = call->in[Q].shape[0] * f.plan.heads * f.blocks;
-    f.slots = attention_slots(call, &call->in[Q], f.plan.tk, f.tasks);
+    f.tasks = call->in[QN_ATTENTION_Q].shape[0] * f.plan.heads * f.blocks;
+    f.slots = attention_slots(call, &call->in[QN_ATTENTION_Q], f.plan.tk, f.tasks);
     return f;
 }
 
-static const char *declines(const qn_call *call) { return attention_declines(call, Q, 3); }
+static const char *declines(const qn_call *call) {
+    return attention_declines(call, QN_ATTENTION_Q, 3);
+}
 
 static size_t workspace(const qn_call *call) {
     const forward f = plan_of(call);
@@ -176,11 +178,13 @@ static size_t workspace(const qn_call *call) {
 
 static qn_status run(const qn_call *call) {
     const forward f = plan_of(call);
-    uint64_t *state = call->in[STATE].data, *saved = call->out[2].data;
+    uint64_t *state = call->in[QN_ATTENTION_STATE].data,
+             *saved = call->out[QN_ATTENTION_OUT_SAVED].data;
     saved[0] = state ? state[0] : 0;
     saved[1] = state ? state[1] : 0;
     simd_parallel((int)f.slots, f.slots, slot_task, &f);
-    const int64_t weights = call->in[Q].shape[0] * f.plan.heads * f.plan.tq * f.plan.tk;
+    const int64_t weights =
+        call->in[QN_ATTENTION_Q].shape[0] * f.plan.heads * f.plan.tq * f.plan.tk;
     if (state)
         state[1] += (uint64_t)(weights + PHILOX_WORDS - 1) / PHILOX_WORDS;
     return QN_OK;

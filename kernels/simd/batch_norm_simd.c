@@ -6,10 +6,6 @@
 
 #include <math.h>
 
-/* Places of the inputs of batch_norm and of its gradient. */
-enum { X, WEIGHT, BIAS, RUNNING_MEAN, RUNNING_VAR };
-enum { G, GRAD_X, GRAD_WEIGHT, MEAN, RSTD };
-
 /* Shortest row that is worth it. */
 enum { SHORTEST = 4 };
 
@@ -94,23 +90,23 @@ static constants settle(const qn_call *call, int64_t c, double mean, double squa
     const qn_norm_attrs *attrs = call->attrs;
     double var = squares / count;
     if (attrs->training) {
-        move(&call->in[RUNNING_MEAN], c, attrs->momentum, mean);
-        move(&call->in[RUNNING_VAR], c, attrs->momentum, squares / (count - 1));
+        move(&call->in[QN_BATCH_NORM_RUNNING_MEAN], c, attrs->momentum, mean);
+        move(&call->in[QN_BATCH_NORM_RUNNING_VAR], c, attrs->momentum, squares / (count - 1));
     } else {
-        mean = element(&call->in[RUNNING_MEAN], c, 0);
-        var = element(&call->in[RUNNING_VAR], c, 1);
+        mean = element(&call->in[QN_BATCH_NORM_RUNNING_MEAN], c, 0);
+        var = element(&call->in[QN_BATCH_NORM_RUNNING_VAR], c, 1);
     }
     double rstd = 1 / sqrt(var + attrs->epsilon);
-    ((float *)call->out[1].data)[c] = (float)mean;
-    ((float *)call->out[2].data)[c] = (float)rstd;
-    return (constants){(float)mean, (float)(rstd * element(&call->in[WEIGHT], c, 1)),
-                       (float)element(&call->in[BIAS], c, 0)};
+    ((float *)call->out[QN_BATCH_NORM_OUT_MEAN].data)[c] = (float)mean;
+    ((float *)call->out[QN_BATCH_NORM_OUT_RSTD].data)[c] = (float)rstd;
+    return (constants){(float)mean, (float)(rstd * element(&call->in[QN_BATCH_NORM_WEIGHT], c, 1)),
+                       (float)element(&call->in[QN_BATCH_NORM_BIAS], c, 0)};
 }
 
 static void batch_norm_task(const void *arg, int64_t c) {
     const qn_call *call = arg;
-    const float *x = call->in[X].data;
-    channel ch = channel_of(&call->in[X], c);
+    const float *x = call->in[QN_BATCH_NORM_X].data;
+    channel ch = channel_of(&call->in[QN_BATCH_NORM_X], c);
     double count = (double)(ch.rows * ch.inner), mean = 0, squares = 0;
     if (((const qn_norm_attrs *)call->attrs)->training) {
         mean = reduce_channel(&simd_reduce_sum, x, ch, 0.0f) / count;
@@ -118,7 +114,7 @@ static void batch_norm_task(const void *arg, int64_t c) {
     }
     constants k = settle(call, c, mean, squares, count);
     const float lowest = lowest_of(call);
-    float *y = call->out[0].data;
+    float *y = call->out[QN_BATCH_NORM_OUT_Y].data;
     for (int64_t row = 0; row < ch.rows; row++) {
         int64_t at = ch.start + row * ch.stride;
         normalise_row(y + at, x + at, ch.inner, k, lowest);
@@ -188,7 +184,7 @@ static void reduce_columns_task(const void *arg, int64_t index) {
 
 static void normalise_columns_task(const void *arg, int64_t group) {
     const columns *s = arg;
-    float *y = s->call->out[0].data;
+    float *y = s->call->out[QN_BATCH_NORM_OUT_Y].data;
     const vf lowest = v_set(lowest_of(s->call));
     for (int64_t row = group * GROUP; row < group_end(s, group); row++)
         for (int64_t c = 0; c < s->channels; c += V_WIDTH) {
@@ -204,7 +200,7 @@ static void normalise_columns_task(const void *arg, int64_t group) {
 }
 
 static void batch_norm_columns(const qn_call *call, int threads) {
-    columns s = columns_of(call, X);
+    columns s = columns_of(call, QN_BATCH_NORM_X);
     const bool training = ((const qn_norm_attrs *)call->attrs)->training != 0;
     const double count = (double)s.rows;
     for (int64_t c = 0; c < s.bands * SIMD_BAND; c++)
@@ -233,13 +229,15 @@ static void batch_norm_columns(const qn_call *call, int threads) {
 /* ---- the kernel -------------------------------------------------------------------------- */
 
 static const char *batch_norm_declines(const qn_call *call) {
-    return layout_declines(&call->in[X]);
+    return layout_declines(&call->in[QN_BATCH_NORM_X]);
 }
 
-static size_t batch_norm_workspace(const qn_call *call) { return columns_workspace(call, X); }
+static size_t batch_norm_workspace(const qn_call *call) {
+    return columns_workspace(call, QN_BATCH_NORM_X);
+}
 
 static qn_status batch_norm_run(const qn_call *call) {
-    const qn_view *x = &call->in[X];
+    const qn_view *x = &call->in[QN_BATCH_NORM_X];
     const int threads = simd_threads(call, 4 * qn_view_count(x));
     if (inner_of(x) == 1)
         batch_norm_columns(call, threads);
@@ -303,30 +301,32 @@ static void grad_row(float *dx, const float *g, const float *x, int64_t n, const
 static void settle_grad(const qn_call *call, int64_t c, const double sums[2], double count,
                         float constant[4]) {
     const qn_norm_attrs *attrs = call->attrs;
-    double mean = element(&call->in[MEAN], c, 0), rstd = element(&call->in[RSTD], c, 1);
+    double mean = element(&call->in[QN_BATCH_NORM_GRAD_MEAN], c, 0),
+           rstd = element(&call->in[QN_BATCH_NORM_GRAD_RSTD], c, 1);
     double along = sums[1] * rstd, share = attrs->training ? 1 / count : 0;
-    double factor = element(&call->in[GRAD_WEIGHT], c, 1) * rstd;
+    double factor = element(&call->in[QN_BATCH_NORM_GRAD_WEIGHT], c, 1) * rstd;
     constant[0] = (float)factor;
     constant[1] = (float)mean;
     constant[2] = (float)(factor * share * along * rstd);
     constant[3] = (float)(factor * share * sums[0]);
-    ((float *)call->out[1].data)[c] = (float)along;
-    ((float *)call->out[2].data)[c] = (float)sums[0];
+    ((float *)call->out[QN_BATCH_NORM_GRAD_OUT_DWEIGHT].data)[c] = (float)along;
+    ((float *)call->out[QN_BATCH_NORM_GRAD_OUT_DBIAS].data)[c] = (float)sums[0];
 }
 
 static void batch_norm_grad_task(const void *arg, int64_t c) {
     const qn_call *call = arg;
-    const float *g = call->in[G].data, *x = call->in[GRAD_X].data;
-    channel ch = channel_of(&call->in[GRAD_X], c);
+    const float *g = call->in[QN_BATCH_NORM_GRAD_G].data, *x = call->in[QN_BATCH_NORM_GRAD_X].data;
+    channel ch = channel_of(&call->in[QN_BATCH_NORM_GRAD_X], c);
     double sums[2] = {0};
     for (int64_t row = 0; row < ch.rows; row++) {
         int64_t at = ch.start + row * ch.stride;
-        grad_sums(g + at, x + at, ch.inner, v_set((float)element(&call->in[MEAN], c, 0)), sums);
+        grad_sums(g + at, x + at, ch.inner,
+                  v_set((float)element(&call->in[QN_BATCH_NORM_GRAD_MEAN], c, 0)), sums);
     }
     float k[4];
     settle_grad(call, c, sums, (double)(ch.rows * ch.inner), k);
     const vf constant[4] = {v_set(k[0]), v_set(k[1]), v_set(k[2]), v_set(k[3])};
-    float *dx = call->out[0].data;
+    float *dx = call->out[QN_BATCH_NORM_GRAD_OUT_DX].data;
     for (int64_t row = 0; row < ch.rows; row++) {
         int64_t at = ch.start + row * ch.stride;
         grad_row(dx + at, g + at, x + at, ch.inner, constant);
@@ -367,7 +367,7 @@ static void sum_grad_columns_task(const void *arg, int64_t group) {
 
 static void grad_columns_task(const void *arg, int64_t group) {
     const columns *s = arg;
-    float *dx = s->call->out[0].data;
+    float *dx = s->call->out[QN_BATCH_NORM_GRAD_OUT_DX].data;
     for (int64_t row = group * GROUP; row < group_end(s, group); row++)
         for (int64_t c = 0; c < s->channels; c += V_WIDTH) {
             const int64_t at = row * s->channels + c;
@@ -378,10 +378,11 @@ static void grad_columns_task(const void *arg, int64_t group) {
 }
 
 static void batch_norm_grad_columns(const qn_call *call, int threads) {
-    columns s = columns_of(call, GRAD_X);
-    s.g = call->in[G].data;
+    columns s = columns_of(call, QN_BATCH_NORM_GRAD_X);
+    s.g = call->in[QN_BATCH_NORM_GRAD_G].data;
     for (int64_t c = 0; c < s.bands * SIMD_BAND; c++)
-        s.constant[1][c] = c < s.channels ? (float)element(&call->in[MEAN], c, 0) : 0.0f;
+        s.constant[1][c] =
+            c < s.channels ? (float)element(&call->in[QN_BATCH_NORM_GRAD_MEAN], c, 0) : 0.0f;
     simd_parallel(threads, s.groups, sum_grad_columns_task, &s);
     for (int64_t c = 0; c < s.channels; c++) {
         const double sums[2] = {join(&s, 0, c), join(&s, 1, c)};
@@ -394,16 +395,16 @@ static void batch_norm_grad_columns(const qn_call *call, int threads) {
 }
 
 static const char *batch_norm_grad_declines(const qn_call *call) {
-    const char *reason = layout_declines(&call->in[G]);
-    return reason ? reason : layout_declines(&call->in[GRAD_X]);
+    const char *reason = layout_declines(&call->in[QN_BATCH_NORM_GRAD_G]);
+    return reason ? reason : layout_declines(&call->in[QN_BATCH_NORM_GRAD_X]);
 }
 
 static size_t batch_norm_grad_workspace(const qn_call *call) {
-    return columns_workspace(call, GRAD_X);
+    return columns_workspace(call, QN_BATCH_NORM_GRAD_X);
 }
 
 static qn_status batch_norm_grad_run(const qn_call *call) {
-    const qn_view *x = &call->in[GRAD_X];
+    const qn_view *x = &call->in[QN_BATCH_NORM_GRAD_X];
     const int threads = simd_threads(call, 4 * qn_view_count(x));
     if (inner_of(x) == 1)
         batch_norm_grad_columns(call, threads);

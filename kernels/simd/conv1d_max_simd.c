@@ -24,12 +24,16 @@ static int64_t panel_floats(const search *s) {
 }
 
 static search search_of(const qn_call *call) {
-    search s = {.x = &call->in[0],
-                .w = &call->in[1],
-                .bias = call->n_in > 2 && call->in[2].data ? &call->in[2] : NULL,
-                .lengths = call->n_in > 3 && call->in[3].data ? &call->in[3] : NULL,
-                .y = &call->out[0],
-                .index = &call->out[1],
+    search s = {.x = &call->in[QN_CONV1D_MAX_X],
+                .w = &call->in[QN_CONV1D_MAX_W],
+                .bias = call->n_in > 2 && call->in[QN_CONV1D_MAX_BIAS].data
+                            ? &call->in[QN_CONV1D_MAX_BIAS]
+                            : NULL,
+                .lengths = call->n_in > 3 && call->in[QN_CONV1D_MAX_LENGTHS].data
+                               ? &call->in[QN_CONV1D_MAX_LENGTHS]
+                               : NULL,
+                .y = &call->out[QN_CONV1D_MAX_OUT_Y],
+                .index = &call->out[QN_CONV1D_MAX_OUT_INDEX],
                 .padding = ((const qn_conv1d_max_attrs *)call->attrs)->padding};
     s.steps = s.x->shape[1];
     s.channels = s.x->shape[2];
@@ -158,9 +162,9 @@ static void strand_task(const void *arg, int64_t strand) {
 /* ---- the kernel -------------------------------------------------------------------------- */
 
 static const char *declines(const qn_call *call) {
-    if (call->in[0].dtype != QN_F32)
+    if (call->in[QN_CONV1D_MAX_X].dtype != QN_F32)
         return "f32 only";
-    return call->in[0].shape[2] == 0 ? "needs a channel" : NULL;
+    return call->in[QN_CONV1D_MAX_X].shape[2] == 0 ? "needs a channel" : NULL;
 }
 
 static size_t workspace(const qn_call *call) {

@@ -9,7 +9,7 @@ static const char *cross_entropy_declines(const qn_call *call) {
 }
 
 static size_t cross_entropy_workspace(const qn_call *call) {
-    return (size_t)call->in[0].shape[0] * sizeof(double);
+    return (size_t)call->in[QN_CROSS_ENTROPY_LOGITS].shape[0] * sizeof(double);
 }
 
 static int64_t target_of(const qn_view *target, int64_t row) {
@@ -24,10 +24,11 @@ static bool ignored(const qn_cross_entropy_attrs *attrs, int64_t target) {
 /* The row's log-sum-exp goes to its output, its loss to the workspace. */
 static void cross_entropy_row(const qn_call *call, int64_t row) {
     const qn_cross_entropy_attrs *attrs = call->attrs;
-    const float *x = simd_row(&call->in[0], row);
-    int64_t classes = call->in[0].shape[1], target = target_of(&call->in[1], row);
+    const float *x = simd_row(&call->in[QN_CROSS_ENTROPY_LOGITS], row);
+    int64_t classes = call->in[QN_CROSS_ENTROPY_LOGITS].shape[1],
+            target = target_of(&call->in[QN_CROSS_ENTROPY_TARGET], row);
     double lse = simd_log_sum_exp(x, classes), s = attrs->label_smoothing, loss = 0;
-    ((float *)call->out[1].data)[row] = (float)lse;
+    ((float *)call->out[QN_CROSS_ENTROPY_OUT_LSE].data)[row] = (float)lse;
     if (!ignored(attrs, target))
         loss = lse - (1 - s) * x[target];
     if (s != 0 && !ignored(attrs, target))
@@ -36,10 +37,10 @@ static void cross_entropy_row(const qn_call *call, int64_t row) {
 }
 
 static qn_status cross_entropy_run(const qn_call *call) {
-    const qn_view *logits = &call->in[0];
+    const qn_view *logits = &call->in[QN_CROSS_ENTROPY_LOGITS];
     int64_t classes = logits->shape[1], counted = 0;
     for (int64_t row = 0; row < logits->shape[0]; row++) {
-        int64_t target = target_of(&call->in[1], row);
+        int64_t target = target_of(&call->in[QN_CROSS_ENTROPY_TARGET], row);
         if (ignored(call->attrs, target))
             continue;
         if (target < 0 || target >= classes) {
@@ -54,8 +55,8 @@ static qn_status cross_entropy_run(const qn_call *call) {
         simd_rows_run(call, cross_entropy_row);
     for (int64_t row = 0; row < logits->shape[0] && classes > 0; row++)
         total += ((const double *)call->workspace)[row];
-    *(float *)call->out[0].data = (float)(total / (double)counted);
-    *(float *)call->out[2].data = (float)(1 / (double)counted);
+    *(float *)call->out[QN_CROSS_ENTROPY_OUT_LOSS].data = (float)(total / (double)counted);
+    *(float *)call->out[QN_CROSS_ENTROPY_OUT_SCALE].data = (float)(1 / (double)counted);
     return QN_OK;
 }
 
@@ -68,11 +69,8 @@ const qn_kernel SIMD_KERNEL(cross_entropy) = {
     .attrs_size = sizeof(qn_cross_entropy_attrs),
 };
 
-/* Places of the gradient's inputs. */
-enum { G, LOGITS, TARGET, LSE, SCALE };
-
 static const char *cross_entropy_grad_declines(const qn_call *call) {
-    const qn_view *logits = &call->in[LOGITS];
+    const qn_view *logits = &call->in[QN_CROSS_ENTROPY_GRAD_LOGITS];
     if (logits->dtype != QN_F32)
         return "f32 only";
     return qn_view_is_contiguous(logits) ? NULL : "contiguous logits only";
@@ -85,10 +83,12 @@ static int64_t rows_of_task(int64_t classes) {
 
 static void cross_entropy_grad_row(const qn_call *call, int64_t row, float factor) {
     const qn_cross_entropy_attrs *attrs = call->attrs;
-    int64_t classes = call->in[LOGITS].shape[1], target = target_of(&call->in[TARGET], row), i = 0;
-    const float *x = (const float *)call->in[LOGITS].data + row * classes;
-    float *dx = (float *)call->out[0].data + row * classes;
-    float lse = ((const float *)call->in[LSE].data)[row * call->in[LSE].stride[0]];
+    int64_t classes = call->in[QN_CROSS_ENTROPY_GRAD_LOGITS].shape[1],
+            target = target_of(&call->in[QN_CROSS_ENTROPY_GRAD_TARGET], row), i = 0;
+    const float *x = (const float *)call->in[QN_CROSS_ENTROPY_GRAD_LOGITS].data + row * classes;
+    float *dx = (float *)call->out[QN_CROSS_ENTROPY_GRAD_OUT_DLOGITS].data + row * classes;
+    float lse = ((const float *)call->in[QN_CROSS_ENTROPY_GRAD_LSE]
+                     .data)[row * call->in[QN_CROSS_ENTROPY_GRAD_LSE].stride[0]];
     if (ignored(attrs, target)) {
         for (i = 0; i < classes; i++)
             dx[i] = 0.0f;
@@ -106,16 +106,18 @@ static void cross_entropy_grad_row(const qn_call *call, int64_t row, float facto
 
 static void cross_entropy_grad_task(const void *arg, int64_t index) {
     const qn_call *call = arg;
-    float factor = *(const float *)call->in[G].data * *(const float *)call->in[SCALE].data;
-    int64_t group = rows_of_task(call->in[LOGITS].shape[1]), row = index * group;
-    int64_t end = call->in[LOGITS].shape[0];
+    float factor = *(const float *)call->in[QN_CROSS_ENTROPY_GRAD_G].data *
+                   *(const float *)call->in[QN_CROSS_ENTROPY_GRAD_SCALE].data;
+    int64_t group = rows_of_task(call->in[QN_CROSS_ENTROPY_GRAD_LOGITS].shape[1]),
+            row = index * group;
+    int64_t end = call->in[QN_CROSS_ENTROPY_GRAD_LOGITS].shape[0];
     end = end < row + group ? end : row + group;
     for (; row < end; row++)
         cross_entropy_grad_row(call, row, factor);
 }
 
 static qn_status cross_entropy_grad_run(const qn_call *call) {
-    const qn_view *logits = &call->in[LOGITS];
+    const qn_view *logits = &call->in[QN_CROSS_ENTROPY_GRAD_LOGITS];
     int64_t elements = qn_view_count(logits), group = rows_of_task(logits->shape[1]);
     int64_t tasks = elements > 0 ? (logits->shape[0] + group - 1) / group : 0;
     simd_parallel(simd_threads(call, 4 * elements), tasks, cross_entropy_grad_task, call);

@@ -119,10 +119,10 @@ const qn_kernel SIMD_KERNEL(embedding_grad) = {
 };
 
 static qn_status embedding_grad_rows_run(const qn_call *call) {
-    const qn_view *grad = &call->in[2];
+    const qn_view *grad = &call->in[QN_EMBEDDING_GRAD_ROWS_GRAD];
     table_grad t = {.call = call,
                     .grad = grad->data,
-                    .seen = call->in[3].data,
+                    .seen = call->in[QN_EMBEDDING_GRAD_ROWS_SEEN].data,
                     .rows = grad->shape[0],
                     .width = grad->shape[1]};
     return add_rows(&t);

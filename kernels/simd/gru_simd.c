@@ -49,26 +49,26 @@ static void forward_cells(const void *arg, recurrent_cells at) {
 
 /* The packed weights, then b_hh and h0. */
 static size_t workspace(const qn_call *call) {
-    const int64_t n = call->in[0].shape[1], hidden = call->in[1].shape[1];
+    const int64_t n = call->in[QN_GRU_GX].shape[1], hidden = call->in[QN_GRU_W_HH].shape[1];
     return (size_t)(recurrent_room(GATES, hidden) + (GATES + n) * hidden) * sizeof(float);
 }
 
 static qn_status run(const qn_call *call) {
-    const qn_view *gx = &call->in[0], *w = &call->in[1];
+    const qn_view *gx = &call->in[QN_GRU_GX], *w = &call->in[QN_GRU_W_HH];
     const int64_t n = gx->shape[1], hidden = w->shape[1];
     float *packed = call->workspace, *bias = packed + recurrent_room(GATES, hidden);
     float *h0 = bias + GATES * hidden;
     const gru l = {.shape = recurrent_shape_of(call, GATES, hidden, 0, 4),
                    .gx = gx->data,
                    .bias = bias,
-                   .h0 = call->in[3].data ? h0 : NULL,
-                   .y = call->out[0].data,
-                   .gates = call->out[1].data};
+                   .h0 = call->in[QN_GRU_H0].data ? h0 : NULL,
+                   .y = call->out[QN_GRU_OUT_Y].data,
+                   .gates = call->out[QN_GRU_OUT_GATES].data};
     const qn_status status = sequence_check_lengths(call, &l.shape.lengths, l.shape.steps);
     if (status != QN_OK)
         return status;
-    recurrent_copy(call, &call->in[2], GATES * hidden, bias);
-    recurrent_copy(call, &call->in[3], n * hidden, h0);
+    recurrent_copy(call, &call->in[QN_GRU_B_HH], GATES * hidden, bias);
+    recurrent_copy(call, &call->in[QN_GRU_H0], n * hidden, h0);
     recurrent_forward(call, &(recurrent_pass){.shape = &l.shape,
                                               .w = w,
                                               .packed = packed,
@@ -137,23 +137,23 @@ static const char *declines_grad(const qn_call *call) { return recurrent_decline
 
 /* The packed weights, then h0. */
 static size_t workspace_grad(const qn_call *call) {
-    const int64_t n = call->in[3].shape[1], hidden = call->in[3].shape[2];
+    const int64_t n = call->in[QN_GRU_GRAD_Y].shape[1], hidden = call->in[QN_GRU_GRAD_Y].shape[2];
     return (size_t)(recurrent_room(GATES, hidden) + n * hidden) * sizeof(float);
 }
 
 static qn_status run_grad(const qn_call *call) {
-    const qn_view *w = &call->in[1], *y = &call->in[3];
+    const qn_view *w = &call->in[QN_GRU_GRAD_W_HH], *y = &call->in[QN_GRU_GRAD_Y];
     const int64_t n = y->shape[1], hidden = y->shape[2];
     float *packed = call->workspace, *h0 = packed + recurrent_room(GATES, hidden);
     const gru_back l = {.shape = recurrent_shape_of(call, GATES, hidden, 3, 5),
-                        .g_y = call->in[0],
+                        .g_y = call->in[QN_GRU_GRAD_G_Y],
                         .h0 = h0,
                         .y = y->data,
-                        .gates = call->in[4].data,
-                        .dgx = call->out[0].data,
-                        .dgh = call->out[1].data,
-                        .dh = call->out[2].data};
-    recurrent_copy(call, &call->in[2], n * hidden, h0);
+                        .gates = call->in[QN_GRU_GRAD_GATES].data,
+                        .dgx = call->out[QN_GRU_GRAD_OUT_DGX].data,
+                        .dgh = call->out[QN_GRU_GRAD_OUT_DGH].data,
+                        .dh = call->out[QN_GRU_GRAD_OUT_DH0].data};
+    recurrent_copy(call, &call->in[QN_GRU_GRAD_H0], n * hidden, h0);
     recurrent_backward(call, &(recurrent_pass){.shape = &l.shape,
                                                .w = w,
                                                .packed = packed,

@@ -4,10 +4,6 @@
 
 #include <math.h>
 
-/* Places of the inputs of layer_norm and of its gradient. */
-enum { X, WEIGHT, BIAS };
-enum { G, GRAD_X, GRAD_WEIGHT, MEAN, RSTD };
-
 /* Rows of a task; the gradient keeps sums over them for weight and bias. */
 enum { GROUP = 32 };
 
@@ -31,9 +27,10 @@ SIMD_INLINE vf parameter(const float *p, int64_t i, int64_t lanes, float otherwi
 
 static void normalise_row(const qn_call *call, int64_t row, int64_t n) {
     const qn_norm_attrs *attrs = call->attrs;
-    const float *x = (const float *)call->in[X].data + row * n;
-    const float *weight = call->in[WEIGHT].data, *bias = call->in[BIAS].data;
-    float *y = (float *)call->out[0].data + row * n;
+    const float *x = (const float *)call->in[QN_LAYER_NORM_X].data + row * n;
+    const float *weight = call->in[QN_LAYER_NORM_WEIGHT].data,
+                *bias = call->in[QN_LAYER_NORM_BIAS].data;
+    float *y = (float *)call->out[QN_LAYER_NORM_OUT_Y].data + row * n;
     double mean = simd_reduce_sum.row(x, n, 0.0f) / (double)n;
     double var = simd_reduce_squares.row(x, n, (float)mean) / (double)n;
     double rstd = 1 / sqrt(var + attrs->epsilon);
@@ -50,21 +47,22 @@ static void normalise_row(const qn_call *call, int64_t row, int64_t n) {
             y + i, v_fma(xhat, parameter(weight, i, lanes, 1.0f), parameter(bias, i, lanes, 0.0f)),
             lanes);
     }
-    ((float *)call->out[1].data)[row] = (float)mean;
-    ((float *)call->out[2].data)[row] = (float)rstd;
+    ((float *)call->out[QN_LAYER_NORM_OUT_MEAN].data)[row] = (float)mean;
+    ((float *)call->out[QN_LAYER_NORM_OUT_RSTD].data)[row] = (float)rstd;
 }
 
 static void layer_norm_task(const void *arg, int64_t index) {
     const qn_call *call = arg;
-    int64_t rows = qn_view_count(&call->out[1]), n = qn_view_count(&call->in[X]) / rows;
+    int64_t rows = qn_view_count(&call->out[QN_LAYER_NORM_OUT_MEAN]),
+            n = qn_view_count(&call->in[QN_LAYER_NORM_X]) / rows;
     int64_t end = smaller((index + 1) * GROUP, rows);
     for (int64_t row = index * GROUP; row < end; row++)
         normalise_row(call, row, n);
 }
 
 static qn_status layer_norm_run(const qn_call *call) {
-    int64_t groups = (qn_view_count(&call->out[1]) + GROUP - 1) / GROUP;
-    int threads = simd_threads(call, 4 * qn_view_count(&call->in[X]));
+    int64_t groups = (qn_view_count(&call->out[QN_LAYER_NORM_OUT_MEAN]) + GROUP - 1) / GROUP;
+    int threads = simd_threads(call, 4 * qn_view_count(&call->in[QN_LAYER_NORM_X]));
     simd_parallel(threads, groups, layer_norm_task, call);
     return QN_OK;
 }
@@ -148,31 +146,36 @@ static void second_pass(const row_grad *row, const double sums[2]) {
 
 static void layer_norm_grad_task(const void *arg, int64_t index) {
     const qn_call *call = arg;
-    int64_t rows = qn_view_count(&call->in[MEAN]), n = qn_view_count(&call->out[1]);
+    int64_t rows = qn_view_count(&call->in[QN_LAYER_NORM_GRAD_MEAN]),
+            n = qn_view_count(&call->out[QN_LAYER_NORM_GRAD_OUT_DWEIGHT]);
     int64_t end = smaller((index + 1) * GROUP, rows);
     float *dweight = (float *)call->workspace + index * 2 * n;
-    row_grad r = {
-        .weight = call->in[GRAD_WEIGHT].data, .dweight = dweight, .dbias = dweight + n, .n = n};
+    row_grad r = {.weight = call->in[QN_LAYER_NORM_GRAD_WEIGHT].data,
+                  .dweight = dweight,
+                  .dbias = dweight + n,
+                  .n = n};
     for (int64_t i = 0; i < 2 * n; i++)
         dweight[i] = 0.0f;
     for (int64_t row = index * GROUP; row < end; row++) {
         double sums[2];
-        r.g = (const float *)call->in[G].data + row * n;
-        r.x = (const float *)call->in[GRAD_X].data + row * n;
-        r.dx = (float *)call->out[0].data + row * n;
-        r.mean = ((const float *)call->in[MEAN].data)[row];
-        r.rstd = ((const float *)call->in[RSTD].data)[row];
+        r.g = (const float *)call->in[QN_LAYER_NORM_GRAD_G].data + row * n;
+        r.x = (const float *)call->in[QN_LAYER_NORM_GRAD_X].data + row * n;
+        r.dx = (float *)call->out[QN_LAYER_NORM_GRAD_OUT_DX].data + row * n;
+        r.mean = ((const float *)call->in[QN_LAYER_NORM_GRAD_MEAN].data)[row];
+        r.rstd = ((const float *)call->in[QN_LAYER_NORM_GRAD_RSTD].data)[row];
         first_pass(&r, sums);
         second_pass(&r, sums);
     }
 }
 
 static int64_t groups_of(const qn_call *call) {
-    return (qn_view_count(&call->in[MEAN]) + GROUP - 1) / GROUP;
+    return (qn_view_count(&call->in[QN_LAYER_NORM_GRAD_MEAN]) + GROUP - 1) / GROUP;
 }
 
 static size_t layer_norm_grad_workspace(const qn_call *call) {
-    return (size_t)(groups_of(call) * 2 * qn_view_count(&call->out[1])) * sizeof(float);
+    return (size_t)(groups_of(call) * 2 *
+                    qn_view_count(&call->out[QN_LAYER_NORM_GRAD_OUT_DWEIGHT])) *
+           sizeof(float);
 }
 
 /* out[i] = sum of the groups' element i, `stride` apart; in f64, a vector of elements at a time. */
@@ -191,13 +194,13 @@ static void add_groups(float *out, const float *partial, int64_t n, int64_t grou
 }
 
 static qn_status layer_norm_grad_run(const qn_call *call) {
-    int64_t groups = groups_of(call), n = qn_view_count(&call->out[1]);
+    int64_t groups = groups_of(call), n = qn_view_count(&call->out[QN_LAYER_NORM_GRAD_OUT_DWEIGHT]);
     const float *partial = call->workspace;
-    int threads = simd_threads(call, 8 * qn_view_count(&call->in[G]));
+    int threads = simd_threads(call, 8 * qn_view_count(&call->in[QN_LAYER_NORM_GRAD_G]));
     if (n > 0)
         simd_parallel(threads, groups, layer_norm_grad_task, call);
-    add_groups(call->out[1].data, partial, n, groups, 2 * n);
-    add_groups(call->out[2].data, partial + n, n, groups, 2 * n);
+    add_groups(call->out[QN_LAYER_NORM_GRAD_OUT_DWEIGHT].data, partial, n, groups, 2 * n);
+    add_groups(call->out[QN_LAYER_NORM_GRAD_OUT_DBIAS].data, partial + n, n, groups, 2 * n);
     return QN_OK;
 }
 

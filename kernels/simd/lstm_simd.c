@@ -56,27 +56,27 @@ static void forward_cells(const void *arg, recurrent_cells at) {
 
 /* The packed weights, then h0 and c0. */
 static size_t workspace(const qn_call *call) {
-    const int64_t n = call->in[0].shape[1], hidden = call->in[1].shape[1];
+    const int64_t n = call->in[QN_LSTM_GX].shape[1], hidden = call->in[QN_LSTM_W_HH].shape[1];
     return (size_t)(recurrent_room(GATES, hidden) + 2 * n * hidden) * sizeof(float);
 }
 
 static qn_status run(const qn_call *call) {
-    const qn_view *gx = &call->in[0], *w = &call->in[1];
+    const qn_view *gx = &call->in[QN_LSTM_GX], *w = &call->in[QN_LSTM_W_HH];
     const int64_t n = gx->shape[1], hidden = w->shape[1];
     float *packed = call->workspace, *h0 = packed + recurrent_room(GATES, hidden);
     float *c0 = h0 + n * hidden;
     const lstm l = {.shape = recurrent_shape_of(call, GATES, hidden, 0, 4),
                     .gx = gx->data,
-                    .h0 = call->in[2].data ? h0 : NULL,
+                    .h0 = call->in[QN_LSTM_H0].data ? h0 : NULL,
                     .c0 = c0,
-                    .y = call->out[0].data,
-                    .c = call->out[1].data,
-                    .gates = call->out[2].data};
+                    .y = call->out[QN_LSTM_OUT_Y].data,
+                    .c = call->out[QN_LSTM_OUT_C].data,
+                    .gates = call->out[QN_LSTM_OUT_GATES].data};
     const qn_status status = sequence_check_lengths(call, &l.shape.lengths, l.shape.steps);
     if (status != QN_OK)
         return status;
-    recurrent_copy(call, &call->in[2], n * hidden, h0);
-    recurrent_copy(call, &call->in[3], n * hidden, c0);
+    recurrent_copy(call, &call->in[QN_LSTM_H0], n * hidden, h0);
+    recurrent_copy(call, &call->in[QN_LSTM_C0], n * hidden, c0);
     recurrent_forward(call, &(recurrent_pass){.shape = &l.shape,
                                               .w = w,
                                               .packed = packed,
@@ -146,24 +146,24 @@ static const char *declines_grad(const qn_call *call) { return recurrent_decline
 
 /* The packed weights, then c0. */
 static size_t workspace_grad(const qn_call *call) {
-    const int64_t n = call->in[4].shape[1], hidden = call->in[4].shape[2];
+    const int64_t n = call->in[QN_LSTM_GRAD_C].shape[1], hidden = call->in[QN_LSTM_GRAD_C].shape[2];
     return (size_t)(recurrent_room(GATES, hidden) + n * hidden) * sizeof(float);
 }
 
 static qn_status run_grad(const qn_call *call) {
-    const qn_view *w = &call->in[2], *c = &call->in[4];
+    const qn_view *w = &call->in[QN_LSTM_GRAD_W_HH], *c = &call->in[QN_LSTM_GRAD_C];
     const int64_t n = c->shape[1], hidden = c->shape[2];
     float *packed = call->workspace, *c0 = packed + recurrent_room(GATES, hidden);
     const lstm_back l = {.shape = recurrent_shape_of(call, GATES, hidden, 4, 6),
-                         .g_y = call->in[0],
-                         .g_c = call->in[1],
+                         .g_y = call->in[QN_LSTM_GRAD_G_Y],
+                         .g_c = call->in[QN_LSTM_GRAD_G_C],
                          .c0 = c0,
                          .c = c->data,
-                         .gates = call->in[5].data,
-                         .dgx = call->out[0].data,
-                         .dh = call->out[1].data,
-                         .dc = call->out[2].data};
-    recurrent_copy(call, &call->in[3], n * hidden, c0);
+                         .gates = call->in[QN_LSTM_GRAD_GATES].data,
+                         .dgx = call->out[QN_LSTM_GRAD_OUT_DGX].data,
+                         .dh = call->out[QN_LSTM_GRAD_OUT_DH0].data,
+                         .dc = call->out[QN_LSTM_GRAD_OUT_DC0].data};
+    recurrent_copy(call, &call->in[QN_LSTM_GRAD_C0], n * hidden, c0);
     memset(l.dc, 0, (size_t)(n * hidden) * sizeof(float));
     recurrent_backward(call, &(recurrent_pass){.shape = &l.shape,
                                                .w = w,
