@@ -329,9 +329,8 @@ typedef struct qni_window {
  * (input + 2 padding - dilation (kernel - 1) - 1) / stride + 1; -1 and an error when the geometry
  * is impossible (window.c). */
 int64_t qni_window_count(qni_infer *call, int axis, const qni_window *window);
-/** {height, width} of a setting by the rule in quern/ops.h (window.c). */
+/** {height, width} of a setting, or of padding, by the rule in quern/ops.h (window.c). */
 void qni_window_pair(int32_t pair[2], const int given[2], const int32_t otherwise[2]);
-/** The same for padding, which QN_NO_PADDING can keep at 0 (window.c). */
 void qni_window_padding(int32_t pair[2], const int given[2]);
 /** Pooling settings as the kernels take them (window.c). */
 qn_pool2d_attrs qni_pool2d_attrs(const qn_pool2d_opts *opts);
@@ -352,12 +351,10 @@ qn_status qni_expect_table(qni_infer *call);
 /** Backward rule of embedding and embedding_bag (embedding_grad.c). */
 void qni_embedding_backward(qni_backward *b);
 
-/** Gives input i zeros, where it needs a gradient: not giving leaves a leaf without one
- * (unrelated.c). */
+/* unrelated.c: zeros for input i; the backward rule of what does not change with its inputs; y once
+ * more, on the tape as a function of x whose derivative is zero. */
 void qni_give_zeros(qni_backward *b, int i);
-/** Backward rule of what does not change with its inputs: zeros (unrelated.c). */
 void qni_zero_backward(qni_backward *b);
-/** y once more, on the tape as a function of x whose derivative is zero (unrelated.c). */
 qn_tensor *qni_unrelated(qn_tensor *y, qn_tensor *x);
 
 /** Error unless an optional input i is u8 [rows, 1] for the rows of input 0 (optim_step.c). */
