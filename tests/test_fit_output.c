@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <pty.h>
+#include <sys/resource.h>
 
 #include "fit_task.h"
 
@@ -184,6 +185,21 @@ Test(fit_output, a_log_that_cannot_be_written_is_an_error_at_the_start) {
 }
 
 /* ---- report --------------------------------------------------------------------------------- */
+
+/* The system then raises SIGXFSZ, which would end the program. */
+Test(fit_output, a_log_that_reaches_the_limit_of_files_is_an_error) {
+    qn_fit_opts opts = small_opts();
+    opts.log = scratch_path("log");
+    struct rlimit before, small;
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = before;
+    small.rlim_cur = 100;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
+    const qn_status status = fit(&opts);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+    cr_expect_eq(status, QN_IO_ERROR);
+    expect_error(QN_IO_ERROR, "File too large");
+}
 
 Test(fit_output, report_is_whole_escaped_and_fetches_nothing) {
     qn_fit_opts opts = small_opts();

@@ -1,6 +1,7 @@
 /* test_io.c: safetensors, atomic writing, saving and loading modules. */
 #include "scratch.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -127,7 +128,6 @@ Test(io, failed_write_keeps_the_old_file) {
     const char *path = scratch_write("kept", "old", 3);
     size_t size;
     struct rlimit before, small;
-    signal(SIGXFSZ, SIG_IGN);
     cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
     small = before;
     small.rlim_cur = 50000;
@@ -142,6 +142,32 @@ Test(io, failed_write_keeps_the_old_file) {
     free(data);
     cr_assert_eq(qn_tensors_write(ctx, path, &tensor, 1, NULL, 0), QN_OK);
     cr_assert_not_null(qn_tensor_file_open(ctx, path));
+}
+
+static volatile sig_atomic_t signals_seen;
+
+static void see_signal(int number) {
+    (void)number;
+    signals_seen++;
+}
+
+/* Between the calls a closed pipe is an error; behind them the program's own handler is asked. */
+Test(io, a_closed_pipe_raises_no_signal_while_the_library_writes) {
+    int ends[2];
+    signal(SIGPIPE, see_signal);
+    cr_assert_eq(pipe(ends), 0);
+    close(ends[0]);
+    const unsigned outer = qn_write_enter(), inner = qn_write_enter();
+    cr_expect_eq(write(ends[1], "x", 1), -1);
+    cr_expect_eq(errno, EPIPE);
+    qn_write_leave(inner);
+    cr_expect_eq(errno, EPIPE, "errno is lost");
+    cr_expect_eq(write(ends[1], "x", 1), -1);
+    qn_write_leave(outer);
+    cr_expect_eq(signals_seen, 0);
+    cr_expect_eq(write(ends[1], "x", 1), -1);
+    cr_expect_eq(signals_seen, 1);
+    close(ends[1]);
 }
 
 Test(io, write_where_nothing_can_be) {

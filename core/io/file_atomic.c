@@ -222,18 +222,23 @@ qn_status qni_atomic_open(qn_context *ctx, const char *path, qni_atomic_file *fi
 }
 
 qn_status qni_atomic_write(qni_atomic_file *file, const void *data, size_t bytes) {
-    if (bytes > 0 && fwrite(data, 1, bytes, file->stream) != bytes)
-        return fail(file, "write", errno);
-    return QN_OK;
+    const unsigned held = qn_write_enter();
+    const bool written = bytes == 0 || fwrite(data, 1, bytes, file->stream) == bytes;
+    qn_write_leave(held);
+    return written ? QN_OK : fail(file, "write", errno);
 }
 
 qn_status qni_atomic_rewrite(qni_atomic_file *file, int64_t offset, const void *data,
                              size_t bytes) {
+    const unsigned held = qn_write_enter(); /* moving writes what is in the buffer */
+    qn_status status = QN_OK;
     if (fseeko(file->stream, (off_t)offset, SEEK_SET) != 0)
-        return fail(file, "write", errno);
-    qn_status status = qni_atomic_write(file, data, bytes);
+        status = fail(file, "write", errno);
+    if (status == QN_OK)
+        status = qni_atomic_write(file, data, bytes);
     if (status == QN_OK && fseeko(file->stream, 0, SEEK_END) != 0)
         status = fail(file, "write", errno);
+    qn_write_leave(held);
     return status;
 }
 
@@ -297,11 +302,13 @@ static qn_status replace(qni_atomic_file *file) {
 }
 
 qn_status qni_atomic_commit(qni_atomic_file *file) {
+    const unsigned held = qn_write_enter();
     qn_status status = QN_OK;
     if (fflush(file->stream) != 0 || fsync(fileno(file->stream)) != 0)
         status = fail(file, "write", errno);
     if (status == QN_OK)
         status = replace(file);
+    qn_write_leave(held);
     if (status != QN_OK) {
         qni_atomic_abandon(file);
         return status;
@@ -314,8 +321,10 @@ qn_status qni_atomic_commit(qni_atomic_file *file) {
 void qni_atomic_abandon(qni_atomic_file *file) {
     if (file->temporary)
         unlink(file->temporary);
+    const unsigned held = qn_write_enter(); /* closing writes what is in the buffer */
     if (file->stream)
         fclose(file->stream);
+    qn_write_leave(held);
     forget(file);
 }
 

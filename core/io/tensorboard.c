@@ -39,8 +39,10 @@ static qn_status write_event(qn_tensorboard *log, Tensorboard__Event *event) {
                                "%s: no memory for an event of %zu bytes", log->path, bytes);
     tensorboard__event__pack(event, record + QNI_RECORD_HEAD);
     qni_record_close(record, bytes);
+    const unsigned held = qn_write_enter();
     bool failed = fwrite(record, QNI_RECORD_HEAD + bytes + QNI_RECORD_TAIL, 1, log->stream) != 1 ||
                   fflush(log->stream) != 0;
+    qn_write_leave(held);
     free(record);
     if (failed)
         return qn_context_fail(log->ctx, QN_IO_ERROR, "%s: cannot write: %s", log->path,
@@ -156,8 +158,10 @@ qn_status qn_tensorboard_histogram(qn_tensorboard *log, const char *tag, int64_t
 
 static void destroy(void *object) {
     qn_tensorboard *log = object;
+    const unsigned held = qn_write_enter(); /* closing writes again what could not be written */
     if (log->stream)
         fclose(log->stream);
+    qn_write_leave(held);
     free(log->path);
     free(log);
 }

@@ -129,8 +129,10 @@ static void release(qni_fit *fit) {
     qni_report_unclaim(fit);
     qn_tensorboard_free(fit->board);
     free(fit->epochs);
+    const unsigned held = qn_write_enter(); /* closing writes again what could not be written */
     if (fit->log)
         fclose(fit->log);
+    qn_write_leave(held);
 }
 
 /* ---- a step -------------------------------------------------------------------------------- */

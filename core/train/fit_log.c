@@ -17,7 +17,9 @@ static json_t *number(double value) { return isfinite(value) ? json_real(value) 
 static qn_status write_line(qni_fit *fit, json_t *line) {
     if (!line)
         return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "log: no memory for a line");
+    const unsigned held = qn_write_enter();
     bool failed = json_dumpf(line, fit->log, 0) || fputc('\n', fit->log) == EOF || fflush(fit->log);
+    qn_write_leave(held);
     json_decref(line);
     if (failed)
         return qn_context_fail(fit->ctx, QN_IO_ERROR, "log: cannot write '%s': %s", fit->opts.log,

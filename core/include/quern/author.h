@@ -43,6 +43,12 @@ QN_API void qn_context_disown(qn_context *ctx, const void *object);
 QN_API void *qn_locale_enter(void);
 QN_API void qn_locale_leave(void *before);
 
+/** From here to qn_write_leave() a write of the calling thread that fails for a closed pipe or a
+ * file's limit of size is an error (EPIPE, EFBIG) and raises no signal that ends the program. Pairs
+ * may be nested; errno stays. Gives what qn_write_leave() takes. */
+QN_API unsigned qn_write_enter(void);
+QN_API void qn_write_leave(unsigned held);
+
 /* ---- tensors --------------------------------------------------------------------------------- */
 
 /** Marks the place from which qn_tidy_end() frees: pass it the number. */
