@@ -70,13 +70,14 @@ struct qn_context {
     qni_pool pool;
     qni_storage *workspace; /**< scratch of the largest call so far */
 
-    qni_list step, kept; /**< tensors of the step, and of the context */
-    qni_dead dead;       /**< structs of tensors that died */
-    qni_writes writes;   /**< to what derivatives read */
-    int in_plan;         /**< how many plans' steps run, one within the other */
-    bool debug;          /**< QUERN_DEBUG=1 */
-    qni_node *tape;      /**< last call recorded */
-    qni_arena arena;     /**< nodes and their attributes */
+    qni_list step, kept;   /**< tensors of the step, and of the context */
+    qni_dead dead;         /**< structs of tensors that died */
+    qni_writes writes;     /**< to what derivatives read */
+    int in_plan;           /**< how many plans' steps run, one within the other */
+    bool debug;            /**< QUERN_DEBUG=1 */
+    const qn_place *place; /**< the layer whose forward pass runs; NULL: none */
+    qni_node *tape;        /**< last call recorded */
+    qni_arena arena;       /**< nodes and their attributes */
     bool grad_enabled;
     qn_tensor *random; /**< i64 [2]: key and counter, in device memory */
 

@@ -37,20 +37,46 @@ static void make_printable(char *message) {
             *c = '?';
 }
 
+/** Writes the name of the layer that runs and ": " before a message; gives the number of bytes. */
+static size_t write_place(const qn_context *ctx, char *text, size_t size) {
+    text[0] = '\0';
+    if (!ctx->place || !ctx->place->describe)
+        return 0;
+    ctx->place->describe(ctx->place->object, text, size - 2);
+    text[size - 3] = '\0';
+    const size_t used = strlen(text);
+    memcpy(text + used, ": ", 3);
+    return used + 2;
+}
+
 qn_status qn_context_fail(qn_context *ctx, qn_status status, const char *format, ...) {
     if ((unsigned)status > QN_INTERNAL_ERROR) /* a callback's own number */
         status = QN_INVALID_ARGUMENT;
-    if (!ctx || status == QN_OK || ctx->status != QN_OK)
+    if (!ctx || status == QN_OK || (ctx->status != QN_OK && !ctx->debug))
         return status;
-    ctx->status = status;
+    char message[QNI_MESSAGE_SIZE];
+    const size_t used = write_place(ctx, message, sizeof(message) / 2);
     va_list args;
     void *locale = qn_locale_enter();
     va_start(args, format);
-    vsnprintf(ctx->message, sizeof(ctx->message), format, args);
+    vsnprintf(message + used, sizeof(message) - used, format, args);
     va_end(args);
     qn_locale_leave(locale);
-    make_printable(ctx->message);
+    make_printable(message);
+    if (ctx->debug)
+        fprintf(stderr, "quern: debug: %s\n", message);
+    if (ctx->status != QN_OK)
+        return status;
+    ctx->status = status;
+    memcpy(ctx->message, message, sizeof(message));
     return status;
+}
+
+const qn_place *qn_context_set_place(qn_context *ctx, const qn_place *place) {
+    const qn_place *outer = ctx ? ctx->place : NULL;
+    if (ctx)
+        ctx->place = place;
+    return outer;
 }
 
 qn_status qn_context_error(const qn_context *ctx, FILE *stream) {

@@ -6,6 +6,7 @@
  * lists. QUERN_POOL=off takes exactly what a tensor needs and gives it back at once, so that a
  * checker of memory sees each bound. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "internal.h"
 
@@ -101,6 +102,9 @@ void qni_storage_release(qn_context *ctx, qni_storage *storage) {
         ctx->structure++; /* only plans are left that know it */
     if (storage->references > 0)
         return;
+    if (ctx->debug && ctx->backend->host_addressable)
+        memset(storage->data, 0xFF,
+               storage->bytes); /* NaN, -1, 255: what is used all the same shows */
     qni_pool *pool = &ctx->pool;
     pool->stats.in_use -= storage->bytes;
     if (pool->exact) {

@@ -242,3 +242,32 @@ Test(lifetimes, several_passes_through_one_layer_go_back) {
         qn_step_end(ctx);
     }
 }
+
+/* ---- where it happened ------------------------------------------------------------------- */
+
+Test(lifetimes, errors_name_the_layer) {
+    qn_module *inner = qn_nn_sequential(ctx, qn_nn_relu(ctx), qn_nn_linear(ctx, 3, 2, NULL), NULL);
+    qn_module *net = qn_nn_sequential(ctx, qn_nn_linear(ctx, 4, 4, NULL), inner, NULL);
+    cr_expect_null(qn_forward(net, qn_ones(ctx, QN_F32, QN_SHAPE(1, 4))));
+    expect_error(QN_SHAPE_MISMATCH, "1.1.linear: linear: ");
+    cr_expect_null(qn_forward(inner, NULL));
+    cr_expect_null(strstr(qn_context_message(ctx), "linear"), "nothing runs any more");
+    qn_context_clear_error(ctx);
+}
+
+Test(lifetimes, debugging_fills_what_is_gone) {
+    setenv("QUERN_DEBUG", "1", 1);
+    qn_context *debug = qn_context_new("cpu");
+    unsetenv("QUERN_DEBUG");
+    qn_tensor *x = qn_keep(qn_ones(debug, QN_F32, QN_SHAPE(2000)));
+    qn_tensor *first = qn_ones(debug, QN_F32, QN_SHAPE(4));
+    const float *elements = qn_tensor_data(first); /* the pool keeps the memory */
+    qn_step_end(debug);
+    cr_expect(elements[0] != elements[0], "NaN");
+    for (int i = 0; i < 3000; i++)
+        cr_assert_neq(qn_ones(debug, QN_F32, QN_SCALAR), first, "places are not given away");
+    cr_expect_null(qn_neg(first));
+    cr_expect_eq(qn_context_error(debug, NULL), QN_INVALID_ARGUMENT);
+    cr_expect_eq(qn_tensor_count(x), 2000);
+    qn_context_free(debug);
+}

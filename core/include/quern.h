@@ -31,8 +31,10 @@
  * - Errors. Calls that can fail return a status, or a pointer that is NULL; NULL in gives NULL out,
  *   and an error on the context if another argument tells which that is.
  *   The first failure stays on the context with the operation, the shapes and the reason, so a
- *   chain of calls is checked once, with qn_context_error(). The library never exits or aborts, and
- *   prints only what was asked for.
+ *   chain of calls is checked once, with qn_context_error(). Within a module's forward pass its
+ * path stands before ("net.3.linear: linear: ..."). QUERN_DEBUG=1 in the environment prints every
+ *   error where it happens, and fills the memory of tensors that are gone with NaN. The library
+ * never exits or aborts, and prints only what was asked for.
  * - Threads. A context and all it owns is used by one thread at a time; contexts are independent.
  * - Options. Start an option struct from zeros and set what you want: a field that is zero has its
  *   default, and NULL in place of the struct means all defaults. Structs only grow at their end,

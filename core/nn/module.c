@@ -294,14 +294,33 @@ qn_module *qn_module_tidy(qn_module *module) {
     return module;
 }
 
+/* Writes "net.3." for a module that is child 3 of child net; gives the number of bytes. */
+static size_t write_path(const qn_module *module, char *text, size_t size) {
+    if (!module->parent)
+        return 0;
+    const size_t used = write_path(module->parent, text, size);
+    const int more = used < size ? snprintf(text + used, size - used, "%s.", module->name) : 0;
+    return used + (size_t)(more > 0 ? more : 0);
+}
+
+static void describe(const void *object, char *text, size_t size) {
+    const qn_module *module = object;
+    const size_t used = write_path(module, text, size);
+    if (used < size)
+        snprintf(text + used, size - used, "%s", module->kind);
+}
+
 qn_tensor *qn_forward(qn_module *module, qn_tensor *x) {
     if (!module || !x) {
         qn_context_fail(module ? module->ctx : qn_tensor_context(x), QN_INVALID_ARGUMENT,
                         "forward: %s is NULL", module ? "x" : "the module");
         return NULL;
     }
+    const qn_place place = {describe, module};
+    const qn_place *outer = qn_context_set_place(module->ctx, &place);
     const int begin = qn_tidy_begin(module->ctx);
     qn_tensor *y = module->forward(module, x);
+    qn_context_set_place(module->ctx, outer);
     if (module->tidy)
         qn_tidy_end(module->ctx, begin, &y, 1);
     return y;

@@ -16,7 +16,7 @@ MAKERS = {
     "qn_dataset *": ("dataset", 2), "qn_loader *": ("loader", 2), "qn_corpus *": ("corpus", 2),
     "qn_vocabulary *": ("vocabulary", 2), "qn_series *": ("series", 2), "qn_text_lines *": ("lines", 2),
     "qn_tensor_file *": ("tensor_file", 2), "qn_tensorboard *": ("nothing", 2), "qn_report *": ("nothing", 2),
-    "int": ("small", 5), "int64_t": ("large", 5), "size_t": ("size", 3), "uint64_t": ("large", 5),
+    "int": ("small", 5), "unsigned": ("small", 5), "int64_t": ("large", 5), "size_t": ("size", 3), "uint64_t": ("large", 5),
     "double": ("number", 6), "_Bool": ("flag", 2), "char *": ("text", 3), "FILE *": ("stream", 2),
     "qn_shape": ("shape", 6), "qn_axes": ("axes", 5), "qn_tensor **": ("tensors", 2),
     "qn_optimizer_spec": ("spec", 3), "qn_optimizer_spec *": ("spec_at", 3), "qn_schedule": ("schedule", 3),
@@ -27,7 +27,7 @@ MAKERS = {
     "char **": ("names", 2), "destroy": ("destroy_function", 2), "function": ("tensor_function", 2),
 }
 ENUMS = ("qn_dtype", "qn_status", "qn_bag", "qn_precision", "qn_split")
-BUFFERS = ("void *", "double *", "int64_t *", "float *", "qn_corpus **", "int64_t **",
+BUFFERS = ("qn_place *", "int *", "void *", "double *", "int64_t *", "float *", "qn_corpus **", "int64_t **",
            "qn_batch *", "qn_idx_array *", "qn_forecast_score *", "qn_named_tensor *", "qn_metadata *", "qn_chart *",
            "qn_recurrent *")
 ARRAYS = ("qn_tensor **", "double *", "int64_t *", "char **", "void *", "qn_named_tensor *", "qn_metadata *")

@@ -28,6 +28,19 @@ extern "C" {
 QN_API qn_status qn_context_fail(qn_context *ctx, qn_status status, const char *format, ...)
     QN_PRINTF(3, 4);
 
+/** Something that runs, by which errors are named: a layer (qn_forward() does this for modules).
+ * describe(object) writes its name, at most `size` bytes with the end; it is called on errors
+ * alone.
+ */
+typedef struct qn_place {
+    void (*describe)(const void *object, char *text, size_t size);
+    const void *object;
+} qn_place;
+
+/** Says what runs from now on, NULL: nothing; returns what ran before, which is to be put back at
+ * the end. `place` must stay until then. */
+QN_API const qn_place *qn_context_set_place(qn_context *ctx, const qn_place *place);
+
 /** Hands an object of your own to the context: destroy(object) is called when the context is freed,
  * last handed first. On failure the object is destroyed at once. */
 QN_API qn_status qn_context_own(qn_context *ctx, void *object, void (*destroy)(void *object));
