@@ -70,6 +70,10 @@ void *qn_module_data(const qn_module *module) { return module ? module->data : N
 
 const char *qn_module_kind(const qn_module *module) { return module ? module->kind : NULL; }
 
+bool qn_module_runs(const qn_module *module, qn_forward_fn forward) {
+    return module && module->forward == forward;
+}
+
 qn_context *qn_module_context(const qn_module *module) { return module ? module->ctx : NULL; }
 
 /* ---- tensors and names ------------------------------------------------------------------- */

@@ -1,6 +1,5 @@
 /* nn_attention.c: multi-head attention (Vaswani et al. 2017). */
 #include <math.h>
-#include <string.h>
 
 #include "nn_layer.h"
 
@@ -47,11 +46,13 @@ static bool shape_fits(qn_module *module, const qn_tensor *x) {
     return false;
 }
 
+static qn_tensor *multi_head_forward(qn_module *self, qn_tensor *x);
+
 qn_tensor *qn_nn_attention_forward(qn_module *module, qn_tensor *q, qn_tensor *k, qn_tensor *v,
                                    qn_tensor *mask) {
     if (!qni_layer_given("attention_forward", module, (qn_tensor *[]){q, k, v}, 3))
         return NULL;
-    if (strcmp(qn_module_kind(module), KIND) != 0) {
+    if (!qn_module_runs(module, multi_head_forward)) {
         qn_context_fail(qn_module_context(module), QN_INVALID_ARGUMENT, "%s: the module is a %s",
                         KIND, qn_module_kind(module));
         return NULL;

@@ -1,6 +1,5 @@
 /* nn_recurrent.c: the LSTM and GRU layers: several on top of each other, one direction or both. */
 #include <math.h>
-#include <string.h>
 
 #include "nn_layer.h"
 
@@ -85,11 +84,6 @@ static qn_recurrent run_with_states(const qn_module *module, qn_tensor *x, qn_te
         .y = y, .h = qn_stack(h, cells, 0), .c = c[0] ? qn_stack(c, cells, 0) : NULL};
 }
 
-static bool is_recurrent(const qn_module *module) {
-    const char *kind = qn_module_kind(module);
-    return strcmp(kind, "lstm") == 0 || strcmp(kind, "gru") == 0;
-}
-
 /* Whether a start state is [cells, n, hidden], or not there. */
 static bool start_fits(const qn_module *module, const qn_tensor *x, const qn_tensor *state) {
     if (!state)
@@ -111,7 +105,7 @@ qn_recurrent qn_nn_recurrent_forward(qn_module *module, qn_tensor *x, qn_tensor 
                                      const qn_recurrent *start) {
     if (!qni_layer_given("recurrent_forward", module, (qn_tensor *[]){x}, 1))
         return (qn_recurrent){0};
-    if (!is_recurrent(module)) {
+    if (!qn_module_runs(module, recurrent_forward)) {
         qn_context_fail(qn_module_context(module), QN_INVALID_ARGUMENT,
                         "recurrent_forward: expects an lstm or a gru, got %s",
                         qn_module_kind(module));

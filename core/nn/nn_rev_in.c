@@ -1,7 +1,6 @@
 /* nn_rev_in.c: reversible instance normalisation (Kim et al. 2022): a series without its own level
  * and scale on the way in, and with them again on the way out. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "nn_layer.h"
 
@@ -71,8 +70,8 @@ qn_tensor *qn_nn_rev_in_restore(qn_module *module, qn_tensor *y) {
     if (!qni_layer_given("rev_in", module, (qn_tensor *[]){y}, 1))
         return NULL;
     qn_context *ctx = qn_module_context(module);
-    const rev_in *layer = qn_module_data(module);
-    if (strcmp(qn_module_kind(module), "rev_in") != 0 || !layer->mean || !layer->std) {
+    const rev_in *layer = qn_module_runs(module, rev_in_forward) ? qn_module_data(module) : NULL;
+    if (!layer || !layer->mean || !layer->std) {
         qn_context_fail(
             ctx, QN_INVALID_ARGUMENT,
             "rev_in: restore needs a rev_in module that has normalised a series, got %s",

@@ -1,6 +1,5 @@
 /* nn_transformer.c: the encoder layer of the transformer (Vaswani et al. 2017), with its norms
  * behind the sums or in front of the parts (Xiong et al. 2020). */
-#include <string.h>
 
 #include "nn_layer.h"
 
@@ -50,10 +49,12 @@ static qn_tensor *both_parts(qn_module *self, qn_tensor *x, qn_tensor *mask) {
     return normalise(self, layer->norm2, qn_add(x, feed_forward(self, x)));
 }
 
+static qn_tensor *encoder_layer_forward(qn_module *self, qn_tensor *x);
+
 qn_tensor *qn_nn_transformer_forward(qn_module *module, qn_tensor *x, qn_tensor *mask) {
     if (!qni_layer_given("transformer_forward", module, (qn_tensor *[]){x}, 1))
         return NULL;
-    if (strcmp(qn_module_kind(module), KIND) != 0) {
+    if (!qn_module_runs(module, encoder_layer_forward)) {
         qn_context_fail(qn_module_context(module), QN_INVALID_ARGUMENT, "%s: the module is a %s",
                         KIND, qn_module_kind(module));
         return NULL;

@@ -1,6 +1,5 @@
 /* sequential.c: modules one after the other. */
 #include <stdarg.h>
-#include <string.h>
 
 #include "quern.h"
 
@@ -50,7 +49,7 @@ qn_module *qn_nn_append(qn_module *sequential, qn_module *child) {
                         "append: %s is NULL", sequential ? "the module" : "the sequential");
         return NULL;
     }
-    if (strcmp(qn_module_kind(sequential), KIND) != 0) {
+    if (!qn_module_runs(sequential, sequential_forward)) {
         qn_context_fail(qn_module_context(sequential), QN_INVALID_ARGUMENT,
                         "append: expects a sequential, got %s", qn_module_kind(sequential));
         return NULL;

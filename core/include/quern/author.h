@@ -112,6 +112,9 @@ QN_API qn_module *qn_module_tidy(qn_module *module);
 
 QN_API void *qn_module_data(const qn_module *module);
 QN_API const char *qn_module_kind(const qn_module *module);
+/** Whether `forward` is what the module computes. That tells what its data are; its kind does not,
+ * as anybody may use the same name. */
+QN_API bool qn_module_runs(const qn_module *module, qn_forward_fn forward);
 
 /* Adding hands over: what was added belongs to the module, and may not be added to another: to use
  * a tensor in two places, let one module's data point to the other's. Names are unique within a
