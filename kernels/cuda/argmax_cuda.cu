@@ -64,9 +64,12 @@ qn_status run(const qn_call *call) {
         return argmax<int32_t>(call);
     case QN_I64:
         return argmax<int64_t>(call);
-    default:
+    case QN_U8:
         return argmax<uint8_t>(call);
+    case QN_DTYPE_COUNT:
+        break;
     }
+    return QN_INTERNAL_ERROR; // there is no such dtype
 }
 
 } // namespace

@@ -48,9 +48,12 @@ template <class From> qn_status run_from(const qn_call *call) {
         return map_launch<int32_t, From>(call, cast_f<int32_t, From>{});
     case QN_I64:
         return map_launch<int64_t, From>(call, cast_f<int64_t, From>{});
-    default:
+    case QN_U8:
         return map_launch<uint8_t, From>(call, cast_f<uint8_t, From>{});
+    case QN_DTYPE_COUNT:
+        break;
     }
+    return QN_INTERNAL_ERROR; // there is no such dtype
 }
 
 qn_status run(const qn_call *call) {
@@ -63,9 +66,12 @@ qn_status run(const qn_call *call) {
         return run_from<int32_t>(call);
     case QN_I64:
         return run_from<int64_t>(call);
-    default:
+    case QN_U8:
         return run_from<uint8_t>(call);
+    case QN_DTYPE_COUNT:
+        break;
     }
+    return QN_INTERNAL_ERROR; // there is no such dtype
 }
 
 } // namespace

@@ -81,8 +81,10 @@ qn_status cuda_copy(const qn_call *call, const qn_view *to, const qn_view *from)
         return copy_as<uint8_t>(call, to, from);
     case 4:
         return copy_as<uint32_t>(call, to, from);
-    default:
+    case 8:
         return copy_as<uint64_t>(call, to, from);
+    default:
+        return QN_INTERNAL_ERROR; // there is no dtype of this size
     }
 }
 

@@ -46,9 +46,12 @@ qn_status cuda_fill(const qn_call *call, const qn_view *view, double value) {
         return fill_as<int32_t>(call, view, (int32_t)as_integer(value, INT32_MIN, INT32_MAX));
     case QN_I64:
         return fill_as<int64_t>(call, view, as_integer(value, INT64_MIN, INT64_MAX));
-    default:
+    case QN_U8:
         return fill_as<uint8_t>(call, view, (uint8_t)as_integer(value, 0, UINT8_MAX));
+    case QN_DTYPE_COUNT:
+        break;
     }
+    return QN_INTERNAL_ERROR; // there is no such dtype
 }
 
 extern "C" const qn_kernel qnk_cuda_fill;

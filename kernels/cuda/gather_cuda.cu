@@ -42,8 +42,10 @@ qn_status run(const qn_call *call) {
         return gather<uint8_t>(call);
     case 4:
         return gather<uint32_t>(call);
-    default:
+    case 8:
         return gather<uint64_t>(call);
+    default:
+        return QN_INTERNAL_ERROR; // there is no dtype of this size
     }
 }
 

@@ -30,8 +30,10 @@ qn_status run(const qn_call *call) {
         return where_launch<uint8_t>(call);
     case 4:
         return where_launch<uint32_t>(call);
-    default:
+    case 8:
         return where_launch<uint64_t>(call);
+    default:
+        return QN_INTERNAL_ERROR; // there is no dtype of this size
     }
 }
 

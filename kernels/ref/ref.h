@@ -34,9 +34,12 @@ static inline double ref_load(const qn_view *view, int64_t at) {
         return ((const int32_t *)view->data)[at];
     case QN_I64:
         return (double)((const int64_t *)view->data)[at];
-    default:
+    case QN_U8:
         return ((const uint8_t *)view->data)[at];
+    case QN_DTYPE_COUNT:
+        break;
     }
+    return NAN; /* there is no such dtype */
 }
 
 /** Whether a call's f32 operands are to be rounded to bfloat16. */
@@ -64,8 +67,11 @@ static inline void ref_store(const qn_view *view, int64_t at, double value) {
     case QN_I64:
         ((int64_t *)view->data)[at] = ref_saturate(value, INT64_MIN, INT64_MAX);
         break;
-    default:
+    case QN_U8:
         ((uint8_t *)view->data)[at] = (uint8_t)ref_saturate(value, 0, UINT8_MAX);
+        break;
+    case QN_DTYPE_COUNT:
+        break;
     }
 }
 
@@ -81,7 +87,8 @@ static inline bool ref_row_seen(const qn_view *seen, int64_t row) {
 
 /** Copies one element, bit for bit, between views of one dtype. */
 static inline void ref_move(const qn_view *to, int64_t at, const qn_view *from, int64_t from_at) {
-    switch (qn_dtype_size(to->dtype)) {
+    const int64_t size = (int64_t)qn_dtype_size(to->dtype);
+    switch (size) { /* a size that is known makes the copy one instruction */
     case 1:
         ((uint8_t *)to->data)[at] = ((const uint8_t *)from->data)[from_at];
         break;
@@ -89,7 +96,8 @@ static inline void ref_move(const qn_view *to, int64_t at, const qn_view *from, 
         memcpy((char *)to->data + 4 * at, (const char *)from->data + 4 * from_at, 4);
         break;
     default:
-        memcpy((char *)to->data + 8 * at, (const char *)from->data + 8 * from_at, 8);
+        memcpy((char *)to->data + size * at, (const char *)from->data + size * from_at,
+               (size_t)size);
     }
 }
 
