@@ -294,6 +294,7 @@ gate_coverage() {
 # ---- the library as it is delivered -----------------------------------------------------------------
 
 gate_exports() { tests/exports.sh build/release/libquern.so && tests/option_fields.py; }
+gate_packages() { tests/packages_check.sh; }
 gate_headers() { tests/headers.sh; }
 gate_operation() { tests/operation/operation_check.sh; }
 gate_install() { tests/install/install_check.sh build/release; }
@@ -408,6 +409,7 @@ gate cudasim "the CUDA backend on the simulated GPU, each access checked"
 gate coverage "lines of the CUDA kernels that tests reach"
 gate lessons "every lesson runs"
 gate exports "exported symbols are those of the header, option structs grow at their end"
+gate packages "./run build asks for what a build needs alone"
 gate headers "each public header alone, in C and in C++, and for Python's cffi"
 gate baseline "no AVX outside the SIMD kernels"
 gate oldest "values on an emulated processor without AVX (qemu)"
