@@ -7,10 +7,15 @@
 
 TestSuite(resume, .init = scratch_open, .fini = scratch_close);
 
+static int sent = SIGINT, sent_again; /* 0: no second one */
+
 static qn_status count_then_interrupt(void *data) {
     (void)data;
-    if (--steps_left == 0)
-        raise(SIGINT);
+    if (--steps_left == 0) {
+        raise(sent);
+        if (sent_again)
+            raise(sent_again);
+    }
     return QN_OK;
 }
 
@@ -183,6 +188,53 @@ Test(resume, resuming_from_something_else_is_refused) {
 /* ---- interruption --------------------------------------------------------------------------- */
 
 static void on_signal(int number) { (void)number; }
+
+/* Every signal that asks to end; what a finished run left at `save` stays. */
+Test(resume, a_stopped_run_leaves_the_model_of_a_finished_one) {
+    static const int asked[] = {SIGINT, SIGTERM, SIGHUP};
+    run_whole();
+    char good[300];
+    snprintf(good, sizeof(good), "%s/good", scratch_folder);
+    cr_assert_eq(link(scratch_path("whole"), good), 0);
+    for (size_t i = 0; i < sizeof(asked) / sizeof(*asked); i++)
+        for (int state = 0; state < 2; state++) {
+            qn_fit_result result;
+            qn_fit_opts opts = small_opts();
+            opts.save = scratch_path("whole");
+            opts.checkpoint = state ? scratch_path("state") : NULL;
+            opts.handle_interrupt = true;
+            opts.loss = loss_then_interrupt;
+            opts.result = &result;
+            sent = asked[i];
+            steps_left = 5;
+            cr_assert_eq(fit(&opts), QN_INTERRUPTED, "%s", qn_context_message(ctx));
+            cr_expect_eq(result.signal, asked[i]);
+            expect_same_files(scratch_path("whole"), good);
+            cr_expect_eq(access(scratch_path("whole.interrupted"), F_OK), state ? -1 : 0);
+            unlink(scratch_path("whole.interrupted"));
+            unlink(scratch_path("state"));
+            new_context();
+        }
+}
+
+Test(resume, a_second_signal_ends_the_program) {
+    const pid_t child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        ctx = qn_context_new(test_device());
+        qn_fit_opts opts = small_opts();
+        opts.handle_interrupt = true;
+        opts.loss = loss_then_interrupt;
+        sent = SIGTERM;
+        sent_again = SIGINT;
+        steps_left = 2;
+        fit(&opts);
+        _exit(0);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT, "status %x", (unsigned)status);
+}
 
 Test(resume, ctrl_c_finishes_the_batch_and_gives_the_handler_back) {
     run_whole();

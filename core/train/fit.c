@@ -347,7 +347,8 @@ static qn_fit_result summary(const qni_fit *fit) {
                             .best_accuracy = NAN,
                             .seconds = fit->earlier + qni_now() - fit->started,
                             .samples_per_second = median_speed(fit),
-                            .interrupted = fit->interrupted};
+                            .interrupted = fit->interrupted,
+                            .signal = fit->opts.handle_interrupt ? qni_interrupt_seen() : 0};
     if (fit->epoch_count == 0)
         return result;
     const int last = fit->epoch_count - 1, best = qni_best_epoch(fit);
@@ -385,6 +386,19 @@ static qn_status finish(qni_fit *fit, qn_fit_result *result) {
     return opts->report ? qni_report_write(fit, result) : QN_OK;
 }
 
+/** Without a checkpoint the model as it is goes beside the place of the one that was to be: a file
+ * that a finished run left there stays. */
+static qn_status save_interrupted(const qni_fit *fit) {
+    const size_t size = strlen(fit->opts.save) + sizeof(".interrupted");
+    char *path = malloc(size);
+    if (!path)
+        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: no memory for a file name");
+    snprintf(path, size, "%s.interrupted", fit->opts.save);
+    const qn_status status = qni_model_save(fit, path);
+    free(path);
+    return status;
+}
+
 /** Ends a run with its files; `status` is what the training came to. */
 static qn_status end(qni_fit *fit, qn_status status) {
     qn_fit_result result = summary(fit);
@@ -392,8 +406,8 @@ static qn_status end(qni_fit *fit, qn_status status) {
         *fit->opts.result = result;
     if (status == QN_OK && fit->interrupted) {
         qni_progress_interrupted(fit);
-        if (fit->opts.save)
-            status = qni_model_save(fit, fit->opts.save);
+        if (fit->opts.save && !fit->opts.checkpoint)
+            status = save_interrupted(fit);
     } else if (status == QN_OK) {
         status = finish(fit, &result);
     }

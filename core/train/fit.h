@@ -145,10 +145,11 @@ int qni_output_claim(qn_context *ctx, const char *what, const char *path);
 
 /* ---- interrupt.c --------------------------------------------------------------------------- */
 
-/** Ctrl-C sets a flag from now on; pressed again, it ends the program as usual. */
+/** Ctrl-C, SIGTERM and SIGHUP set a flag from now on; a second one ends the program as usual. */
 void qni_interrupt_catch(void);
 void qni_interrupt_restore(void);
-bool qni_interrupt_seen(void);
+/** The signal that was seen, 0 for none. */
+int qni_interrupt_seen(void);
 
 /* ---- progress.c ---------------------------------------------------------------------------- */
 

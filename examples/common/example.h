@@ -9,9 +9,9 @@
 
 enum {
     EXAMPLE_OK = 0,
-    EXAMPLE_FAILED = 1,       /**< memory or a device gave out */
-    EXAMPLE_BAD_INPUT = 2,    /**< options, files or data */
-    EXAMPLE_INTERRUPTED = 130 /**< Ctrl-C, as a shell would say */
+    EXAMPLE_FAILED = 1,     /**< memory or a device gave out */
+    EXAMPLE_BAD_INPUT = 2,  /**< options, files or data */
+    EXAMPLE_SIGNALLED = 128 /**< and the signal's number: 130 for Ctrl-C, 143 for SIGTERM */
 };
 
 /** The commands, as bits: options tell for which they are. */

@@ -143,7 +143,7 @@ int example_fit(const example_options *options, qn_module *module, qn_dataset *t
     free_settings(&opts);
     if (status == QN_INTERRUPTED) {
         example_print_resume(options, opts.checkpoint);
-        return EXAMPLE_INTERRUPTED;
+        return EXAMPLE_SIGNALLED + opts.result->signal;
     }
     if (status == QN_OK)
         print_result(opts.result, &opts);

@@ -252,7 +252,7 @@ static int fit_fold(const validation *v, int fold, const text_model *model, qn_c
     int code = EXAMPLE_OK;
     if (qn_fit(model->net, x, &opts) == QN_INTERRUPTED) {
         example_print_resume(v->options, v->checkpoint);
-        code = EXAMPLE_INTERRUPTED;
+        code = EXAMPLE_SIGNALLED + result.signal;
     }
     if (code == EXAMPLE_OK)
         code = example_status(v->ctx);

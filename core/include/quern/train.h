@@ -46,7 +46,8 @@ typedef struct qn_fit_result {
                             *   lowest validation loss where targets are no classes */
     double seconds;        /**< whole training, evaluation included */
     double samples_per_second; /**< training samples, evaluation excluded, median over epochs */
-    bool interrupted;          /**< Ctrl-C was pressed, or *stop was set */
+    bool interrupted;          /**< a signal came, or *stop was set */
+    int signal;                /**< that ended it (SIGINT, SIGTERM or SIGHUP), 0: none */
 } qn_fit_result;
 
 typedef struct qn_fit_opts {
@@ -77,7 +78,10 @@ typedef struct qn_fit_opts {
     int settings_count;
     int early_stop; /**< > 0: stop after so many epochs without a better validation loss; needs
                        validation */
-    bool handle_interrupt;    /**< Ctrl-C finishes the batch, saves, and ends qn_fit() */
+    /** Ctrl-C, SIGTERM and SIGHUP finish the batch, write the checkpoint, and end qn_fit(). What is
+     * at `save` stays as it was; without a checkpoint the model goes to the same name with
+     * ".interrupted". A second signal ends the program. */
+    bool handle_interrupt;
     const volatile int *stop; /**< NULL, or: ends like Ctrl-C when it becomes non-zero */
     bool eager; /**< steps run as they are, without a plan: for a loss, or a module, whose code does
                  *   something else from step to step (see qn_plan_new) */
