@@ -15,5 +15,5 @@ void qni_notes_add(qni_notes *notes, const char *format, ...) {
     if (length < 0 || (size_t)length + 1 >= room)
         notes->text[used] = '\0';
     else
-        strcpy(notes->text + used + length, "\n");
+        memcpy(notes->text + used + length, "\n", 2);
 }

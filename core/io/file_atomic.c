@@ -26,8 +26,8 @@ enum { NAMES_TO_TRY = 100, LINKS_TO_FOLLOW = 40, SUFFIX_DIGITS = 12 };
 static const char ENDING[] = ".tmp";
 
 static qn_status fail(const qni_atomic_file *file, const char *what, int error) {
-    return qn_context_fail(file->ctx, QN_IO_ERROR, "%s: cannot %s: %s", file->path, what,
-                           strerror(error));
+    qn_context_fail(file->ctx, QN_IO_ERROR, "%s: cannot %s: %s", file->path, what, strerror(error));
+    return QN_IO_ERROR;
 }
 
 static void forget(qni_atomic_file *file) {
@@ -200,22 +200,31 @@ static qn_status open_stream(qni_atomic_file *file, const struct stat *old) {
     return status;
 }
 
+/* What speaks against writing to a place: it is something other than a file, as a folder, or a
+ * device or a pipe in whose place rename() would put one. */
+static qn_status refuse_place(const qni_atomic_file *file, const struct stat *there) {
+    qn_context_fail(file->ctx, QN_IO_ERROR, "%s: cannot replace: %s", file->path,
+                    S_ISDIR(there->st_mode) ? strerror(EISDIR) : "not a regular file");
+    return QN_IO_ERROR;
+}
+
+static qn_status open_target(qni_atomic_file *file) {
+    struct stat there;
+    if (!file->target && errno == ENOMEM) {
+        qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory for the name of a file",
+                        file->path);
+        return QN_OUT_OF_MEMORY;
+    }
+    if (!file->target)
+        return fail(file, "open for writing", errno);
+    if (stat(file->target, &there) != 0)
+        return open_stream(file, NULL);
+    return S_ISREG(there.st_mode) ? open_stream(file, &there) : refuse_place(file, &there);
+}
+
 qn_status qni_atomic_open(qn_context *ctx, const char *path, qni_atomic_file *file) {
     *file = (qni_atomic_file){.ctx = ctx, .path = path, .target = follow_links(path)};
-    struct stat there;
-    qn_status status;
-    if (!file->target && errno == ENOMEM)
-        status =
-            qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for the name of a file", path);
-    else if (!file->target)
-        status = fail(file, "open for writing", errno);
-    else if (stat(file->target, &there) != 0)
-        status = open_stream(file, NULL);
-    else if (S_ISREG(there.st_mode))
-        status = open_stream(file, &there);
-    else /* rename() would put a file in the place of a device or a pipe */
-        status = qn_context_fail(ctx, QN_IO_ERROR, "%s: cannot replace: %s", path,
-                                 S_ISDIR(there.st_mode) ? strerror(EISDIR) : "not a regular file");
+    const qn_status status = open_target(file);
     if (status != QN_OK)
         forget(file);
     return status;

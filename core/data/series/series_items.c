@@ -156,7 +156,7 @@ static bool join_name(reader *r, const qni_csv_record *record, int skip, const c
         }
     if (more) {
         *end++ = '\n'; /* which no field has */
-        strcpy(end, more);
+        stpcpy(end, more);
     }
     return true;
 }
