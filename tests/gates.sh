@@ -135,7 +135,7 @@ sanitized() {
     mkdir -p "$reports"
     # Impossible sizes are asked for on purpose: the allocator is to return NULL, as malloc does.
     local common=allocator_may_return_null=1:log_path=$reports/report
-    export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:$common
+    export ASAN_OPTIONS=max_allocation_size_mb=4096:detect_leaks=1:detect_stack_use_after_return=1:$common
     export UBSAN_OPTIONS=print_stacktrace=1:$common
     export TSAN_OPTIONS=ignore_noninstrumented_modules=1:$common
     "$planted" > "$logs/$preset-planted.txt" 2>&1 < /dev/null

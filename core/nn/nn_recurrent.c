@@ -128,7 +128,7 @@ static bool check_settings(qn_context *ctx, const char *kind, const recurrent *l
         wrong = "in and hidden must be at least 1";
     else if (layer->hidden > INT64_MAX / layer->gates)
         wrong = "hidden is more than memory can hold";
-    else if (layer->layers < 1 || layer->layers * layer->directions > MOST_CELLS)
+    else if (layer->layers < 1 || layer->layers > MOST_CELLS / layer->directions)
         wrong = "layers times directions must be within 1 and 16";
     else if (!(layer->dropout >= 0 && layer->dropout < 1))
         wrong = "dropout must be in [0, 1)";

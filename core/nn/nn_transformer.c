@@ -114,6 +114,11 @@ qn_module *qn_nn_transformer_encoder_layer(qn_context *ctx, int64_t width, int h
     encoder_layer data = {0};
     if (opts)
         data.opts = *opts;
+    if (width < 1 || width > INT64_MAX / 4) {
+        qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s: width %lld, expected 1 to %lld", KIND,
+                        (long long)width, (long long)(INT64_MAX / 4));
+        return NULL;
+    }
     if (data.opts.feed_forward == 0)
         data.opts.feed_forward = 4 * width;
     if (!(data.opts.dropout >= 0 && data.opts.dropout < 1) || data.opts.feed_forward < 0) {

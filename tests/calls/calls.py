@@ -52,6 +52,8 @@ def parse(parameter):
     if pointer:
         return pointer[1], pointer[1]
     m = re.match(r"(.*?)(\w+)(\[\w*\])?$", parameter)
+    if m[3] and m[1].strip() == "char":  # room for a text, not a text
+        return "int *", m[2]
     kind = m[1] + (" *" if m[3] else "")
     kind = re.sub(r"\bconst\b", "", kind)
     kind = re.sub(r"\s+", " ", kind).strip()

@@ -257,7 +257,15 @@ bool qni_step_of(const qni_axis *axis, qni_time time, int64_t *step) {
     return qni_time_of(axis, *step) == time;
 }
 
+/** A step that is no further away than numbers reach: some hundred million years. */
+static int64_t within_reach(const qni_axis *axis, int64_t step) {
+    const int64_t most =
+        (axis->unit == QNI_SECONDS ? INT64_C(1) << 52 : INT64_C(1) << 30) / axis->count;
+    return step < -most ? -most : step > most ? most : step;
+}
+
 qni_time qni_time_of(const qni_axis *axis, int64_t step) {
+    step = within_reach(axis, step);
     if (axis->unit == QNI_SECONDS)
         return axis->origin + step * axis->count;
     const int64_t month = qni_month_of(axis->origin) + step * axis->count;
