@@ -192,6 +192,9 @@ static void on_signal(int number) { (void)number; }
 /* Every signal that asks to end; what a finished run left at `save` stays. */
 Test(resume, a_stopped_run_leaves_the_model_of_a_finished_one) {
     static const int asked[] = {SIGINT, SIGTERM, SIGHUP};
+    for (int i = 0; i < 3; i++)
+        signal(asked[i],
+               SIG_DFL); /* whatever this runs under (nohup ignores SIGHUP, and so would it) */
     run_whole();
     char good[300];
     snprintf(good, sizeof(good), "%s/good", scratch_folder);
