@@ -1,8 +1,8 @@
 /* bench.h: between the files of the benchmark program.
  *
- * A measurement is a row: a JSON object with the keys of its command's columns (bench_table.h).
- * Rows travel from the measuring process to the one that was called, into tables, pages and files.
- */
+ * A measurement is a row: a JSON object with the keys of its command's columns
+ * (bench_table.h). Rows travel from the measuring process to the one that was called, into
+ * tables, pages and files. */
 #ifndef QUERN_BENCH_H
 #define QUERN_BENCH_H
 
@@ -34,8 +34,8 @@ typedef struct bench_spread {
 
 /** Seconds of a clock that does not jump. */
 double bench_now(void);
-/** Seconds since this process was started (to 10 ms), as the system accounts for it; NaN: unknown.
- */
+/** Seconds since this process was started (to 10 ms), as the system
+ * accounts for it; NaN: unknown. */
 double bench_age(void);
 /** Sorts the values, and picks. */
 bench_spread bench_spread_of(double *values, int count);

@@ -15,8 +15,8 @@ double bench_now(void) {
 }
 
 double bench_age(void) {
-    /* Field 22 of the line is the start in clock ticks since boot; the name before may hold spaces.
-     */
+    /* Field 22 of the line is the start in clock ticks since boot; the name
+     * before may hold spaces. */
     char line[1024];
     FILE *file = fopen("/proc/self/stat", "r");
     if (!file)

@@ -59,8 +59,8 @@ static double together(void *(*body)(void *), int threads) {
     return bench_now() - start;
 }
 
-/** GFLOP/s of fused multiply-adds in registers; 0 where the processor has no vectors that we know.
- */
+/** GFLOP/s of fused multiply-adds in registers; 0 where the processor has
+ * no vectors that we know. */
 static double fma_gflops(int threads) {
     enum { RUNS = 5 };
     bool wide = __builtin_cpu_supports("avx512f");

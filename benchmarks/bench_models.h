@@ -22,8 +22,8 @@ struct bench_model {
     bench_family family;
     int64_t batch_size; /**< that it is usually trained with */
     int64_t width;      /**< texts: of the embedding */
-    /** Fills the task from a folder or a file of the family's data; what failed is on the context.
-     */
+    /** Fills the task from a folder or a file of the family's data; what
+     * failed is on the context. */
     void (*make)(qn_context *ctx, const bench_model *model, const char *data, bench_task *task);
 };
 

@@ -88,8 +88,8 @@ static void bars(FILE *out, const bench_layout *layout, const json_t *rows) {
 
 /* ---- roofline -------------------------------------------------------------------------------- */
 
-/* Both axes are logarithmic: operations a byte from 2^-4 to 2^12, GFLOP/s from 2^-2 up to the peak.
- */
+/* Both axes are logarithmic: operations a byte from 2^-4 to 2^12, GFLOP/s
+ * from 2^-2 up to the peak. */
 enum { FIRST_X = -4, LAST_X = 12, FIRST_Y = -2, MARGIN = 44 };
 
 static double place_x(double intensity) {

@@ -3,8 +3,8 @@
 #ifndef QUERN_BENCH_POWER_H
 #define QUERN_BENCH_POWER_H
 
-/** Where a meter stands, in joules; NaN where there is none. Of a GPU, its own and the processor's.
- */
+/** Where a meter stands, in joules; NaN where there is none. Of a GPU, its
+ * own and the processor's. */
 typedef struct bench_power {
     double processor, gpu;
 } bench_power;

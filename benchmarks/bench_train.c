@@ -156,8 +156,8 @@ typedef struct arithmetic {
     bool convolutions;
 } arithmetic;
 
-/** Adds a layer x -> y: forward, gradient of the weight, and of the input unless it is the first.
- */
+/** Adds a layer x -> y: forward, gradient of the weight, and of the
+ * input unless it is the first. */
 static void add_layer(arithmetic *sum, const qn_module *layer, const qn_tensor *y, int64_t batch) {
     bool conv = strcmp(qn_module_kind(layer), "conv2d") == 0;
     bool linear = strcmp(qn_module_kind(layer), "linear") == 0;

@@ -1,8 +1,8 @@
 /* quern_bench.c: the command line of the benchmark program.
  *
- * Each setting is measured in a process of its own (`quern-bench measure`), so that peak memory and
- * the time to the first step are its own. It prints its rows as JSON, which this process collects.
- */
+ * Each setting is measured in a process of its own (`quern-bench measure`), so that
+ * peak memory and the time to the first step are its own. It prints its rows as JSON,
+ * which this process collects. */
 #include <argp.h>
 #include <errno.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 /* infer.c: the shape rules that many operations share, and the checks that rules are made of.
  *
- * A rule looks at dtypes and shapes only, fills those of the outputs, and words what does not fit.
- */
+ * A rule looks at dtypes and shapes only, fills those of the outputs, and
+ * words what does not fit. */
 #include "internal.h"
 
 bool qni_broadcast(qn_shape a, qn_shape b, qn_shape *out) {

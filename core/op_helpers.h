@@ -74,8 +74,8 @@ qn_tensor *qni_unrelated(qn_tensor *y, qn_tensor *x);
 
 /** Error unless an optional input i is u8 [rows, 1] for the rows of input 0 (optim_step.c). */
 qn_status qni_expect_seen(qni_infer *call, int i);
-/** Error unless input i is `hyper` (author.h) of the dtype of input 0, contiguous (optim_step.c).
- */
+/** Error unless input i is `hyper` (author.h) of the dtype of input 0,
+ * contiguous (optim_step.c). */
 qn_status qni_expect_hyper(qni_infer *call, int i);
 /** Why lstm_grad and gru_grad have no derivative (recurrent.c). */
 extern const char qni_once_recurrent[];
@@ -87,8 +87,8 @@ qn_status qni_apply_optim_step(const qni_op *op, qn_tensor *const *in, int n_in,
 
 /** Error unless input i, if it is there, is i64 [n] for the n samples of input 0 (sequence.c). */
 qn_status qni_expect_lengths(qni_infer *call, int i);
-/** Output 0 [n, c] of a reduction over time of in[0] [n, t, c], with lengths in in[1] (sequence.c).
- */
+/** Output 0 [n, c] of a reduction over time of in[0] [n, t, c], with
+ * lengths in in[1] (sequence.c). */
 qn_status qni_infer_over_time(qni_infer *call);
 /** Output 0 of its gradient: in[0] is [n, c], the output has the steps of qn_sequence_attrs. */
 qn_status qni_infer_over_time_grad(qni_infer *call);
@@ -102,8 +102,8 @@ bool qni_recurrent_fits(const char *op, int gates, const qn_tensor *x, const qn_
 /** Checks what lstm and gru begin with, in[0] [t, n, gates hidden] and in[1] [gates hidden,
  * hidden], the dtypes of all inputs, and the shape of in[lengths] (recurrent.c). */
 qn_status qni_infer_recurrent(qni_infer *call, int gates, int lengths);
-/** The state after the last step taken, of states [t, n, hidden]: `start` (NULL: zeros) if t is 0.
- */
+/** The state after the last step taken, of states [t, n, hidden]: `start`
+ * (NULL: zeros) if t is 0. */
 qn_tensor *qni_recurrent_last(qn_tensor *states, qn_tensor *start, bool reverse);
 /** Gives the gradient of w_hh, input i: the sum over steps of g^T times the states h before them,
  * of which the first is `start` (NULL: zeros). g [t, n, rows], h [t, n, hidden]. */

@@ -117,8 +117,8 @@ extern const qni_op *const qni_op_table[];
 /* And each by its name. */
 #include "op_externs.h"
 
-/** Calls an operation and gives its first output, or NULL. NULL among the needed inputs gives NULL.
- */
+/** Calls an operation and gives its first output, or NULL. NULL among the
+ * needed inputs gives NULL. */
 qn_tensor *qni_apply(const qni_op *op, qn_tensor *const *in, int n_in, const void *attrs);
 /** The same, for all outputs. */
 qn_status qni_apply_all(const qni_op *op, qn_tensor *const *in, int n_in, const void *attrs,

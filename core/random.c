@@ -1,5 +1,5 @@
-/* random.c: the context's random stream. The state lies in device memory, where kernels advance it.
- */
+/* random.c: the context's random stream. The state lies in device memory,
+ * where kernels advance it. */
 #include <string.h>
 
 #include "internal.h"

@@ -66,8 +66,8 @@ void qni_give_outputs(qni_backward *b, const qni_op *op, qn_tensor *const *in, i
 qn_tensor *qni_target(qni_backward *b, int i);
 /** The first gradient of a leaf; makes it if it is not there, contents not set. */
 qn_tensor *qni_leaf_grad(qn_tensor *leaf);
-/** A sparse leaf's gradient, to add rows to: a new one has none seen. NULL on failure (sparse.c).
- */
+/** A sparse leaf's gradient, to add rows to: a new one has none seen.
+ * NULL on failure (sparse.c). */
 qn_tensor *qni_sparse_begin(qn_tensor *leaf);
 /** Writes zeros to the rows of a sparse leaf's gradient that are not seen; they stay unseen. */
 bool qni_sparse_settle(qn_tensor *leaf);

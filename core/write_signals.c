@@ -31,8 +31,8 @@ unsigned qn_write_enter(void) {
     return held;
 }
 
-/* What a write raised waits for this thread: it is taken away before the signals are let through.
- */
+/* What a write raised waits for this thread: it is taken away before the
+ * signals are let through. */
 void qn_write_leave(unsigned held) {
     const sigset_t mine = signals_of(held);
     const int error = errno;

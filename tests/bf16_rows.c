@@ -1,5 +1,5 @@
-/* bf16_rows.c: what products in bf16 should give, and whether a context gives it (see bf16_rows.h).
- */
+/* bf16_rows.c: what products in bf16 should give, and whether a context
+ * gives it (see bf16_rows.h). */
 #include "bf16_rows.h"
 
 #include <criterion/criterion.h>

@@ -17,8 +17,8 @@ static qn_tensor *weighted_transposed(qn_tensor *y) {
     return qn_sum(qn_mul(qn_transpose(y, -1, -2), qn_contiguous(weights)), QN_ALL, false);
 }
 
-/** A number whose gradient by y is the same weights, strided: a slice of what belongs to a stack.
- */
+/** A number whose gradient by y is the same weights, strided: a slice of
+ * what belongs to a stack. */
 static qn_tensor *weighted_strided(qn_tensor *y) {
     return op_weighted(qn_stack((qn_tensor *[]){qn_detach(y), y}, 2, -1));
 }

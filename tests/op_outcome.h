@@ -28,14 +28,14 @@ op_result op_take(const qn_tensor *x);
 /** sum(weights * y), differentiable, with op_weights(). */
 qn_tensor *op_weighted(qn_tensor *y);
 
-/** Calls a row and, unless it is FORWARD, differentiates the weighted sum of its output. Ends the
- * step; aborts the test on failure. The gradient of a TRANSPOSED run's output is laid so as well.
- */
+/** Calls a row and, unless it is FORWARD, differentiates the weighted sum of its
+ * output. Ends the step; aborts the test on failure. The gradient of a TRANSPOSED run's
+ * output is laid so as well. */
 op_outcome op_run(qn_context *ctx, const op_case *row, const op_inputs *inputs, qn_dtype dtype,
                   op_layout layout);
 
-/** The same with a layout for each input and for the gradient; a call without output is `refused`.
- */
+/** The same with a layout for each input and for the gradient; a call
+ * without output is `refused`. */
 op_outcome op_run_laid(qn_context *ctx, const op_case *row, const op_inputs *inputs, qn_dtype dtype,
                        const op_layouts *layouts);
 

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The path of a file or folder under QUERN_DATA_DIR. The test is skipped, and says so, without it.
- */
+/* The path of a file or folder under QUERN_DATA_DIR. The test is skipped,
+ * and says so, without it. */
 static inline const char *reference_data(const char *name) {
     static char path[1024];
     const char *folder = getenv("QUERN_DATA_DIR");

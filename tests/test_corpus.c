@@ -201,8 +201,7 @@ Test(corpus, encodings) {
                       ": text in UTF-16, expected UTF-8: iconv -f UTF-16 -t UTF-8 converts it");
 }
 
-/* ---- Columns ----------------------------------------------------------------------------------
- */
+/* ---- Columns ---------------------------------------------------------------------------- */
 
 Test(corpus, a_header_line_names_the_columns) {
     static const char *const headers[] = {"label,text", "Sentiment,Review", "category,title"};
@@ -445,8 +444,7 @@ Test(corpus, polarity_of_pang_and_lee) {
     cr_assert_str_eq(qn_corpus_class(corpus, 1), "pos");
 }
 
-/* ---- Lines ------------------------------------------------------------------------------------
- */
+/* ---- Lines ------------------------------------------------------------------------------ */
 
 Test(corpus, lines_of_a_file_plain_and_packed) {
     static const char text[] = "\xef\xbb\xbf"

@@ -163,8 +163,7 @@ Test(cuda, a_plan_is_one_launch_a_step_and_gives_the_same_bits) {
     qn_context_free(other);
 }
 
-/* ---- faults -----------------------------------------------------------------------------------
- */
+/* ---- faults ----------------------------------------------------------------------------- */
 
 Test(cuda, faults_in_data_come_at_the_next_wait_under_the_operations_name) {
     NEED_GPU();

@@ -23,8 +23,7 @@ static void set_precision(qn_context *ctx, qn_precision precision) {
                  qn_context_message(ctx));
 }
 
-/* ---- operands of one element ------------------------------------------------------------------
- */
+/* ---- operands of one element ------------------------------------------------------------ */
 
 /* 1 + 2^-9 in TF32 and half precision, 1 in bfloat16; and its square by precision. */
 static const double operand = 1 + 0x1p-9 + 0x1p-13;
@@ -85,8 +84,7 @@ Test(cuda_precision, convolutions_and_their_gradients_round_operands) {
     cr_expect_eq(qn_context_fallbacks(gpu), 0);
 }
 
-/* ---- bf16: what is expected --------------------------------------------------------------------
- */
+/* ---- bf16: what is expected ------------------------------------------------------------- */
 
 static void expect_row(const op_case *row, const char *const *specs) {
     char difference[256];
@@ -115,8 +113,7 @@ Test(cuda_precision, rows_in_bf16_are_rounded_sums_over_rounded_operands) {
     cr_expect_eq(qn_context_fallbacks(gpu), 0);
 }
 
-/* ---- bf16: chosen numbers ----------------------------------------------------------------------
- */
+/* ---- bf16: chosen numbers --------------------------------------------------------------- */
 
 static float number_of(uint32_t bits) {
     float x;
@@ -194,8 +191,7 @@ Test(cuda_precision, operands_in_bf16_may_begin_anywhere) {
     }
 }
 
-/* ---- bf16: where cuDNN does not take it
- * ---------------------------------------------------------- */
+/* ---- bf16: where cuDNN does not take it ------------------------------------------------- */
 
 /* Then cuDNN reads f32 as TF32, which the simulated one does on any device, and kernels of our own
  * do not. */
@@ -255,8 +251,7 @@ Test(cuda_precision, each_call_of_a_convolution_in_bf16_may_fail) {
         }
 }
 
-/* ---- bf16: steps --------------------------------------------------------------------------------
- */
+/* ---- bf16: steps ------------------------------------------------------------------------ */
 
 typedef struct task {
     qn_context *ctx;

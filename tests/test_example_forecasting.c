@@ -22,8 +22,8 @@ static void write_line(FILE *file, int item, int step) {
             value_at(item, step));
 }
 
-/* "wide.csv": days, two items, a missing value and a column of words. 28 days a month leave gaps.
- */
+/* "wide.csv": days, two items, a missing value and a column of words. 28
+ * days a month leave gaps. */
 static void write_data(void) {
     FILE *wide = fopen(scratch_path("wide.csv"), "w"),
          *items = fopen(scratch_path("items.csv"), "w");

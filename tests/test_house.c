@@ -1,5 +1,5 @@
-/* test_house.c: the tree keeps its own rules: who includes whom, names, lengths, a README a room.
- */
+/* test_house.c: the tree keeps its own rules: who includes whom, names,
+ * lengths, a README a room. */
 #include <criterion/criterion.h>
 #include <fnmatch.h>
 #include <fts.h>

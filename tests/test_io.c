@@ -120,8 +120,7 @@ Test(io, names_that_cannot_be_written) {
     cr_assert_eq(scratch_files(false), 0);
 }
 
-/* ---- files that are there whole or not at all -------------------------------------------------
- */
+/* ---- files that are there whole or not at all ------------------------------------------- */
 
 Test(io, failed_write_keeps_the_old_file) {
     qn_named_tensor tensor = {.name = "x", .tensor = qn_zeros(ctx, QN_F32, QN_SHAPE(100000))};
@@ -188,8 +187,7 @@ Test(io, write_where_nothing_can_be) {
     cr_assert_eq(qn_tensors_write(ctx, NULL, NULL, 0, NULL, 0), QN_INVALID_ARGUMENT);
 }
 
-/* ---- files that are wrong ---------------------------------------------------------------------
- */
+/* ---- files that are wrong --------------------------------------------------------------- */
 
 /* A file with this header and so many bytes of data. */
 static void expect_bad(const char *header, size_t data_bytes, qn_status status, const char *rest) {
@@ -311,8 +309,7 @@ Test(io, header_of_another_program) {
     expect_file_error(QN_DTYPE_MISMATCH, "theirs", ": tensor \"b\" is u8 [2], expected f32 [1]");
 }
 
-/* ---- modules ----------------------------------------------------------------------------------
- */
+/* ---- modules ---------------------------------------------------------------------------- */
 
 static qn_module *network(int64_t hidden) {
     return qn_nn_sequential(ctx, qn_nn_linear(ctx, 3, hidden, NULL),

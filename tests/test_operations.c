@@ -1,5 +1,5 @@
-/* test_operations.c: what descriptors say of operations is whole, and quern-ops.json says the same.
- */
+/* test_operations.c: what descriptors say of operations is whole, and
+ * quern-ops.json says the same. */
 #include <criterion/criterion.h>
 #include <ctype.h>
 #include <jansson.h>

@@ -1,5 +1,5 @@
-/* test_optim.c: optimizers against their formulae by hand, clipping, schedules, errors, ownership.
- */
+/* test_optim.c: optimizers against their formulae by hand, clipping,
+ * schedules, errors, ownership. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>

@@ -53,8 +53,8 @@ static qn_tensor *turned(qn_tensor *x, qn_tensor *const *leaf) {
     return qn_add(qn_contiguous(qn_transpose(y, 0, 1)), qn_transpose(leaf[1], 0, 1));
 }
 
-/** Reductions that keep axis 0, of what a map gave and before one; and one that does not keep it.
- */
+/** Reductions that keep axis 0, of what a map gave and before one; and
+ * one that does not keep it. */
 static qn_tensor *reduces(qn_tensor *x, qn_tensor *const *leaf) {
     qn_tensor *y = qn_exp(qn_mul(x, leaf[0]));
     qn_tensor *centred = qn_sub(y, qn_mean(y, QN_AXES(1), true));
@@ -100,8 +100,8 @@ static qn_tensor *shared(qn_tensor *x, qn_tensor *const *leaf) {
                   qn_sum(qn_mul(qn_div(y, qn_affine(z, 1, 1)), leaf[0]), QN_AXES(1), true));
 }
 
-/** Rows are added in front of and behind a tensor, and cut off again: no block of rows has its own.
- */
+/** Rows are added in front of and behind a tensor, and cut off again: no
+ * block of rows has its own. */
 static qn_tensor *padded_rows(qn_tensor *x, qn_tensor *const *leaf) {
     const int64_t before[] = {2, 0}, after[] = {3, 0};
     qn_tensor *y = qn_exp(qn_pad(qn_mul(x, leaf[0]), before, after, 0.5));

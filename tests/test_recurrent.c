@@ -32,8 +32,8 @@ static qn_recurrent call(int cell, const weights *w, qn_tensor *x, const qn_recu
     return r;
 }
 
-/* Both are alike to within rounding: tile heights differ with the number of samples, sums do not.
- */
+/* Both are alike to within rounding: tile heights differ with the number
+ * of samples, sums do not. */
 static void expect_alike(qn_tensor *a, qn_tensor *b, const char *what) {
     cr_assert(a && b, "%s: %s", what, qn_context_message(ctx));
     double *left = op_values(a), *right = op_values(b);

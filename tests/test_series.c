@@ -23,11 +23,10 @@ static void refuse(const char *text, const char *first, const char *second) {
     refuse_with(text, NULL, first, second);
 }
 
-/* ---- timestamps and frequencies ----------------------------------------------------------------
- */
+/* ---- timestamps and frequencies --------------------------------------------------------- */
 
-/* Two lines of a wide file, the frequency that they have, and how the step after them is written.
- */
+/* Two lines of a wide file, the frequency that they have, and how the
+ * step after them is written. */
 typedef struct pair {
     const char *first, *second, *frequency, *third;
     int season;
@@ -87,8 +86,7 @@ Test(series, bad_timestamps_are_named) {
     }
 }
 
-/* ---- wide files --------------------------------------------------------------------------------
- */
+/* ---- wide files ------------------------------------------------------------------------- */
 
 Test(series, wide_files) {
     qn_series *s = open_text("date,a,kind,b\n"
@@ -227,8 +225,7 @@ Test(series, ett) {
     cr_expect_float_eq(std[6], 9.176491, 1e-5);
 }
 
-/* ---- files of items ----------------------------------------------------------------------------
- */
+/* ---- files of items --------------------------------------------------------------------- */
 
 Test(series, items) {
     qn_series *s = open_text("target_value,store,item_id,timestamp\n"
@@ -308,8 +305,7 @@ Test(series, mixed_frequencies_are_refused) {
     cr_expect_eq(qn_series_info(s).missing, 2);
 }
 
-/* ---- features and scale ------------------------------------------------------------------------
- */
+/* ---- features and scale ----------------------------------------------------------------- */
 
 Test(series, calendar_features) {
     float row[QN_SERIES_FEATURES];
@@ -341,8 +337,7 @@ Test(series, scale_of_what_was_observed) {
     cr_expect_eq(std[2], 1, "nothing observed");
 }
 
-/* ---- windows -----------------------------------------------------------------------------------
- */
+/* ---- windows ---------------------------------------------------------------------------- */
 
 /* Values 0, 1, 2, ... of a and ten times that of b, a day apart; step 6 of a is missing. */
 static qn_series *ramp(int steps) {
@@ -490,8 +485,7 @@ Test(series, the_loss_leaves_out_what_was_not_observed) {
     cr_expect_arr_eq(grad, ((float[]){-1, 0, -2, 0}), sizeof(grad));
 }
 
-/* ---- measures ----------------------------------------------------------------------------------
- */
+/* ---- measures --------------------------------------------------------------------------- */
 
 Test(series, seasonal_naive) {
     double out[9];

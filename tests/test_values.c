@@ -122,9 +122,9 @@ static qn_tensor *masked(qn_tensor *y, const int64_t *lengths) {
                     qn_zeros(ctx, qn_tensor_dtype(y), QN_SCALAR));
 }
 
-/** x[0] [3, 4, 2] through one layer, or through two in both directions, of 3 hidden columns with
- * the parameters x[1] and the start states x[2], x[3] (of a GRU x[2] alone): y and the last states.
- */
+/** x[0] [3, 4, 2] through one layer, or through two in both directions, of 3 hidden
+ * columns with the parameters x[1] and the start states x[2], x[3] (of a GRU x[2]
+ * alone): y and the last states. */
 static qn_tensor *recurrent_layers(qn_tensor **x, cell_fn cell, int gates, int layers,
                                    const int64_t *lengths) {
     qn_context *ctx = qn_tensor_context(x[0]);

@@ -361,8 +361,8 @@ Test(vocabulary, batches_are_as_long_as_their_longest_text) {
 
 /* ---- Real files ----------------------------------------------------------------------------- */
 
-/* Kim's cleaning of ASCII, with which the reference results were made, gives 8464 and 18765 words.
- */
+/* Kim's cleaning of ASCII, with which the reference results were made,
+ * gives 8464 and 18765 words. */
 Test(vocabulary, words_of_real_texts) {
     qn_corpus *corpus = qn_corpus_open(ctx, reference_data("text/TREC.train"), NULL);
     qn_vocabulary *v = qn_vocabulary_new(corpus, NULL);

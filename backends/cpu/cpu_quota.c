@@ -34,8 +34,7 @@ int cpu_processors(void) {
     return processors;
 }
 
-/* ---- control groups
- * ------------------------------------------------------------------------------ */
+/* ---- control groups --------------------------------------------------------------------- */
 
 /** Reads the first line of a file; false where it has none. */
 static int read_line(const char *path, char *line, int size) {

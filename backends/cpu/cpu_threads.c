@@ -58,8 +58,7 @@ static struct {
 /* Whether this thread runs a part: what it calls then runs on it alone. */
 static _Thread_local bool inside;
 
-/* ---- waiting -----------------------------------------------------------------------------------
- */
+/* ---- waiting ---------------------------------------------------------------------------- */
 
 static int64_t now_ns(void) {
     struct timespec time;
@@ -145,8 +144,7 @@ static void join(job *j) {
     pthread_mutex_unlock(&pool.join_mutex);
 }
 
-/* ---- workers
- * ------------------------------------------------------------------------------------- */
+/* ---- workers ---------------------------------------------------------------------------- */
 
 static void go_idle(worker *w) {
     pthread_mutex_lock(&pool.mutex);
@@ -227,8 +225,7 @@ static void end_workers(void) {
     pool.made = pool.idle_count = 0;
 }
 
-/* ---- fork
- * ---------------------------------------------------------------------------------------- */
+/* ---- fork ------------------------------------------------------------------------------- */
 
 static void before_fork(void) { pthread_mutex_lock(&pool.mutex); }
 
@@ -261,8 +258,7 @@ void cpu_threads_release(void) {
     pthread_mutex_unlock(&pool.mutex);
 }
 
-/* ---- running
- * ------------------------------------------------------------------------------------- */
+/* ---- running ---------------------------------------------------------------------------- */
 
 static bool passive;
 

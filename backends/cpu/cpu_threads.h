@@ -14,9 +14,9 @@
  * call; calls at one time share the threads that are free. */
 void cpu_threads_run(int parts, qn_task task, void *arg);
 
-/** A number of threads that suits the process: OMP_NUM_THREADS where that is a number from 1 to
- * 1024, else the processors that it may run on, or the share of them that its control group grants.
- */
+/** A number of threads that suits the process: OMP_NUM_THREADS where that is a number
+ * from 1 to 1024, else the processors that it may run on, or the share of them that
+ * its control group grants. */
 int cpu_threads_default(void);
 
 /** Counts those who use the pool; its threads end with the last of them. */

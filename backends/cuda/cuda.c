@@ -1,5 +1,5 @@
-/* cuda.c: NVIDIA GPUs as a device: opening and closing, and the order in which kernels are asked.
- */
+/* cuda.c: NVIDIA GPUs as a device: opening and closing, and the order in
+ * which kernels are asked. */
 #include <cudnn.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* random_use.h: the random numbers behind shuffling, splitting and augmentation: a function of
- * seed, position and epoch, so that any sample's numbers can be had on any thread and in any order.
- */
+/* random_use.h: the random numbers behind shuffling, splitting and augmentation: a
+ * function of seed, position and epoch, so that any sample's numbers can be had on any
+ * thread and in any order. */
 #ifndef QUERN_RANDOM_USE_H
 #define QUERN_RANDOM_USE_H
 

@@ -17,8 +17,7 @@ bool qni_is_utf8(const void *bytes, size_t size) {
     return true;
 }
 
-/* ---- Windows-1252 ------------------------------------------------------------------------------
- */
+/* ---- Windows-1252 ----------------------------------------------------------------------- */
 
 /** The characters of bytes 0x80 to 0x9f (the WHATWG's Encoding Standard, index windows-1252); all
  * others stand for themselves. */
@@ -65,8 +64,7 @@ uint8_t *qni_utf8_from_lines(const void *bytes, size_t size, size_t *out_size, i
     return out;
 }
 
-/* ---- files -------------------------------------------------------------------------------------
- */
+/* ---- files ------------------------------------------------------------------------------ */
 
 /* The encoding that a file says or shows to have, where that cannot be read; NULL where it can. */
 static const char *foreign_encoding(const qni_bytes *bytes) {

@@ -111,9 +111,9 @@ static inline bool qn_view_same_shape(const qn_view *a, const qn_view *b) {
 
 /* ---- bfloat16 ---------------------------------------------------------------------------- */
 
-/** The bits of bfloat16 nearest to x, ties to even; NaN stays NaN. Denormal numbers become 0: the
- * hardware's products read them so, and what is compared anywhere must be rounded alike everywhere.
- */
+/** The bits of bfloat16 nearest to x, ties to even; NaN stays NaN. Denormal numbers
+ * become 0: the hardware's products read them so, and what is compared anywhere must be
+ * rounded alike everywhere. */
 static inline uint16_t qn_bf16_bits(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof(bits));
@@ -338,8 +338,8 @@ typedef struct qn_extent2d_attrs {
     int32_t extent[2];
 } qn_extent2d_attrs;
 
-/** batch_norm (all but axes), layer_norm (epsilon, axes: number of trailing axes), and gradients.
- */
+/** batch_norm (all but axes), layer_norm (epsilon, axes: number of
+ * trailing axes), and gradients. */
 typedef struct qn_norm_attrs {
     double epsilon, momentum;
     int32_t training;

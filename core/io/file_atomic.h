@@ -13,10 +13,10 @@ typedef struct qni_atomic_file {
     FILE *stream;
 } qni_atomic_file;
 
-/** Opens a new file in the folder of `path`, with the mode of the file that is there, and removes
- * what killed processes left of theirs. A symbolic link is followed. Every open is ended by a
- * commit or an abandon. Errors: IO_ERROR, also where `path` is something other than a regular file.
- */
+/** Opens a new file in the folder of `path`, with the mode of the file that is there, and
+ * removes what killed processes left of theirs. A symbolic link is followed. Every open
+ * is ended by a commit or an abandon. Errors: IO_ERROR, also where `path` is something
+ * other than a regular file. */
 qn_status qni_atomic_open(qn_context *ctx, const char *path, qni_atomic_file *file);
 /** Writes to it. Errors: IO_ERROR, with the system's reason. */
 qn_status qni_atomic_write(qni_atomic_file *file, const void *data, size_t bytes);

@@ -27,8 +27,7 @@ static double wall_time(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* ---- events ------------------------------------------------------------------------------------
- */
+/* ---- events ----------------------------------------------------------------------------- */
 
 static qn_status write_event(qn_tensorboard *log, Tensorboard__Event *event) {
     event->wall_time = wall_time();
@@ -96,8 +95,7 @@ qn_status qn_tensorboard_text(qn_tensorboard *log, const char *tag, int64_t step
     return write_value(log, tag, step, &entry);
 }
 
-/* ---- histograms --------------------------------------------------------------------------------
- */
+/* ---- histograms ------------------------------------------------------------------------- */
 
 /** Elements that are read from the device at a time. */
 enum { CHUNK = 1 << 14 };
@@ -153,8 +151,7 @@ qn_status qn_tensorboard_histogram(qn_tensorboard *log, const char *tag, int64_t
     return write_value(log, tag, step, &entry);
 }
 
-/* ---- the file ----------------------------------------------------------------------------------
- */
+/* ---- the file --------------------------------------------------------------------------- */
 
 static void destroy(void *object) {
     qn_tensorboard *log = object;

@@ -1,5 +1,5 @@
-/* tensorboard_file.h: the parts of an events file: records, and histograms before they are packed.
- */
+/* tensorboard_file.h: the parts of an events file: records, and
+ * histograms before they are packed. */
 #ifndef QUERN_TENSORBOARD_FILE_H
 #define QUERN_TENSORBOARD_FILE_H
 
@@ -24,8 +24,8 @@ typedef struct qni_histogram {
 void qni_histogram_begin(qni_histogram *histogram);
 /** Counts a value; one that is not finite is left out. */
 void qni_histogram_add(qni_histogram *histogram, double value);
-/** Makes each run of empty buckets one, as TensorFlow's files have it; nothing can be added then.
- */
+/** Makes each run of empty buckets one, as TensorFlow's files have it;
+ * nothing can be added then. */
 void qni_histogram_pack(qni_histogram *histogram);
 
 #endif

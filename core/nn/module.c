@@ -216,8 +216,8 @@ int64_t qn_module_parameter_count(const qn_module *module) {
 
 /* ---- children ---------------------------------------------------------------------------- */
 
-/* Whether a child may be added: it is free, of the same context, and not the module or around it.
- */
+/* Whether a child may be added: it is free, of the same context, and not
+ * the module or around it. */
 static bool child_fits(const qn_module *module, const qn_module *child) {
     const char *why = NULL;
     if (child->parent)

@@ -1,5 +1,5 @@
-/* module_print.c: a module as a tree, one line a module: name, kind, own tensors, parameters below.
- */
+/* module_print.c: a module as a tree, one line a module: name, kind, own
+ * tensors, parameters below. */
 #include "module.h"
 
 /* "  weight [10, 784], bias [10]": the tensors that were added to this very module. */

@@ -1,5 +1,5 @@
-/* nn_layer.h: what the layers share. They are modules as a user would write them, on quern.h alone.
- */
+/* nn_layer.h: what the layers share. They are modules as a user would
+ * write them, on quern.h alone. */
 #ifndef QUERN_NN_LAYER_H
 #define QUERN_NN_LAYER_H
 

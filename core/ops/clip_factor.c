@@ -1,5 +1,5 @@
-/* clip_factor.c: the factor that clips a gradient by its norm, left in device memory for the step.
- */
+/* clip_factor.c: the factor that clips a gradient by its norm, left in
+ * device memory for the step. */
 #include "internal.h"
 
 static qn_status clip_factor_infer(qni_infer *call) {

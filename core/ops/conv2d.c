@@ -57,8 +57,8 @@ static qn_status conv2d_infer(qni_infer *call) {
     return status;
 }
 
-/** Applies one of the three, the attributes' extents set for it, and gives the result to input i.
- */
+/** Applies one of the three, the attributes' extents set for it, and
+ * gives the result to input i. */
 static void give_transpose(qni_backward *b, int i, const qni_op *op, qn_tensor *first,
                            qn_tensor *second) {
     if (!b->needs[i])

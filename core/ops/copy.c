@@ -31,8 +31,8 @@ qn_tensor *qn_contiguous(qn_tensor *x) {
     return qni_unary(&qni_op_copy, x, NULL);
 }
 
-/** x with the dtype and shape of `like`, off the tape; NULL and an error when it cannot have them.
- */
+/** x with the dtype and shape of `like`, off the tape; NULL and an error
+ * when it cannot have them. */
 static qn_tensor *conform(qn_tensor *x, const qn_tensor *like) {
     qn_shape shape = qni_shape_of(&like->view), both;
     if (!qni_broadcast(qni_shape_of(&x->view), shape, &both) || both.rank != shape.rank ||

@@ -224,8 +224,8 @@ static bool all_alike(const fusion *f, const qni_fused *fused, int p, int i, int
     return true;
 }
 
-/** Whether nobody but the parts sees what is written to a view, and all of it is in their blocks.
- */
+/** Whether nobody but the parts sees what is written to a view, and all
+ * of it is in their blocks. */
 static bool is_internal(const fusion *f, const qni_fused *fused, int p, int i) {
     const qni_trace *trace = f->trace;
     const int block = trace->places[fused->part[p].view + i].block;

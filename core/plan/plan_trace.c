@@ -49,8 +49,8 @@ void qni_trace_storage(qn_context *ctx, qni_storage *storage, size_t bytes) {
         trace->eager_bytes = held;
 }
 
-/** The block of a storage, which is kept if the trace has not seen it yet. -1 when memory is out.
- */
+/** The block of a storage, which is kept if the trace has not seen it
+ * yet. -1 when memory is out. */
 static int block_of(qni_trace *trace, qni_storage *storage) {
     if (storage->trace == trace->serial)
         return storage->block;

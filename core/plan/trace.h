@@ -165,8 +165,8 @@ struct qni_trace {
 
 /** A trace for inputs like these, and recording begins. NULL when memory is out. */
 qni_trace *qni_trace_begin(qn_context *ctx, qn_tensor *const *in, int n_in, int n_out);
-/** What the step's function gets in place of input i: the same memory, told apart from all other.
- */
+/** What the step's function gets in place of input i: the same memory,
+ * told apart from all other. */
 qn_tensor *qni_trace_input(qni_trace *trace, int i, qn_tensor *x);
 /** Notes the outputs and the leaves' state, before the step's tensors go. Recording ends. */
 void qni_trace_end(qni_trace *trace, qn_tensor *const *out);

@@ -74,8 +74,8 @@ static void add_prefixed(qni_pairs *out, const char *prefix, const char *key, co
     qni_pairs_add(out, whole, "%.*s", (int)length, value);
 }
 
-/** What the run was made with, each kind under a prefix, so that no name meets one of the state's.
- */
+/** What the run was made with, each kind under a prefix, so that no name
+ * meets one of the state's. */
 static void add_origin(const qni_fit *fit, qni_pairs *out) {
     qni_pairs settings = {0};
     qni_fit_settings(fit, &settings);

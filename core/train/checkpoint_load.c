@@ -186,8 +186,8 @@ static void read_state(reader *r) {
         r->status = qn_loader_seek(fit->loader, (qn_loader_position){fit->epoch_count, fit->batch});
 }
 
-/** Whether the file has the tensors of this model and optimizer; the first that differs is named.
- */
+/** Whether the file has the tensors of this model and optimizer; the
+ * first that differs is named. */
 static void check_tensors(reader *r, const qni_checkpoint_tensors *list) {
     if (qn_tensor_file_count(r->file) != list->count)
         r->status = qn_context_fail(r->fit->ctx, QN_SHAPE_MISMATCH,
@@ -258,11 +258,10 @@ qn_status qni_checkpoint_load(qni_fit *fit) {
     return status;
 }
 
-/* ---- what another run left ---------------------------------------------------------------------
- */
+/* ---- what another run left -------------------------------------------------------------- */
 
-/** Steps of a run that could be gone on with: of one that has not ended, and whose file is whole.
- */
+/** Steps of a run that could be gone on with: of one that has not ended,
+ * and whose file is whole. */
 static long long steps_to_keep(qn_context *ctx, qn_tensor_file *file) {
     const char *finished = qn_tensor_file_metadata(file, QNI_CHECKPOINT_FINISHED);
     const char *steps = qn_tensor_file_metadata(file, "steps");

@@ -151,8 +151,8 @@ static qn_status read_loss(qni_fit *fit, double *mean) {
         (long long)fit->batches, qn_optimizer_lr(fit->optimizer), words);
 }
 
-/** Forward, backward, schedule and optimizer for a batch: in[0] its samples, in[1] their targets.
- */
+/** Forward, backward, schedule and optimizer for a batch: in[0] its
+ * samples, in[1] their targets. */
 static qn_status train_step(void *data, qn_tensor *const *in, qn_tensor **out) {
     (void)out;
     qni_fit *fit = data;

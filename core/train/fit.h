@@ -93,8 +93,8 @@ typedef qn_status (*qni_visit)(qn_tensor *prediction, const qn_batch *batch, voi
 /** Runs the module over a dataset in evaluation mode, without a tape. Ends the step each batch. */
 qn_status qni_each_batch(qn_module *module, qn_dataset *dataset, int64_t batch_size,
                          qni_visit visit, void *data);
-/** sum += factor * x on the device, off the tape: sum an f64 scalar, x any tensor of one element.
- */
+/** sum += factor * x on the device, off the tape: sum an f64 scalar, x
+ * any tensor of one element. */
 qn_status qni_accumulate(qn_tensor *sum, qn_tensor *x, double factor);
 
 /** Whether the targets of a dataset are class indices, so that there is an accuracy. */

@@ -69,8 +69,7 @@ static qn_status check_distinct(const qni_fit *fit, const output *outputs) {
     return QN_OK;
 }
 
-/* ---- whether it can be written -----------------------------------------------------------------
- */
+/* ---- whether it can be written ---------------------------------------------------------- */
 
 /** Whether a file can be made in a folder or, where it is there already, be written to. */
 static qn_status check_place(const qni_fit *fit, const output *out) {
@@ -132,8 +131,7 @@ qn_status qni_outputs_check(const qni_fit *fit) {
     return status;
 }
 
-/* ---- one run at a time -------------------------------------------------------------------------
- */
+/* ---- one run at a time ------------------------------------------------------------------ */
 
 int qni_output_claim(qn_context *ctx, const char *what, const char *path) {
     struct stat there;

@@ -118,8 +118,7 @@ static void write_points(const drawing *d) {
     fputs("</text>\n", d->out);
 }
 
-/* ---- lines and the band ------------------------------------------------------------------------
- */
+/* ---- lines and the band ----------------------------------------------------------------- */
 
 static void write_corner(const drawing *d, int point, double value) {
     if (isfinite(value))

@@ -119,8 +119,8 @@ void example_json_text(FILE *out, const char *text);
 const char *example_number_text(double value, char out[32]);
 /** The same for a number of f32, which needs fewer digits. */
 const char *example_float_text(float value, char out[32]);
-/** Writes a number of JSON, shortest text; null where it is not finite, which JSON has no word for.
- */
+/** Writes a number of JSON, shortest text; null where it is not finite,
+ * which JSON has no word for. */
 void example_json_number(FILE *out, double value);
 /** Writes ", "key": value" of a JSON object. */
 void example_json_member(FILE *out, const char *key, double value);

@@ -7,8 +7,8 @@
 /** The program that runs, set by example_main(). */
 extern const example_program *example_running;
 
-/** Fills the options from the command line. Returns EXAMPLE_OK, or the exit code after the message.
- */
+/** Fills the options from the command line. Returns EXAMPLE_OK, or the
+ * exit code after the message. */
 int example_parse(const example_program *program, int argc, char **argv, example_options *out);
 
 /** Reads all of a safetensors file, says what was found, and returns the exit code. */

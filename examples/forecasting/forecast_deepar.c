@@ -16,8 +16,8 @@ typedef struct parts {
     int64_t used; /* columns of a window */
 } parts;
 
-/** The inputs of the LSTM: the item's embedding, the logarithm of the scale made smaller, the rest.
- */
+/** The inputs of the LSTM: the item's embedding, the logarithm of the
+ * scale made smaller, the rest. */
 static qn_tensor *inputs_of(const parts *p, qn_tensor *x) {
     qn_tensor *item = qn_squeeze(qn_slice(x, 2, QN_WINDOW_ITEM, QN_WINDOW_ITEM + 1), 2);
     qn_tensor *scale = qn_slice(x, 2, QN_WINDOW_LOG_SCALE, QN_WINDOW_LOG_SCALE + 1);
@@ -67,8 +67,8 @@ qn_tensor *deepar_loss(qn_tensor *prediction, qn_tensor *target) {
     qn_tensor *mean = qn_slice(prediction, 2, 0, 1), *deviation = qn_slice(prediction, 2, 1, 2);
     qn_tensor *observed = qn_equal(target, target); /* NaN is not equal to itself */
     qn_tensor *one = qn_ones(qn_tensor_context(target), QN_F32, qn_tensor_shape(target));
-    /* What was not observed has error 0 and deviation 1: it adds half the logarithm of 2 pi alone.
-     */
+    /* What was not observed has error 0 and deviation 1: it adds half the
+     * logarithm of 2 pi alone. */
     const double nothing = 0.5 * log(2 * acos(-1.0));
     qn_tensor *all = qn_gaussian_nll(qn_where(observed, mean, qn_detach(mean)),
                                      qn_where(observed, deviation, one),
@@ -111,8 +111,8 @@ static qn_status run_past(drawing *d) {
     return qn_context_error(qn_module_context(d->module), NULL);
 }
 
-/** Writes the inputs of forecast step `h` of every path: the window's, with what was drawn put in.
- */
+/** Writes the inputs of forecast step `h` of every path: the window's,
+ * with what was drawn put in. */
 static void fill_rows(const drawing *d, int64_t h, const float *out) {
     const forecast_sizes *s = d->sizes;
     const int64_t steps = s->look_back + s->horizon;

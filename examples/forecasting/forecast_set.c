@@ -1,5 +1,5 @@
-/* forecast_set.c: time series from a file, and what of them is for training, validation and test.
- */
+/* forecast_set.c: time series from a file, and what of them is for
+ * training, validation and test. */
 #include <string.h>
 #include <unistd.h>
 

@@ -1,5 +1,5 @@
-/* forecasting.c: trains networks that forecast time series, tells how good they are, and uses them.
- */
+/* forecasting.c: trains networks that forecast time series, tells how good
+ * they are, and uses them. */
 #include "forecasting.h"
 
 /** Windows of "deepar" in an epoch: neighbours are nearly the same. */

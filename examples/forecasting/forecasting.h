@@ -124,8 +124,8 @@ int forecast_windows(const forecast_model *model, const forecast_set *set,
 qn_dataset *forecast_dataset(const forecast_model *model, const forecast_set *set, int64_t start,
                              int64_t end, int64_t most);
 
-/** Element of rank level * (count - 1) of sorted values, between two where that is no whole number.
- */
+/** Element of rank level * (count - 1) of sorted values, between two where
+ * that is no whole number. */
 double forecast_quantile(const float *sorted, int64_t count, double level);
 
 /* ---- forecast_backtest.c: measures --------------------------------------------------------- */

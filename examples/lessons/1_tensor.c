@@ -8,8 +8,8 @@ int main(void) {
     qn_tensor *a = qn_from_data(ctx, QN_F32, QN_SHAPE(2, 3), (float[]){1, 2, 3, 4, 5, 6});
     qn_tensor *row = qn_from_data(ctx, QN_F32, QN_SHAPE(3), (float[]){10, 20, 30});
 
-    /* Shapes are aligned at the end and stretched where they are 1: the row is added to each row.
-     */
+    /* Shapes are aligned at the end and stretched where they are 1: the row
+     * is added to each row. */
     qn_tensor *sum = qn_add(a, row);
     puts("a + row:");
     qn_tensor_print(sum, stdout);
@@ -25,8 +25,8 @@ int main(void) {
     qn_tensor_print(product, stdout);
     printf("mean of the product: %g\n", qn_item(qn_mean(product, QN_ALL, false)));
 
-    /* All of it can fail; the first failure stays on the context, so one look at the end is enough.
-     */
+    /* All of it can fail; the first failure stays on the context, so one look
+     * at the end is enough. */
     int status = qn_context_error(ctx, stderr);
     qn_context_free(ctx); /* and everything that was made with it */
     return status;

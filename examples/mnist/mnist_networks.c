@@ -33,8 +33,8 @@ static void append_block(qn_context *ctx, qn_module *net, int64_t in, int64_t ou
     qn_nn_append(net, qn_nn_relu(ctx));
 }
 
-/** Four 3x3 convolutions with batch normalisation, pooled in pairs; dropout before the last layer.
- */
+/** Four 3x3 convolutions with batch normalisation, pooled in pairs;
+ * dropout before the last layer. */
 static qn_module *cnn(qn_context *ctx, int64_t height, int64_t width, int64_t classes) {
     qn_module *net = qn_nn_sequential(ctx, NULL);
     append_block(ctx, net, 1, 32);

@@ -1,8 +1,8 @@
 /* text_folds.c: cross-validation: each part of the texts is held out once.
  *
- * The checkpoint is a safetensors file with what the folds that ended came to; the fold under way
- * has one of its own beside it, "NAME.3". Between the two nothing is lost, wherever a run is cut.
- */
+ * The checkpoint is a safetensors file with what the folds that ended came to; the
+ * fold under way has one of its own beside it, "NAME.3". Between the two nothing is
+ * lost, wherever a run is cut. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

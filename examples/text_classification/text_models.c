@@ -191,8 +191,8 @@ static qn_tensor *read_bytes(qn_context *ctx, qn_tensor_file *file, const char *
     return qn_tensor_file_read(file, name, bytes) == QN_OK ? bytes : NULL;
 }
 
-/** Takes the class names out of their tensor. False when they are not what text_model_new() makes.
- */
+/** Takes the class names out of their tensor. False when they are not
+ * what text_model_new() makes. */
 static bool unpack_classes(qn_tensor *bytes, text_model *model) {
     const size_t size = (size_t)qn_tensor_count(bytes);
     int64_t count = 0;

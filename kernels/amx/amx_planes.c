@@ -44,8 +44,7 @@ static void paired_planes(const amx_image *image, const amx_planes *layout, uint
         }
 }
 
-/* ---- sums --------------------------------------------------------------------------------------
- */
+/* ---- sums ------------------------------------------------------------------------------- */
 
 /* Neighbouring lanes that go to neighbouring elements of a row. */
 typedef struct run {

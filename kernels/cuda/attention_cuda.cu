@@ -113,8 +113,8 @@ __device__ inline T product(const T *a, int64_t a_step, const T *b, int64_t b_st
     return sum;
 }
 
-/** p, what dropout leaves of it, and scale ds, of query i and key j; zeros where it may not look.
- */
+/** p, what dropout leaves of it, and scale ds, of query i and key j;
+ * zeros where it may not look. */
 template <class T>
 __device__ inline void weigh(const attention_data<T> &a, const grad_data<T> &b, int64_t n,
                              int64_t h, int64_t i, int64_t j, T *kept_p, T *ds) {

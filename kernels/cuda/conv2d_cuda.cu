@@ -90,8 +90,7 @@ qn_status run(const qn_call *call) {
     return call->out->dtype == QN_F64 ? run_as<double>(call) : run_as<float>(call);
 }
 
-/* ---- gradient of the input --------------------------------------------------------------------
- */
+/* ---- gradient of the input -------------------------------------------------------------- */
 
 /** The output row (or column) whose window has its tap `k` at input position `at`; -1 for none. */
 __device__ inline int64_t output_of(const conv_shape &s, int axis, int64_t at, int64_t k) {
@@ -138,8 +137,7 @@ qn_status run_grad_input(const qn_call *call) {
                                       : run_grad_input_as<float>(call);
 }
 
-/* ---- gradient of the weight -------------------------------------------------------------------
- */
+/* ---- gradient of the weight ------------------------------------------------------------- */
 
 /** A block an element: its threads share the samples and positions, and join their sums. */
 template <class T>

@@ -1,5 +1,5 @@
-/* cuda_bfloat16.h: f32 as bfloat16 and back, for libraries that want their operands so. C and C++.
- */
+/* cuda_bfloat16.h: f32 as bfloat16 and back, for libraries that want
+ * their operands so. C and C++. */
 #ifndef QN_CUDA_BFLOAT16_H
 #define QN_CUDA_BFLOAT16_H
 

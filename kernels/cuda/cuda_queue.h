@@ -19,9 +19,9 @@ typedef enum cuda_fault_kind {
     CUDA_FAULT_LENGTH  /**< "length of sample %position is %value, expected 0 .. %last" */
 } cuda_fault_kind;
 
-/** The first fault in data that a kernel met since the last synchronisation. It lies in device
- * memory, all zero when there is none; the next synchronising call reads it, says it and clears it.
- */
+/** The first fault in data that a kernel met since the last synchronisation. It lies
+ * in device memory, all zero when there is none; the next synchronising call reads
+ * it, says it and clears it. */
 typedef struct cuda_fault {
     int32_t kind;
     int32_t unused;

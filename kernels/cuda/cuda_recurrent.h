@@ -38,8 +38,8 @@ struct recurrent_shape {
     cuda_fault *fault;
     uint64_t op;
 
-    /** The step that is taken as number `count`, and the one before it; -1 where that is the start.
-     */
+    /** The step that is taken as number `count`, and the one before it; -1
+     * where that is the start. */
     __host__ __device__ int64_t step_of(int64_t count) const {
         return reverse ? steps - 1 - count : count;
     }

@@ -1,5 +1,5 @@
-/* sequence_mean_cuda.cu: over the first steps of each sample, as many as it is long; 0 over none.
- */
+/* sequence_mean_cuda.cu: over the first steps of each sample, as many as
+ * it is long; 0 over none. */
 #include "cuda_sequence.h"
 
 namespace {

@@ -11,9 +11,9 @@
 #include "openblas_serial.h"
 #include "quern_backend.h"
 
-/* Panel width by the extent that is cut (the longer side of the output): narrow enough to keep a
- * few threads busy, wide enough that packing the other operand again for each panel costs little.
- */
+/* Panel width by the extent that is cut (the longer side of the output): narrow enough
+ * to keep a few threads busy, wide enough that packing the other operand again for
+ * each panel costs little. */
 static const struct panel_rule {
     int64_t up_to; /* longest side for which the width is meant */
     int64_t width;

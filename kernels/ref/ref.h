@@ -198,8 +198,8 @@ static inline qn_status ref_compare(const qn_call *call, bool (*test)(int order)
 /** A reduction: the value for a view of the reduced elements. */
 typedef double (*ref_reduction)(const qn_view *x, const void *attrs);
 
-/** The i-th output is f(the elements of input 0 along `axes` at the i-th position of the others).
- */
+/** The i-th output is f(the elements of input 0 along `axes` at the i-th
+ * position of the others). */
 static inline qn_status ref_reduce(const qn_call *call, uint32_t axes, ref_reduction f) {
     const qn_view *x = call->in;
     qn_view kept = *x, reduced = *x;
@@ -262,8 +262,8 @@ static inline void ref_fill(const qn_view *view, double value) {
     }
 }
 
-/** Fails when an index is not below `extent`: the reason names it and its place in row-major order.
- */
+/** Fails when an index is not below `extent`: the reason names it and its
+ * place in row-major order. */
 static inline qn_status ref_bad_index(const qn_call *call, int64_t index, int64_t position,
                                       int64_t extent) {
     snprintf(call->reason, QN_REASON_SIZE, "index %lld at position %lld is outside 0 .. %lld",

@@ -2,8 +2,8 @@
  * of ever longer runs. NaN counts as greater than everything else. */
 #include "ref_lines.h"
 
-/** Whether the element at place b of a line comes before the one at place a, which is left of it.
- */
+/** Whether the element at place b of a line comes before the one at
+ * place a, which is left of it. */
 static bool overtakes(const qn_view *x, int64_t a, int64_t b, bool descending) {
     double left = ref_load(x, a * x->stride[0]), right = ref_load(x, b * x->stride[0]);
     if (left != left || right != right)
@@ -11,8 +11,8 @@ static bool overtakes(const qn_view *x, int64_t a, int64_t b, bool descending) {
     return descending ? right > left : right < left;
 }
 
-/** Merges the runs of places from[first .. middle) and from[middle .. end) into to[first .. end).
- */
+/** Merges the runs of places from[first .. middle) and from[middle ..
+ * end) into to[first .. end). */
 static void merge(const qn_view *x, bool descending, const int64_t *from, int64_t *to,
                   const int64_t bounds[3]) {
     int64_t left = bounds[0], right = bounds[1];

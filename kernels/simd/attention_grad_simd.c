@@ -31,8 +31,8 @@ typedef struct scratch {
 
 static bool narrow(const attention_plan *plan) { return plan->d <= NARROW; }
 
-/* Floats of the parts of a scratch: those of q, g and dq, of q_rows and g_rows, of shift and delta.
- */
+/* Floats of the parts of a scratch: those of q, g and dq, of q_rows and
+ * g_rows, of shift and delta. */
 typedef struct layout {
     int64_t turned, rows, queries, k, keys, block, keep;
 } layout;
@@ -94,8 +94,8 @@ static void weigh(const attention_plan *plan, const attention_block *b, scratch 
     }
 }
 
-/* to[j, c] += the sum over the queries of x[j, i] y[c, i]: a few columns, summed along the lanes.
- */
+/* to[j, c] += the sum over the queries of x[j, i] y[c, i]: a few
+ * columns, summed along the lanes. */
 static void add_along(const attention_block *b, int64_t d, const float *x, const float *y,
                       int64_t y_step, float *to, int64_t to_step) {
     for (int64_t j = 0; j < b->keys; j++, x += b->pitch, to += to_step)

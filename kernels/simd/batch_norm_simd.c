@@ -257,8 +257,8 @@ const qn_kernel SIMD_KERNEL(batch_norm) = {
 
 /* ---- gradient ---------------------------------------------------------------------------- */
 
-/* Onto sums[0]: sum(g); onto sums[1]: sum(g (x - mean)). Two accumulators each, f64 between blocks.
- */
+/* Onto sums[0]: sum(g); onto sums[1]: sum(g (x - mean)). Two accumulators
+ * each, f64 between blocks. */
 static void grad_sums(const float *g, const float *x, int64_t n, vf mean, double sums[2]) {
     enum { BLOCK = 4096 };
     for (int64_t begin = 0; begin < n; begin += BLOCK) {

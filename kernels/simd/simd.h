@@ -6,9 +6,9 @@
  * intrinsics appear only here, for what the language cannot say.
  *
  * Conventions: v_ names take or give vectors. A mask is a vi whose lanes are 0 or -1, as
- * comparisons give it. "part" names handle the first `count` lanes, 0 <= count <= V_WIDTH, and do
- * not touch memory behind them. Everything is deterministic: horizontal sums add in a fixed order.
- */
+ * comparisons give it. "part" names handle the first `count` lanes, 0 <= count <=
+ * V_WIDTH, and do not touch memory behind them. Everything is deterministic: horizontal
+ * sums add in a fixed order. */
 #ifndef QN_SIMD_H
 #define QN_SIMD_H
 
@@ -444,8 +444,8 @@ typedef void (*simd_task)(const void *arg, int64_t index);
 
 #define simd_parallel SIMD_NAME(parallel_)
 
-/** Runs task(arg, 0) to task(arg, count - 1) on up to `threads` threads, denormal numbers as zero.
- */
+/** Runs task(arg, 0) to task(arg, count - 1) on up to `threads` threads,
+ * denormal numbers as zero. */
 void simd_parallel(int threads, int64_t count, simd_task task, const void *arg);
 
 /** Threads worth using for `work` elements of cheap arithmetic: small work stays on one. */

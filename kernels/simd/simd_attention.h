@@ -95,8 +95,8 @@ static inline attention_rows attention_head(const qn_view *x, int64_t n, int64_t
     return (attention_rows){(float *)x->data + n * x->stride[0] + h * x->stride[2], x->stride[1]};
 }
 
-/** to[c * pitch + t] = x's element c of position t, zeros up to the last whole vector of positions.
- */
+/** to[c * pitch + t] = x's element c of position t, zeros up to the last
+ * whole vector of positions. */
 static inline void attention_turn(attention_rows x, int64_t count, int64_t d, float *to,
                                   int64_t pitch) {
     for (int64_t t = 0; t < count; t += V_WIDTH)

@@ -72,9 +72,9 @@ static void layout_bands(layout *l) {
     l->band_rows = l->bands ? (out + l->bands - 1) / l->bands : 0;
 }
 
-/* Whether tiles may go straight to the destination. Where zeros lie between the rows of outputs, a
- * tile then ends with its row, which pays for short sums and rows that nearly fill their vectors.
- */
+/* Whether tiles may go straight to the destination. Where zeros lie between the rows of
+ * outputs, a tile then ends with its row, which pays for short sums and rows that
+ * nearly fill their vectors. */
 static void layout_direct(layout *l) {
     const conv_pass *pass = l->pass;
     const conv_axis *y = &pass->axis[0], *x = &pass->axis[1];

@@ -147,8 +147,8 @@ SIMD_INLINE void transpose_quads(vf r[4]) {
     exchange(2, &r[1], &r[3]);
 }
 
-/* How many of the quads that start at lane `first` and every fourth from there are below `lanes`.
- */
+/* How many of the quads that start at lane `first` and every fourth from
+ * there are below `lanes`. */
 SIMD_INLINE int64_t quads_below(int64_t lanes, int64_t first) { return (lanes - first + 3) / 4; }
 
 /* Up to four steps of lanes that run along k. */

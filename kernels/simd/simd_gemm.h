@@ -66,9 +66,9 @@ void gemm_tile_run(const gemm_tile *tile);
 void gemm_pack(const float *src, int64_t lane_step, int64_t k_step, int lanes, int64_t k,
                float *dst, int64_t pitch);
 
-/** Packs `cols` columns that lie side by side, element (p, j) at src[p * k_step + j], into panels
- * of GEMM_COLS columns, one after the other. The pitch of a panel is gemm_pitch() of its columns.
- */
+/** Packs `cols` columns that lie side by side, element (p, j) at src[p * k_step + j],
+ * into panels of GEMM_COLS columns, one after the other. The pitch of a panel is
+ * gemm_pitch() of its columns. */
 void gemm_pack_panels(const float *src, int64_t k_step, int64_t cols, int64_t k, float *dst);
 
 /** dst[j * dst_step + i] = src[i * src_step + j], or += if `accumulate`, for i < rows (at most

@@ -10,8 +10,8 @@ enum { TASK = 16384 };
 enum { CHUNK = 512 };
 /* From this extent on rows are walked one by one, with no element copied. */
 enum { LONG_ROW = 96 };
-/* From this number of elements on, operands whose inner axis is strided are made contiguous first.
- */
+/* From this number of elements on, operands whose inner axis is strided
+ * are made contiguous first. */
 enum { LARGE = 4096 };
 
 /* How an operand is read. */
@@ -146,9 +146,9 @@ static void run_row(const map *m, int64_t begin, int64_t end) {
     m->function(&span);
 }
 
-/* Output elements begin to end, at most a chunk: inputs that are not contiguous are gathered first.
- * A periodic one looks the same in every chunk of a task, so the task's first gathers it for all.
- */
+/* Output elements begin to end, at most a chunk: inputs that are not contiguous are
+ * gathered first. A periodic one looks the same in every chunk of a task, so the task's
+ * first gathers it for all. */
 static void run_gathered(const map *m, int64_t begin, int64_t end, bool first,
                          char gathered[SIMD_MAP_INPUTS][CHUNK * sizeof(double)]) {
     simd_span span = {.count = end - begin, .out = m->out + begin * (int64_t)m->out_size};
@@ -223,8 +223,8 @@ static void describe_operands(map *m) {
     }
 }
 
-/* Whether an input is better copied into the output's order before the walk: large, strided inside.
- */
+/* Whether an input is better copied into the output's order before the
+ * walk: large, strided inside. */
 static bool wants_copy(const qn_view *in) {
     int64_t inner = 0;
     for (int axis = in->rank - 1; axis >= 0 && inner == 0; axis--)

@@ -1,5 +1,5 @@
-/* simd_pool.h: what the pooling kernels share: planes, windows, and the 2x2 window with stride 2.
- */
+/* simd_pool.h: what the pooling kernels share: planes, windows, and the
+ * 2x2 window with stride 2. */
 #ifndef QN_SIMD_POOL_H
 #define QN_SIMD_POOL_H
 

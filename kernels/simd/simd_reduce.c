@@ -1,5 +1,5 @@
-/* simd_reduce.c: the walk over reduced axes, and the loops of each reduction (see simd_reduce.h).
- */
+/* simd_reduce.c: the walk over reduced axes, and the loops of each
+ * reduction (see simd_reduce.h). */
 #include "simd_reduce.h"
 
 #include <math.h>

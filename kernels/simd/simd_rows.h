@@ -10,8 +10,8 @@ typedef void (*simd_row_task)(const qn_call *call, int64_t row);
 #define simd_rows_declines SIMD_NAME(rows_declines_)
 #define simd_rows_run SIMD_NAME(rows_run_)
 
-/** For qn_kernel.declines: the first `inputs` inputs are f32, `axis` is their last, and contiguous.
- */
+/** For qn_kernel.declines: the first `inputs` inputs are f32, `axis` is
+ * their last, and contiguous. */
 const char *simd_rows_declines(const qn_call *call, int inputs, int axis);
 
 /** Runs a task for every row of the first input. */

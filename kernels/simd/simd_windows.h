@@ -44,8 +44,8 @@ typedef struct windows_part {
     int64_t first, skipped, steps;
 } windows_part;
 
-/** The part of the window of `kernel` steps from `start` on, which may be negative, in 0 .. extent.
- */
+/** The part of the window of `kernel` steps from `start` on, which may be
+ * negative, in 0 .. extent. */
 SIMD_INLINE windows_part windows_inside(int64_t start, int64_t kernel, int64_t extent) {
     const int64_t first = start < 0 ? 0 : start;
     const int64_t last = gemm_min(start + kernel, extent);

@@ -111,8 +111,8 @@ typedef struct band {
     int64_t group, begin, end;
 } band;
 
-/* `count` channels from `first` on of a view [n, c, h, w], whose tiles start `padding` before it.
- */
+/* `count` channels from `first` on of a view [n, c, h, w], whose tiles
+ * start `padding` before it. */
 static winograd_planes planes_of(const qn_view *view, int64_t first, int64_t count,
                                  const int32_t *padding) {
     winograd_planes planes = {.data = (const float *)view->data + first * view->stride[1],

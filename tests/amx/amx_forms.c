@@ -1,5 +1,5 @@
-/* amx_forms.c: both forms of the vector part of kernels/amx on the same inputs (see amx_forms.h).
- */
+/* amx_forms.c: both forms of the vector part of kernels/amx on the same
+ * inputs (see amx_forms.h). */
 #include "amx_forms.h"
 
 #include <stdint.h>

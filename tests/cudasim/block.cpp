@@ -60,8 +60,7 @@ Fiber host, *current = &host;
 unsigned serials, first_serial;
 char *dynamic_memory;
 
-/* ---- choosing the next fiber ------------------------------------------------------------------
- */
+/* ---- choosing the next fiber ------------------------------------------------------------ */
 
 void run_threads();
 
@@ -114,8 +113,7 @@ void set_thread(unsigned thread) {
     threadIdx.z = thread / (blockDim.x * blockDim.y);
 }
 
-/* ---- barriers and meetings --------------------------------------------------------------------
- */
+/* ---- barriers and meetings -------------------------------------------------------------- */
 
 std::string at(const char *file, int line) {
     return std::string(file) + ":" + std::to_string(line);
@@ -215,8 +213,7 @@ void run_threads() {
     }
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------
- */
+/* ---- blocks ----------------------------------------------------------------------------- */
 
 unsigned random_below(unsigned bound) {
     static uint64_t state = 0x9E3779B97F4A7C15u;
@@ -252,8 +249,7 @@ void run_block() {
 
 } // namespace
 
-/* ---- what kernels call -------------------------------------------------------------------------
- */
+/* ---- what kernels call ------------------------------------------------------------------ */
 
 int block_barrier(bool predicate, const char *file, int line) {
     if (!block.arrived) {
@@ -305,8 +301,7 @@ unsigned live_lanes() { return block.warp[current->thread / warp_size].live; }
 
 void *dynamic_shared() { return dynamic_memory; }
 
-/* ---- what the other parts call -----------------------------------------------------------------
- */
+/* ---- what the other parts call ---------------------------------------------------------- */
 
 Moment now() {
     return {block.serial, current->thread, block.epoch,

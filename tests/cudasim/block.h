@@ -9,9 +9,9 @@ namespace cudasim {
 /** The launch being executed, null outside of kernels. */
 extern Launch *running;
 
-/** Where the current thread stands in time: accesses of other threads before the last barrier, or
- * before the last meeting of the warp, came first. Serial numbers of blocks grow over all launches.
- */
+/** Where the current thread stands in time: accesses of other threads before the last
+ * barrier, or before the last meeting of the warp, came first. Serial numbers of
+ * blocks grow over all launches. */
 struct Moment {
     unsigned block_serial, thread, epoch, warp_epoch;
 };

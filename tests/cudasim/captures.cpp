@@ -1,5 +1,5 @@
-/* captures.cpp: see captures.h. Errors are those that CUDA's documentation of stream capture names.
- */
+/* captures.cpp: see captures.h. Errors are those that CUDA's documentation
+ * of stream capture names. */
 #include "captures.h"
 
 #include <algorithm>
@@ -12,8 +12,8 @@ namespace {
 
 std::vector<std::shared_ptr<CudasimCapture>> running_captures;
 
-/** Whether all nodes lie before the origin's last ones: otherwise some stream was never waited for.
- */
+/** Whether all nodes lie before the origin's last ones: otherwise some
+ * stream was never waited for. */
 bool all_joined(const CudasimCapture &capture) {
     std::vector<bool> seen(capture.nodes.size());
     CudasimNodes left = capture.origin->tail;

@@ -84,8 +84,7 @@ bool is_shared(const void *at) {
     return is_dynamic(at) || (at >= segment.start && at < segment.end);
 }
 
-/* ---- reports -----------------------------------------------------------------------------------
- */
+/* ---- reports ---------------------------------------------------------------------------- */
 
 /** Into the call that returns there. */
 const void *before(const void *return_address) {
@@ -112,8 +111,7 @@ const void *before(const void *return_address) {
                " of " + (other.serial == now().block_serial ? "the same block" : "another block"));
 }
 
-/* ---- races --------------------------------------------------------------------------------------
- */
+/* ---- races ------------------------------------------------------------------------------ */
 
 /** Whether an earlier access certainly came before what the current thread does now. */
 bool ordered(const Record &earlier, const Moment &moment, bool shared) {
@@ -163,8 +161,7 @@ void touch(Word &word, const Access &a, unsigned bytes, const Moment &moment, bo
         word.read = record_of(moment, bytes);
 }
 
-/* ---- where an access goes
- * ------------------------------------------------------------------------ */
+/* ---- where an access goes --------------------------------------------------------------- */
 
 void check_device(const Access &a) {
     size_t offset = (size_t)(static_cast<const char *>(a.at) - memory_base());
@@ -316,8 +313,7 @@ static void instrumented(const void *at, size_t bytes, bool write, bool aligned,
 
 } // namespace cudasim
 
-/* ---- what -fsanitize=thread calls
- * ------------------------------------------------------------------ */
+/* ---- what -fsanitize=thread calls ------------------------------------------------------- */
 
 #define HERE __builtin_return_address(0)
 #define ACCESS_HOOKS(bytes)                                                                        \

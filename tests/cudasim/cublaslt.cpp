@@ -103,8 +103,7 @@ template <class Opaque> cublasStatus_t destroy(Opaque *opaque, const char *call)
 
 } // namespace
 
-/* ---- handles and words -------------------------------------------------------------------------
- */
+/* ---- handles and words ------------------------------------------------------------------ */
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) {
     if (call_should_fail(__func__))
@@ -142,8 +141,7 @@ const char *cublasLtGetStatusString(cublasStatus_t status) {
     }
 }
 
-/* ---- descriptors
- * --------------------------------------------------------------------------------- */
+/* ---- descriptors ------------------------------------------------------------------------ */
 
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *desc, cublasComputeType_t compute,
                                         cudaDataType_t scale) {
@@ -262,8 +260,7 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t o
     }
 }
 
-/* ---- the product
- * ------------------------------------------------------------------------------------ */
+/* ---- the product ------------------------------------------------------------------------ */
 
 namespace {
 

@@ -152,8 +152,7 @@ inline int __all_sync(unsigned mask, int predicate, CUDASIM_HERE) {
 }
 inline unsigned __activemask() { return cudasim::live_lanes(); }
 
-/* ---- atomics: one thread runs at a time, so plain code between two marks is one ----------------
- */
+/* ---- atomics: one thread runs at a time, so plain code between two marks is one --------- */
 
 namespace cudasim {
 template <class Value, class Function> Value modify(Value *at, Function function) {
@@ -185,8 +184,7 @@ Value atomicCAS(Value *at, std::common_type_t<Value> expected, std::common_type_
     return cudasim::modify(at, [=](Value old) { return old == expected ? value : old; });
 }
 
-/* ---- loads, bits, arithmetic ------------------------------------------------------------------
- */
+/* ---- loads, bits, arithmetic ------------------------------------------------------------ */
 
 template <class Value> Value __ldg(const Value *at) { return *at; }
 template <class Value> Value __ldcs(const Value *at) { return *at; }

@@ -228,8 +228,7 @@ cudnnStatus_t list_algorithms(int wanted, int *found, Perf *results, Algorithm a
 
 } // namespace
 
-/* ---- forward
- * ---------------------------------------------------------------------------------------- */
+/* ---- forward ---------------------------------------------------------------------------- */
 
 cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(
     cudnnHandle_t handle, const cudnnTensorDescriptor_t x, const cudnnFilterDescriptor_t w,
@@ -289,8 +288,7 @@ cudnnStatus_t cudnnConvolutionForward(cudnnHandle_t handle, const void *alpha,
                                 }));
 }
 
-/* ---- gradients
- * --------------------------------------------------------------------------------------- */
+/* ---- gradients -------------------------------------------------------------------------- */
 
 cudnnStatus_t cudnnGetConvolutionBackwardDataAlgorithm_v7(
     cudnnHandle_t handle, const cudnnFilterDescriptor_t w, const cudnnTensorDescriptor_t dy,
@@ -408,8 +406,7 @@ cudnnStatus_t cudnnConvolutionBackwardFilter(
                                 }));
 }
 
-/* ---- biases
- * ------------------------------------------------------------------------------------------ */
+/* ---- biases ----------------------------------------------------------------------------- */
 
 template <class T>
 static void add(const cudnnTensorStruct &a, const cudnnTensorStruct &c, double alpha, double beta,

@@ -100,8 +100,7 @@ void check_device(const char *call, const void *pointer, cudnnDataType_t type) {
 
 } // namespace cudasim
 
-/* ---- tensors and filters
- * ------------------------------------------------------------------------- */
+/* ---- tensors and filters ---------------------------------------------------------------- */
 
 cudnnStatus_t cudnnCreateTensorDescriptor(cudnnTensorDescriptor_t *tensor) {
     return make(tensor, __func__);
@@ -192,8 +191,7 @@ cudnnStatus_t cudnnSetFilter4dDescriptor(cudnnFilterDescriptor_t filter, cudnnDa
     return CUDNN_STATUS_SUCCESS;
 }
 
-/* ---- convolutions, poolings, activations
- * ----------------------------------------------------------- */
+/* ---- convolutions, poolings, activations ------------------------------------------------ */
 
 cudnnStatus_t cudnnCreateConvolutionDescriptor(cudnnConvolutionDescriptor_t *conv) {
     return make(conv, __func__);

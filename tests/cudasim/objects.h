@@ -6,8 +6,8 @@
 
 namespace cudasim {
 
-/** Notes a stream, event, graph, pinned block or library handle; `bytes` of a pinned block, else 0.
- */
+/** Notes a stream, event, graph, pinned block or library handle; `bytes`
+ * of a pinned block, else 0. */
 void object_made(const void *object, size_t bytes = 0);
 /** False when it was not there: freed twice, or never made. */
 bool object_freed(const void *object);

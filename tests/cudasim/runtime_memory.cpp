@@ -205,8 +205,7 @@ cudaError_t cudaMemset(void *start, int value, size_t bytes) {
     return cudaMemsetAsync(start, value, bytes, nullptr);
 }
 
-/* ---- memory pools: cudaMallocAsync has one, whose settings change nothing here
- * ------------------- */
+/* ---- memory pools: cudaMallocAsync has one, whose settings change nothing here ---------- */
 
 cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t *pool, int) {
     static char only;

@@ -1,5 +1,5 @@
-/* runtime_streams.cpp: libcudart's streams, events and launches. The prototypes are NVIDIA's own.
- */
+/* runtime_streams.cpp: libcudart's streams, events and launches. The
+ * prototypes are NVIDIA's own. */
 #include <cuda_runtime_api.h>
 
 #include <chrono>
@@ -15,8 +15,7 @@
 
 using namespace cudasim;
 
-/* ---- streams
- * --------------------------------------------------------------------------------------- */
+/* ---- streams ---------------------------------------------------------------------------- */
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
     cudaError_t error = call_begins(__func__);
@@ -82,8 +81,7 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void 
     return error != cudaSuccess ? error : call_ends(stream_queue(stream, [=] { function(data); }));
 }
 
-/* ---- events
- * ---------------------------------------------------------------------------------------- */
+/* ---- events ----------------------------------------------------------------------------- */
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned flags) {
     cudaError_t error = call_begins(__func__);
@@ -186,8 +184,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
     return call_ends(stream_queue(stream, [] {}, {{event->stream, event->place}}));
 }
 
-/* ---- launches
- * ---------------------------------------------------------------------------------------- */
+/* ---- launches --------------------------------------------------------------------------- */
 
 namespace cudasim {
 

@@ -47,8 +47,8 @@ CUstream_st *stream_make(bool blocking);
 bool stream_is_here(cudaStream_t handle);
 /** False for what is no stream. */
 bool stream_free(CUstream_st *stream);
-/** The stream behind a handle (null and cudaStreamLegacy: the default one); null when it is none.
- */
+/** The stream behind a handle (null and cudaStreamLegacy: the default
+ * one); null when it is none. */
 CUstream_st *stream_of(cudaStream_t handle);
 /** Queues work, or adds it to the capture. */
 cudaError_t stream_queue(cudaStream_t handle, CudasimWork work,

@@ -1,16 +1,14 @@
 /* isa_kernels.c: the AVX-512 kernels held against the reference, in a program that needs nothing
  * but a Linux kernel, so that an emulated processor can run it (README.md).
  *
- *   isa_kernels              every row of the operation table, small and large, all lengths of tail
- *   isa_kernels brief 1 2    the same without large inputs, on an emulator: the first of two
- * parts
+ *   isa_kernels              every row of the operation table, small and large, all tails
+ *   isa_kernels brief 1 2    the first half of the same without large inputs, on an emulator
  *
  * The vector part of kernels/amx is compared with its AVX2 form besides.
  *
  * One line a row, then `N passed, N failed`; a part also names the kernels that it did not reach,
  * which is a failure of the whole program only. Exit status: 0, 1 for a failure, 77 without
- * AVX-512.
- */
+ * AVX-512. */
 #define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>

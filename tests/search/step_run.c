@@ -1,5 +1,5 @@
-/* step_run.c: a graph run as it is, replayed call by call, and replayed fused, and what came out.
- */
+/* step_run.c: a graph run as it is, replayed call by call, and replayed
+ * fused, and what came out. */
 #include "step_graph.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* step_search.c: many graphs, each batch of them in a process of its own, and findings made small.
- */
+/* step_search.c: many graphs, each batch of them in a process of its own,
+ * and findings made small. */
 #include "step_graph.h"
 
 #include <stdlib.h>
@@ -25,8 +25,8 @@ static double now(void) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
-/** Runs graphs from a seed on, or the one given, in a child; false when one failed or it crashed.
- */
+/** Runs graphs from a seed on, or the one given, in a child; false when
+ * one failed or it crashed. */
 static bool run_child(note *shared, uint64_t first, int64_t count, const step_graph *only) {
     *shared = (note){.seed = first};
     fflush(NULL);

@@ -5,9 +5,9 @@
 #include "augment.h"
 #include "data/random_use.h"
 
-/* Each channel is copied into a frame of background, so that no pixel needs a test: one row and
- * column before the image, and two after it, the second for the right-hand neighbour of the first.
- */
+/* Each channel is copied into a frame of background, so that no pixel needs a test:
+ * one row and column before the image, and two after it, the second for the
+ * right-hand neighbour of the first. */
 enum { FRAME = 3, STRIP = 28 };
 
 bool qni_augment_active(const qn_augment *amounts) {

@@ -67,8 +67,8 @@ static qn_status settle_order(qni_table *table) {
     return QN_OK;
 }
 
-/** Whether all timestamps are ahead of UTC by the same time, and whether all show one time of day.
- */
+/** Whether all timestamps are ahead of UTC by the same time, and whether
+ * all show one time of day. */
 static void compare_clocks(const qni_stamps *s, bool *one_offset, bool *one_clock) {
     *one_offset = *one_clock = true;
     for (int64_t i = 1; i < s->count; i++) {
@@ -131,8 +131,8 @@ static qn_status refuse_twice(const qni_table *table, const qni_axis *axis) {
 
 /* ---- months ---------------------------------------------------------------------------------- */
 
-/** The day of the month on which all stamps lie, cut to the month's length; 0 where there is none.
- */
+/** The day of the month on which all stamps lie, cut to the month's
+ * length; 0 where there is none. */
 static int common_day(const qni_stamps *s) {
     int day = 0;
     for (int64_t i = 0; i < s->count; i++)

@@ -81,8 +81,8 @@ qn_status qni_value_check(const qni_table *table, int64_t line, const char *colu
 /** Room for `count` values in all. */
 qn_status qni_table_reserve(qni_table *table, size_t count);
 qn_status qni_wide_read(qni_table *table, const qni_bytes *bytes);
-/** Whether a record is the header of a file of items: an item, a time and a value by their names.
- */
+/** Whether a record is the header of a file of items: an item, a time
+ * and a value by their names. */
 bool qni_items_have_header(const qni_csv_record *record);
 qn_status qni_items_read(qni_table *table, const qni_bytes *bytes);
 /** Whether two texts are alike but for case. */

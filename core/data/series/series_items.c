@@ -42,8 +42,7 @@ typedef struct reader {
     bool headed, skips_header; /* the first record held names; it is read once more */
 } reader;
 
-/* ---- which columns -----------------------------------------------------------------------------
- */
+/* ---- which columns ---------------------------------------------------------------------- */
 
 /** The first field with one of these names; -1 if there is none. */
 static int find_column(const qni_csv_record *record, const char *const *names) {
@@ -104,8 +103,8 @@ static qn_status list_dimensions(reader *r, const qni_csv_record *record, bool h
     return QN_OK;
 }
 
-/** Whether a first record is a header whose names are not known: no field holds a number or a time.
- */
+/** Whether a first record is a header whose names are not known: no field
+ * holds a number or a time. */
 static bool is_unknown_header(const reader *r, const qni_csv_record *record) {
     qni_timestamp stamp;
     double value;
@@ -132,8 +131,7 @@ static qn_status begin(reader *r, const qni_csv_record *record) {
     return list_dimensions(r, record, r->headed);
 }
 
-/* ---- lines -------------------------------------------------------------------------------------
- */
+/* ---- lines ------------------------------------------------------------------------------ */
 
 /** Joins the item's id and its dimensions, without number `skip`, in r->name: "item|store", and
  * `more`, where that is not NULL, behind them. */
@@ -203,8 +201,7 @@ static qn_status take_record(void *data, const qni_csv_record *record) {
     return take_line(r, record);
 }
 
-/* ---- columns that change within an item
- * ---------------------------------------------------------- */
+/* ---- columns that change within an item ------------------------------------------------- */
 
 /** A pass over the lines that asks whether a dimension is one. */
 typedef struct question {
@@ -273,8 +270,7 @@ static qn_status drop_covariates(reader *r, const qni_bytes *bytes, bool *left_o
     return status;
 }
 
-/* ---- the file
- * ------------------------------------------------------------------------------------ */
+/* ---- the file --------------------------------------------------------------------------- */
 
 /** Reads the lines again with the dimensions that are left. */
 static qn_status read_again(reader *r, const qni_bytes *bytes) {

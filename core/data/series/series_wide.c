@@ -47,8 +47,8 @@ static qn_status refuse_same_names(const reader *r, int64_t line) {
     return QN_OK;
 }
 
-/** Takes the names of the columns from the first record; without a header they are numbered from 1.
- */
+/** Takes the names of the columns from the first record; without a header
+ * they are numbered from 1. */
 static qn_status take_names(reader *r, const qni_csv_record *record) {
     r->columns = calloc((size_t)record->count, sizeof(*r->columns));
     r->headed = true;

@@ -160,8 +160,8 @@ static qn_status too_far(const windows *w, int64_t item, int64_t step, double me
         qn_series_time(w->series, step, time), qn_series_value(w->series, item, step), mean, std);
 }
 
-/** Fills a column of a group with an item's values; where the item has none its nearest stands in.
- */
+/** Fills a column of a group with an item's values; where the item has
+ * none its nearest stands in. */
 static qn_status fill_column(const windows *w, const group *g, int64_t item, int64_t column) {
     const qn_series *s = w->series;
     const bool standardised = w->opts.mean && w->opts.std;

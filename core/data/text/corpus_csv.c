@@ -20,8 +20,7 @@ static const char *const text_names[] = {
     "text",     "texts", "review", "sentence", "message", "content",     "comment",
     "document", "body",  "tweet",  "question", "title",   "description", NULL};
 
-/* ---- which columns ------------------------------------------------------------------------------
- */
+/* ---- which columns ---------------------------------------------------------------------- */
 
 static int find_name(const qni_csv_record *record, const char *name) {
     for (int i = 0; i < record->count; i++)
@@ -65,8 +64,8 @@ static qn_status named_column(const reading *r, const qni_csv_record *record, co
     return *out >= 0 ? QN_OK : no_column(r, record, column);
 }
 
-/** What is left to be known of two columns follows from the other; else they stand as LABEL,text.
- */
+/** What is left to be known of two columns follows from the other; else
+ * they stand as LABEL,text. */
 static void complete(reading *r, const qni_csv_record *record) {
     if (record->count == 2 && r->label >= 0 && r->text < 0)
         r->text = 1 - r->label;
@@ -118,8 +117,7 @@ static qn_status choose_columns(reading *r, const qni_csv_record *record, bool *
     return QN_OK;
 }
 
-/* ---- records ------------------------------------------------------------------------------------
- */
+/* ---- records ---------------------------------------------------------------------------- */
 
 static qn_status add_labels(qni_corpus_builder *b, const char *label) {
     for (const char *end; b->delimiter && (end = strstr(label, b->delimiter));) {
@@ -149,8 +147,7 @@ static qn_status take_record(void *data, const qni_csv_record *record) {
     return status == QN_OK ? qni_corpus_add_text(r->b, text, strlen(text)) : status;
 }
 
-/* ---- what surely is wrong
- * ------------------------------------------------------------------------- */
+/* ---- what surely is wrong --------------------------------------------------------------- */
 
 /** Number of different texts of a corpus; -1 when memory is out. */
 static int64_t different_texts(const qn_corpus *corpus) {

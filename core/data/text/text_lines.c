@@ -102,8 +102,8 @@ static bool grow(qn_text_lines *lines) {
     return true;
 }
 
-/** Reads a line with its end into lines->line; its length, 0 at the end of the file, -1 on failure.
- */
+/** Reads a line with its end into lines->line; its length, 0 at the end of
+ * the file, -1 on failure. */
 static int64_t read_line(qn_text_lines *lines) {
     size_t length = 0;
     lines->number++;

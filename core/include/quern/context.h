@@ -156,8 +156,8 @@ QN_API void qn_memory_trim(qn_context *ctx);
 QN_API void qn_context_set_read_limit(qn_context *ctx, size_t bytes);
 QN_API size_t qn_context_read_limit(const qn_context *ctx);
 
-/** Ends a step: frees the step's tensors and clears the tape. Within a plan's step it is an error.
- */
+/** Ends a step: frees the step's tensors and clears the tape. Within a
+ * plan's step it is an error. */
 QN_API void qn_step_end(qn_context *ctx);
 
 #ifdef __cplusplus

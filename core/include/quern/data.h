@@ -50,8 +50,8 @@ typedef struct qn_dataset_desc {
     void (*destroy)(void *data);
 } qn_dataset_desc;
 
-/** A dataset from a description, which is copied (names too). On failure data is destroyed at once.
- */
+/** A dataset from a description, which is copied (names too). On failure
+ * data is destroyed at once. */
 QN_API qn_dataset *qn_dataset_new(qn_context *ctx, const qn_dataset_desc *desc);
 QN_API void qn_dataset_free(qn_dataset *dataset);
 QN_API const qn_dataset_desc *qn_dataset_info(const qn_dataset *dataset);

@@ -24,8 +24,8 @@ typedef struct qn_tensorboard qn_tensorboard;
 /** Saves a module's tensors as safetensors, written aside and renamed: a kill at any moment leaves
  * the old or the new file whole. See qn_tensors_write(). */
 QN_API qn_status qn_save(const qn_module *module, const char *path);
-/** Loads a module's tensors by name. Names, shapes and dtypes must match; else nothing is changed.
- */
+/** Loads a module's tensors by name. Names, shapes and dtypes must match;
+ * else nothing is changed. */
 QN_API qn_status qn_load(qn_module *module, const char *path);
 
 /** Writes a whole file of bytes as qn_save() does: aside, then renamed. */

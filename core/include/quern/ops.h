@@ -251,9 +251,9 @@ QN_API qn_tensor *qn_one_hot(qn_tensor *index, int64_t classes);
  * gets no gradient. An index out of range is an error that names it. */
 QN_API qn_tensor *qn_embedding(qn_tensor *weight, qn_tensor *index, int64_t padding);
 typedef enum qn_bag { QN_BAG_MEAN, QN_BAG_SUM } qn_bag;
-/** Mean or sum of each bag's rows: weight [rows, width], index i64 [n, length] -> [n, width], in
- * one pass. Entries equal to `padding` (-1: none) do not count; a bag without entries gives zeros.
- */
+/** Mean or sum of each bag's rows: weight [rows, width], index i64 [n, length] -> [n,
+ * width], in one pass. Entries equal to `padding` (-1: none) do not count; a bag
+ * without entries gives zeros. */
 QN_API qn_tensor *qn_embedding_bag(qn_tensor *weight, qn_tensor *index, int64_t padding,
                                    qn_bag bag);
 

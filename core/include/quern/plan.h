@@ -64,8 +64,8 @@ QN_API qn_status qn_host_call(qn_context *ctx, qn_host_fn function, void *data);
  * and qn_module_limit_norm(), and when children are added. */
 QN_API void qn_plan_setting(qn_context *ctx, const void *owner, uint64_t before, uint64_t after);
 
-/** Turns plans off (the steps then run as they are) or on again; returns how it was. On at first.
- */
+/** Turns plans off (the steps then run as they are) or on again; returns
+ * how it was. On at first. */
 QN_API bool qn_context_set_plans(qn_context *ctx, bool enabled);
 /** Turns fusion on or off for what is recorded from now on; returns how it was. With fusion, calls
  * that share data run together, block by block, so that the data stays in the cache, where the
@@ -114,9 +114,9 @@ QN_API int qn_plan_node_count(const qn_plan *plan);
 /** Node 0 .. count - 1. */
 QN_API qn_plan_node qn_plan_node_at(const qn_plan *plan, int index);
 
-/** Attribute `which` (0, 1, ...) of a node: its name ("stride"), NULL where there is none. `count`
- * says how many of its elements have room in `values`, and gets how many it has; both may be NULL.
- */
+/** Attribute `which` (0, 1, ...) of a node: its name ("stride"), NULL where there is
+ * none. `count` says how many of its elements have room in `values`, and gets how many
+ * it has; both may be NULL. */
 QN_API const char *qn_plan_attribute(const qn_plan *plan, int index, int which, double *values,
                                      int *count);
 

@@ -1,9 +1,9 @@
 /* quern/random.h: Philox4x32-10, the random numbers of programs, kernels and backends alike.
  *
- * A block of four random words is a function of a counter and a key, so any part of a stream can be
- * drawn at any time, on any thread, on any device (Salmon, Moraes, Dror and Shaw: "Parallel random
- * numbers: as easy as 1, 2, 3", SC 2011). How elements take words is written in kernels/README.md.
- */
+ * A block of four random words is a function of a counter and a key, so any part of a stream
+ * can be drawn at any time, on any thread, on any device (Salmon, Moraes, Dror and Shaw:
+ * "Parallel random numbers: as easy as 1, 2, 3", SC 2011). How elements take words is
+ * written in kernels/README.md. */
 #ifndef QUERN_RANDOM_H
 #define QUERN_RANDOM_H
 

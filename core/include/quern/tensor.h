@@ -26,8 +26,8 @@ typedef struct qn_shape {
     int64_t dim[QN_MAX_DIMS];
 } qn_shape;
 
-/** A set of axes, written QN_AXES(0, 2); negative ones count from the end; QN_ALL means every axis.
- */
+/** A set of axes, written QN_AXES(0, 2); negative ones count from the end;
+ * QN_ALL means every axis. */
 typedef struct qn_axes {
     int count;
     int axis[QN_MAX_DIMS];

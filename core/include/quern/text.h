@@ -44,10 +44,10 @@ typedef struct qn_corpus_opts {
                                 ("|"), so "A|B,text". fastText's lines may have several anyway. */
     const qn_corpus *classes; /**< NULL, or: use the classes of this corpus (of the training texts,
                                  say); a label that is not among them is then an error */
-    /** CSV: the columns of labels and of texts, by the header line's name or by number from 1.
-     * NULL: told from a header line that names both as the field does ("label", "class",
-     * "sentiment" ...; "text", "review", "sentence" ...); without one the columns are LABEL,text.
-     */
+    /** CSV: the columns of labels and of texts, by the header line's name or by number
+     * from 1. NULL: told from a header line that names both as the field does ("label",
+     * "class", "sentiment" ...; "text", "review", "sentence" ...); without one the
+     * columns are LABEL,text. */
     const char *label_column, *text_column;
 } qn_corpus_opts;
 
@@ -106,8 +106,8 @@ QN_API qn_corpus *qn_corpus_fold(const qn_corpus *corpus, int folds, int fold, u
 /** The lines of a text file, one after the other, without holding the file: for texts without
  * labels. */
 typedef struct qn_text_lines qn_text_lines;
-/** Opens a file, plain or gzip; "-" is standard input. It belongs to the context. Errors: IO_ERROR.
- */
+/** Opens a file, plain or gzip; "-" is standard input. It belongs to the
+ * context. Errors: IO_ERROR. */
 QN_API qn_text_lines *qn_text_lines_open(qn_context *ctx, const char *path);
 QN_API void qn_text_lines_free(qn_text_lines *lines);
 /** The next line as UTF-8, decoded as qn_corpus_open() does it, without its end; valid until the
@@ -158,12 +158,12 @@ QN_API const char *qn_vocabulary_word(const qn_vocabulary *vocabulary, int64_t i
  * sample is empty. Lines that are not UTF-8 are taken as Windows-1252. `ids` may be NULL when limit
  * is 0.
  *
- * Returns how many there are, which may be more than limit; -1 when memory is out (on the context).
- */
+ * Returns how many there are, which may be more than limit; -1 when memory
+ * is out (on the context). */
 QN_API int64_t qn_vocabulary_encode(const qn_vocabulary *vocabulary, const char *text, int64_t *ids,
                                     int64_t limit);
-/** A vocabulary with its tokenizer's settings as a u8 tensor of the step, to travel with a model.
- */
+/** A vocabulary with its tokenizer's settings as a u8 tensor of the
+ * step, to travel with a model. */
 QN_API qn_tensor *qn_vocabulary_pack(qn_context *ctx, const qn_vocabulary *vocabulary);
 /** The vocabulary in a tensor from qn_vocabulary_pack(). Every byte is checked: BAD_FORMAT with the
  * offset. */

@@ -16,8 +16,7 @@ namespace {
 constexpr int BLOCK = 256, WARP = 32, MOST = 2048;
 using Numbers = std::vector<float>;
 
-/* ---- what every program uses
- * --------------------------------------------------------------------- */
+/* ---- what every program uses ------------------------------------------------------------ */
 
 void must(cudaError_t error, const char *what) {
     if (error == cudaSuccess)
@@ -108,8 +107,7 @@ const Numbers all = numbers(MOST);
 float same(int i) { return all[i]; }
 float reversed(int i) { return all[BLOCK - 1 - i]; }
 
-/* ---- memory of the device
- * ------------------------------------------------------------------------ */
+/* ---- memory of the device --------------------------------------------------------------- */
 
 int read_past_end(bool correct) {
     float *x = take_filled(BLOCK), *y = take(BLOCK);
@@ -205,8 +203,7 @@ int global_race(bool correct) { return sum_of(PLANTED_SUM, correct); }
 
 int mixed_atomics(bool correct) { return sum_of(PLANTED_MIXED_ATOMICS, correct); }
 
-/* ---- blocks and warps
- * ---------------------------------------------------------------------------- */
+/* ---- blocks and warps ------------------------------------------------------------------- */
 
 int missing_barrier(bool correct) {
     return one_block(PLANTED_REVERSE, correct, BLOCK, BLOCK, BLOCK, reversed);
@@ -293,8 +290,7 @@ int swallowed_error(bool correct) {
     return compare(fetch(y, BLOCK), numbers(BLOCK));
 }
 
-/* ---- host and device
- * ----------------------------------------------------------------------------- */
+/* ---- host and device -------------------------------------------------------------------- */
 
 int host_dereference(bool correct) {
     float *x = take_filled(BLOCK);
@@ -327,8 +323,7 @@ int copy_past_end(bool correct) {
     return compare(fetch(x, 250), numbers(250));
 }
 
-/* ---- streams
- * ------------------------------------------------------------------------------------- */
+/* ---- streams ---------------------------------------------------------------------------- */
 
 int missing_synchronize(bool correct) {
     cudaStream_t stream = make_stream();
@@ -367,8 +362,7 @@ int staging_reused(bool correct) {
     return compare(fetch(y, BLOCK), numbers(BLOCK));
 }
 
-/* ---- graphs
- * -------------------------------------------------------------------------------------- */
+/* ---- graphs ----------------------------------------------------------------------------- */
 
 void begin(cudaStream_t stream) {
     MUST(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));

@@ -16,8 +16,7 @@ constexpr unsigned all_lanes = 0xFFFFFFFFu, odd_lanes = 0xAAAAAAAAu, low_lanes =
 
 __device__ int index() { return (int)(blockIdx.x * blockDim.x + threadIdx.x); }
 
-/* ---- memory
- * -------------------------------------------------------------------------------------- */
+/* ---- memory ----------------------------------------------------------------------------- */
 
 __global__ void copy(bool, int n, const float *x, float *y) {
     if (index() < n)
@@ -67,8 +66,7 @@ __global__ void mixed_atomics(bool correct, int n, const float *x, float *y) {
         *y += x[index()];
 }
 
-/* ---- blocks
- * -------------------------------------------------------------------------------------- */
+/* ---- blocks ----------------------------------------------------------------------------- */
 
 __global__ void reverse(bool correct, const float *x, float *y) {
     __shared__ float tile[BLOCK];
@@ -156,8 +154,7 @@ __global__ void shared_past_end(bool correct, const float *x, float *y) {
     y[t] = tile[t + 1 < last ? t + 1 : last];
 }
 
-/* ---- warps
- * --------------------------------------------------------------------------------------- */
+/* ---- warps ------------------------------------------------------------------------------ */
 
 __global__ void shuffle_mask(bool correct, const float *x, float *y) {
     float value = x[threadIdx.x];

@@ -23,8 +23,7 @@ namespace {
 [[maybe_unused]] uint32_t carry, no_carry; /* of add.cc and its kin: set and read by one thread,
                                               without a meeting between */
 
-/* ---- bits and memory ---------------------------------------------------------------------------
- */
+/* ---- bits and memory -------------------------------------------------------------------- */
 
 template <class To, class From> inline To bits(From from) {
     static_assert(sizeof(To) == sizeof(From));
@@ -54,8 +53,7 @@ inline bool is_shared(uint64_t generic) { return shared_offset(generic) < 256 * 
     cudasim::fail(std::string(what) + " at " + file + ":" + std::to_string(line));
 }
 
-/* ---- integers
- * ------------------------------------------------------------------------------------ */
+/* ---- integers --------------------------------------------------------------------------- */
 
 template <class T> inline T multiply_low(T a, T b) {
     using U = std::make_unsigned_t<T>;
@@ -182,8 +180,7 @@ inline uint32_t funnel_shift(uint32_t low, uint32_t high, uint32_t by) {
     return left ? (uint32_t)(both << by >> 32) : (uint32_t)(both >> by);
 }
 
-/* ---- floating point
- * -------------------------------------------------------------------------------- */
+/* ---- floating point --------------------------------------------------------------------- */
 
 struct Add {
     template <class T> T operator()(T a, T b) const { return a + b; }
@@ -235,8 +232,8 @@ template <class F, class T> inline T nan_or(F f, T a, T b) {
     return std::isunordered(a, b) ? std::numeric_limits<T>::quiet_NaN() : f(a, b);
 }
 
-/** An operation in another rounding direction. Volatile, so that nothing moves over the switches.
- */
+/** An operation in another rounding direction. Volatile, so that nothing
+ * moves over the switches. */
 template <class F, class... T> inline auto rounded(unsigned direction, F f, T... operands) {
     unsigned saved = _mm_getcsr();
     _mm_setcsr((saved & ~(unsigned)_MM_ROUND_MASK) | direction);
@@ -273,8 +270,7 @@ template <class To, class From> inline To saturate_to(From a) {
     return (To)std::max(low, std::min(high, wide));
 }
 
-/* ---- 16-bit numbers: computed in double, rounded once more
- * --------------------------------------------- */
+/* ---- 16-bit numbers: computed in double, rounded once more ------------------------------ */
 
 struct Half {
     static float value(uint16_t half) { return _cvtsh_ss(half); }
@@ -300,8 +296,7 @@ template <class Form, class F, class... Pairs> inline uint32_t apply_pair(F f, P
     return high << 16 | apply<Form>(f, pairs...);
 }
 
-/* ---- warps
- * ---------------------------------------------------------------------------------------------- */
+/* ---- warps ------------------------------------------------------------------------------ */
 
 inline uint32_t warp_id() {
     return (threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) / 32;

@@ -157,8 +157,7 @@ PtxModule::PtxModule(uint32_t ptx_bytes, uint32_t ptx_crc32, const PtxKernel *gi
 
 } // namespace cudasim
 
-/* ---- what nvcc's host code calls; NVIDIA's headers declare only some of it
- * -------------------------- */
+/* ---- what nvcc's host code calls; NVIDIA's headers declare only some of it -------------- */
 
 using namespace cudasim;
 
