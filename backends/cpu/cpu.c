@@ -193,26 +193,22 @@ static void *cpu_queue(void *device) {
     return NULL;
 }
 
-/** Tasks divided among threads: neighbours stay together. */
-typedef struct division {
+/** What every item of a call to cpu_parallel() runs. */
+typedef struct item_task {
     qn_task task;
     void *arg;
-    int64_t count;
-    int threads;
-} division;
+} item_task;
 
-static void run_share(void *arg, int64_t part, int thread) {
-    const division *d = arg;
-    for (int64_t index = d->count * part / d->threads; index < d->count * (part + 1) / d->threads;
-         index++)
-        d->task(d->arg, index, thread);
+static void run_items(void *arg, int64_t first, int64_t end, int thread) {
+    const item_task *t = arg;
+    for (int64_t index = first; index < end; index++)
+        t->task(t->arg, index, thread);
 }
 
 static void cpu_parallel(void *device, int threads, int64_t count, qn_task task, void *arg) {
     (void)device;
-    threads = threads < count ? threads : (int)count;
-    division d = {.task = task, .arg = arg, .count = count, .threads = threads > 1 ? threads : 1};
-    cpu_threads_run(d.threads, run_share, &d);
+    item_task t = {.task = task, .arg = arg};
+    cpu_threads_divide(threads, count, run_items, &t);
 }
 
 static const qn_backend backend = {

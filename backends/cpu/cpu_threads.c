@@ -294,6 +294,25 @@ void cpu_threads_run(int parts, qn_task task, void *arg) {
         join(&j);
 }
 
+/* Items divided among parts. */
+typedef struct division {
+    cpu_range_task task;
+    void *arg;
+    int64_t count;
+    int parts;
+} division;
+
+static void run_range(void *arg, int64_t part, int thread) {
+    const division *d = arg;
+    d->task(d->arg, d->count * part / d->parts, d->count * (part + 1) / d->parts, thread);
+}
+
+void cpu_threads_divide(int threads, int64_t count, cpu_range_task task, void *arg) {
+    const int parts = threads < count ? threads : (int)count;
+    division d = {.task = task, .arg = arg, .count = count, .parts = parts > 1 ? parts : 1};
+    cpu_threads_run(d.parts, run_range, &d);
+}
+
 int cpu_threads_default(void) {
     const char *text = secure_getenv("OMP_NUM_THREADS");
     char *end;

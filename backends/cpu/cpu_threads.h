@@ -14,6 +14,13 @@
  * call; calls at one time share the threads that are free. */
 void cpu_threads_run(int parts, qn_task task, void *arg);
 
+/** Runs the items from `first` to before `end`. */
+typedef void (*cpu_range_task)(void *arg, int64_t first, int64_t end, int thread);
+
+/** Divides `count` items among at most `threads` threads, neighbours together: as
+ * cpu_threads_run(), with a range of items a part. */
+void cpu_threads_divide(int threads, int64_t count, cpu_range_task task, void *arg);
+
 /** A number of threads that suits the process: OMP_NUM_THREADS where that is a number
  * from 1 to 1024, else the processors that it may run on, or the share of them that
  * its control group grants. */

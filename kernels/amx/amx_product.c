@@ -55,26 +55,22 @@ static int64_t matrix_offset(const qn_view *lead, int64_t index) {
 
 /* ---- tasks ------------------------------------------------------------------------------- */
 
-/* Tasks divided among threads: neighbours stay together. */
-typedef struct division {
+/* What every index of a call to qnk_amx_parallel() runs. */
+typedef struct index_task {
     amx_task task;
     const void *arg;
-    int64_t count;
-    int threads;
-} division;
+} index_task;
 
-static void run_share(void *arg, int64_t part, int thread) {
-    const division *d = arg;
+static void run_indices(void *arg, int64_t first, int64_t end, int thread) {
+    const index_task *t = arg;
     (void)thread;
-    for (int64_t index = d->count * part / d->threads; index < d->count * (part + 1) / d->threads;
-         index++)
-        d->task(d->arg, index);
+    for (int64_t index = first; index < end; index++)
+        t->task(t->arg, index);
 }
 
 void qnk_amx_parallel(int threads, int64_t count, amx_task task, const void *arg) {
-    threads = threads < count ? threads : (int)count;
-    division d = {.task = task, .arg = arg, .count = count, .threads = threads > 1 ? threads : 1};
-    cpu_threads_run(d.threads, run_share, &d);
+    index_task t = {.task = task, .arg = arg};
+    cpu_threads_divide(threads, count, run_indices, &t);
 }
 
 static void pack_a_task(const void *arg, int64_t index) {

@@ -152,21 +152,18 @@ static product plan(const qn_call *call) {
     return p;
 }
 
-/* Panels divided among threads: neighbours stay together. */
-typedef struct division {
+/* What every panel of a call needs. */
+typedef struct panel_task {
     const qn_call *call;
     const product *product;
-    int64_t count;
-    int threads;
-} division;
+} panel_task;
 
-static void run_share(void *arg, int64_t part, int thread) {
-    const division *d = arg;
+static void run_panels(void *arg, int64_t first, int64_t end, int thread) {
+    const panel_task *t = arg;
     (void)thread;
     const int before = qnk_openblas_serial_thread();
-    for (int64_t index = d->count * part / d->threads; index < d->count * (part + 1) / d->threads;
-         index++)
-        run_panel(d->call, d->product, index);
+    for (int64_t index = first; index < end; index++)
+        run_panel(t->call, t->product, index);
     qnk_openblas_thread_end(before);
 }
 
@@ -178,10 +175,10 @@ static qn_status matmul(const qn_call *call) {
     const product p = plan(call);
     const int64_t jobs = p.panels * (count / (p.m * p.n));
     const double work = (double)count * (double)p.k;
-    const int threads = work < least_threaded ? 1 : (int)smaller(call->threads, jobs);
+    const int threads = work < least_threaded ? 1 : call->threads;
+    panel_task t = {.call = call, .product = &p};
     qnk_openblas_serial_begin();
-    division d = {.call = call, .product = &p, .count = jobs, .threads = threads};
-    cpu_threads_run(threads, run_share, &d);
+    cpu_threads_divide(threads, jobs, run_panels, &t);
     qnk_openblas_serial_end();
     return QN_OK;
 }

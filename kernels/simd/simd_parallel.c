@@ -12,36 +12,27 @@
 /* Denormal results and operands are zero (FTZ and DAZ of MXCSR). */
 enum { FLUSH_DENORMALS = 0x8040 };
 
-/* Tasks from `first` to before `end`; the thread's own mode is as before when they are done. */
-static void run_tasks(int64_t first, int64_t end, simd_task task, const void *arg) {
+/* What every index of a call to simd_parallel() runs. */
+typedef struct index_task {
+    simd_task task;
+    const void *arg;
+} index_task;
+
+/* The thread's own mode is as before when its tasks are done. */
+static void run_indices(void *arg, int64_t first, int64_t end, int thread) {
+    const index_task *t = arg;
+    (void)thread;
     const unsigned mode = _mm_getcsr();
     _mm_setcsr(mode | FLUSH_DENORMALS);
     for (int64_t index = first; index < end; index++)
-        task(arg, index);
+        t->task(t->arg, index);
     _mm_setcsr(mode);
 }
 
-/* Tasks divided among threads: neighbours stay together. */
-typedef struct division {
-    simd_task task;
-    const void *arg;
-    int64_t count;
-    int threads;
-} division;
-
-static void run_share(void *arg, int64_t part, int thread) {
-    const division *d = arg;
-    (void)thread;
-    run_tasks(d->count * part / d->threads, d->count * (part + 1) / d->threads, d->task, d->arg);
-}
-
 void simd_parallel(int threads, int64_t count, simd_task task, const void *arg) {
-    if (threads > count)
-        threads = (int)count;
-    if (threads <= 1) {
-        run_tasks(0, count, task, arg);
-        return;
-    }
-    division d = {.task = task, .arg = arg, .count = count, .threads = threads};
-    cpu_threads_run(threads, run_share, &d);
+    index_task t = {.task = task, .arg = arg};
+    if (threads > 1 && count > 1)
+        cpu_threads_divide(threads, count, run_indices, &t);
+    else
+        run_indices(&t, 0, count, 0);
 }
