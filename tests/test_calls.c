@@ -116,21 +116,31 @@ static qn_optimizer_spec make_spec(int pick) {
     if (pick == 0)
         return qn_adam(0.1);
     const double bad = pick == 1 ? NAN : -1e300;
-    return (qn_optimizer_spec){(qn_optimizer_kind)(pick == 1 ? 1000 : -1),
-                               bad,
-                               bad,
-                               true,
-                               bad,
-                               bad,
-                               true,
-                               bad,
-                               bad,
-                               bad,
-                               bad,
-                               bad,
-                               bad,
-                               bad,
-                               bad};
+    return (qn_optimizer_spec){.kind = pick == 1 ? NULL : qn_optimizer_find("sgd"),
+                               .lr = bad,
+                               .weight_decay = bad,
+                               .decoupled = true,
+                               .momentum = bad,
+                               .dampening = bad,
+                               .nesterov = true,
+                               .beta1 = bad,
+                               .beta2 = bad,
+                               .alpha = bad,
+                               .rho = bad,
+                               .epsilon = bad,
+                               .clip_norm = bad,
+                               .clip_value = bad,
+                               .loss_scale = bad,
+                               .own = {bad, bad, bad, bad}};
+}
+static const qn_optimizer_kind *make_optimizer_kind(int pick) {
+    return pick ? NULL : qn_optimizer_find("rmsprop");
+}
+static const qn_schedule_kind *make_schedule_kind(int pick) {
+    return pick ? NULL : qn_schedule_find("plateau");
+}
+static const qn_setting *make_setting(int pick) {
+    return pick ? NULL : qn_optimizer_setting(qn_optimizer_find("sgd"), 0);
 }
 static const qn_optimizer_spec *make_spec_at(int pick) {
     static qn_optimizer_spec spec;
@@ -141,6 +151,7 @@ static qn_schedule make_schedule(int pick) {
     qn_schedule schedule = qn_schedule_constant();
     if (pick)
         memset(&schedule, pick == 1 ? 0x7F : 0xFF, sizeof(schedule));
+    schedule.kind = pick == 2 ? qn_schedule_find("step") : NULL;
     return schedule;
 }
 static qn_scheduler_state make_scheduler_state(int pick) {

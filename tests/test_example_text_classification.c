@@ -390,7 +390,8 @@ Test(example_text_classification, refuses_bad_options_in_one_line) {
     expect_refused("train --holdout 1", "--holdout takes a number from 0.001 to 0.999, not '1'");
     expect_refused("train --format yaml",
                    "--format takes one of auto, csv, fasttext, trec, polari");
-    expect_refused("train --optimizer none", "--optimizer takes one of adam, adadelta, not 'none'");
+    expect_refused("train --optimizer none",
+                   "--optimizer takes one of sgd, adam, adamw, rmsprop, adadelta, not 'none'");
     expect_refused("train --min-count many", "--min-count takes a whole number");
     expect_refused("train --train", "'--train' is no option, or ambiguous, or its value");
     expect_refused("evaluate --folds 3", "evaluate does not take --folds");

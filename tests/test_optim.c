@@ -379,11 +379,13 @@ Test(optim, settings_out_of_range_are_named) {
     refuse(qn_sgd(NAN, 0), "sgd: lr must be above 0, got nan");
     refuse(qn_sgd(INFINITY, 0), "sgd: lr must be above 0, got inf");
     refuse(qn_sgd(0.1, 1), "sgd: momentum must be in [0, 1), got 1");
-    refuse(qn_adamw(0.1, -1), "adam: weight_decay must be at least 0, got -1");
+    refuse(qn_adamw(0.1, -1), "adamw: weight_decay must be at least 0, got -1");
     qn_optimizer_spec spec = qn_adam(0.1);
     spec.beta2 = 1;
     refuse(spec, "adam: beta2 must be in [0, 1), got 1");
-    refuse((qn_optimizer_spec){.kind = QN_OPT_ADAM, .lr = 0.1}, "adam: epsilon must be above 0");
+    refuse((qn_optimizer_spec){.kind = qn_optimizer_find("adam"), .lr = 0.1},
+           "adam: epsilon must be above 0");
+    refuse((qn_optimizer_spec){.lr = 0.1}, "optimizer: no kind is given");
     spec = qn_rmsprop(0.1);
     spec.alpha = -0.5;
     refuse(spec, "rmsprop: alpha must be in [0, 1), got -0.5");
@@ -393,8 +395,9 @@ Test(optim, settings_out_of_range_are_named) {
     spec = qn_sgd(0.1, 0);
     spec.nesterov = true;
     refuse(spec, "sgd: nesterov needs momentum above 0");
-    spec.kind = (qn_optimizer_kind)9;
-    refuse(spec, "optimizer: unknown kind 9");
+    const qn_optimizer_kind nothing = {.name = "nothing"};
+    spec.kind = &nothing;
+    refuse(spec, "optimizer: kind 'nothing' needs a name and a step");
 
     qn_optimizer *optimizer = qn_optimizer_new(new_problem(), qn_sgd(0.1, 0));
     qn_optimizer_set_lr(optimizer, -1);
@@ -511,7 +514,8 @@ Test(optim, schedules_out_of_range_are_refused) {
     refuse_schedule(qn_schedule_plateau(0.5, -1), 1, 1, "schedule: patience must be at least 0");
     refuse_schedule(qn_schedule_constant(), 0, 1, "schedule: needs at least one step");
     refuse_schedule((qn_schedule){.warmup = -1}, 1, 1, "schedule: warmup must be at least 0");
-    refuse_schedule((qn_schedule){.kind = (qn_schedule_kind)9}, 1, 1, "schedule: unknown kind");
+    refuse_schedule((qn_schedule){.kind = &(qn_schedule_kind){.name = "nothing"}}, 1, 1,
+                    "schedule: kind 'nothing' needs a name and a rate");
     qn_schedule schedule = qn_schedule_one_cycle();
     schedule.rise = -0.5;
     refuse_schedule(schedule, 1, 1, "schedule: rise must be in [0, 1]");

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "optimizer_spec.h"
+#include "setting.h"
 
-enum { MAX_STATE = 2, GROWTH_STEPS = 2000 };
+enum { GROWTH_STEPS = 2000 };
 
 /* What one call moves, with the state for it. */
 typedef struct group {
     qn_tensor *sparse; /* a parameter with a sparse gradient; NULL: the flat buffers */
-    qn_tensor *state[MAX_STATE];
+    qn_tensor *state[QN_OPTIMIZER_STATES];
 } group;
 
 struct qn_optimizer {
@@ -42,33 +42,18 @@ static void optimizer_destroy(void *object) {
     free(optimizer);
 }
 
-/* The names of an optimizer's own tensors, in the order in which its step takes them. */
-static int state_names(const qn_optimizer_spec *spec, const char *names[MAX_STATE]) {
+/* How many of the state's names count. */
+static int state_count(const qn_optimizer_spec *spec) {
     int count = 0;
-    switch (spec->kind) {
-    case QN_OPT_SGD:
-        break;
-    case QN_OPT_ADAM:
-        names[count++] = "exp_avg";
-        names[count++] = "exp_avg_sq";
-        break;
-    case QN_OPT_RMSPROP:
-        names[count++] = "square_avg";
-        break;
-    case QN_OPT_ADADELTA:
-        names[count++] = "square_avg";
-        names[count++] = "acc_delta";
-        break;
-    }
-    const bool has_momentum = spec->kind == QN_OPT_SGD || spec->kind == QN_OPT_RMSPROP;
-    if (has_momentum && spec->momentum > 0)
-        names[count++] = "momentum";
-    return count;
+    while (count < QN_OPTIMIZER_STATES && spec->kind->state[count])
+        count++;
+    const int needed = spec->kind->states ? spec->kind->states(spec) : count;
+    return needed < 0 ? 0 : needed < count ? needed : count;
 }
 
 static qn_status out_of_memory(const qn_optimizer *optimizer) {
     return qn_context_fail(optimizer->ctx, QN_OUT_OF_MEMORY, "%s: out of memory",
-                           qni_optimizer_name(optimizer->spec.kind));
+                           optimizer->spec.kind->name);
 }
 
 /* "exp_avg" for the flat buffers, "exp_avg.embedding.weight" for a parameter of that name; to be
@@ -93,18 +78,27 @@ static qn_tensor *add_state(qn_optimizer *optimizer, char *name, qn_tensor *made
 /* Adds a group and its state, all zeros, like a tensor (the parameter, or the flat buffer). */
 static bool add_group(qn_optimizer *optimizer, qn_tensor *sparse, const char *parameter,
                       const qn_tensor *like) {
-    const char *names[MAX_STATE];
-    const int count = state_names(&optimizer->spec, names);
+    const int count = state_count(&optimizer->spec);
     group *g = &optimizer->groups[optimizer->group_count++];
     *g = (group){.sparse = sparse};
     for (int i = 0; i < count; i++) {
         g->state[i] =
-            add_state(optimizer, state_name(names[i], parameter),
+            add_state(optimizer, state_name(optimizer->spec.kind->state[i], parameter),
                       qn_zeros(optimizer->ctx, qn_tensor_dtype(like), qn_tensor_shape(like)));
         if (!g->state[i])
             return false;
     }
     return true;
+}
+
+/* An error that names a parameter with a sparse gradient, unless the method can move its rows. */
+static bool takes_rows(const qn_optimizer *optimizer, const char *parameter) {
+    const qn_optimizer_kind *kind = optimizer->spec.kind;
+    if (!kind->sparse)
+        qn_context_fail(optimizer->ctx, QN_INVALID_ARGUMENT,
+                        "%s: '%s' has a sparse gradient, which needs a step that moves single rows",
+                        kind->name, parameter);
+    return kind->sparse;
 }
 
 static bool add_scale(qn_optimizer *optimizer) {
@@ -120,7 +114,7 @@ static bool make_state(qn_optimizer *optimizer) {
     const qn_module *module = optimizer->module;
     const size_t most = (size_t)qn_module_tensor_count(module) + 1;
     optimizer->groups = calloc(most, sizeof(*optimizer->groups));
-    optimizer->state = calloc(most * MAX_STATE + 1, sizeof(*optimizer->state));
+    optimizer->state = calloc(most * QN_OPTIMIZER_STATES + 1, sizeof(*optimizer->state));
     if (!optimizer->groups || !optimizer->state) {
         out_of_memory(optimizer);
         return false;
@@ -129,7 +123,8 @@ static bool make_state(qn_optimizer *optimizer) {
     for (int i = 0; made && i < qn_module_tensor_count(module); i++) {
         const qn_named_tensor p = qn_module_tensor(module, i);
         if (p.trained && qn_requires_sparse_grad(p.tensor))
-            made = add_group(optimizer, p.tensor, p.name, p.tensor);
+            made =
+                takes_rows(optimizer, p.name) && add_group(optimizer, p.tensor, p.name, p.tensor);
     }
     if (made && add_scale(optimizer))
         optimizer->hyper = qn_keep(
@@ -144,7 +139,7 @@ qn_optimizer *qn_optimizer_new(qn_module *module, qn_optimizer_spec spec) {
         return NULL;
     qn_optimizer *optimizer = calloc(1, sizeof(*optimizer));
     if (!optimizer) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory", qni_optimizer_name(spec.kind));
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory", spec.kind->name);
         return NULL;
     }
     optimizer->ctx = ctx;
@@ -245,23 +240,25 @@ static qn_status set_hyper(qn_optimizer *optimizer) {
     return status;
 }
 
+/* Moves what a group holds, off the tape; what a method of the program's own makes on the way is
+ * freed. */
 static qn_status move_group(const qn_optimizer *optimizer, const group *g) {
-    const qn_optimizer_spec *spec = &optimizer->spec;
-    qn_tensor *hyper = optimizer->hyper, *first = g->state[0], *second = g->state[1], *seen;
-    qn_tensor *p = g->sparse ? g->sparse : qn_module_flat_parameters(optimizer->module);
-    qn_tensor *grad = group_grad(optimizer, g, &seen);
-    if (!grad && g->sparse)
+    qn_context *ctx = optimizer->ctx;
+    qn_optimizer_move move = {
+        .p = g->sparse ? g->sparse : qn_module_flat_parameters(optimizer->module),
+        .state = g->state,
+        .hyper = optimizer->hyper,
+        .spec = &optimizer->spec,
+    };
+    move.grad = group_grad(optimizer, g, &move.seen);
+    if (!move.grad && g->sparse)
         return QN_OK;
-    switch (spec->kind) {
-    case QN_OPT_ADAM:
-        return qn_adam_step(p, grad, first, second, hyper, seen, spec);
-    case QN_OPT_RMSPROP:
-        return qn_rmsprop_step(p, grad, first, second, hyper, seen, spec);
-    case QN_OPT_ADADELTA:
-        return qn_adadelta_step(p, grad, first, second, hyper, seen, spec);
-    default:
-        return qn_sgd_step(p, grad, first, hyper, seen, spec);
-    }
+    const bool recording = qn_context_set_grad(ctx, false);
+    const int begin = qn_tidy_begin(ctx);
+    qn_status status = optimizer->spec.kind->step(&move);
+    qn_tidy_end(ctx, begin, NULL, 0);
+    qn_context_set_grad(ctx, recording);
+    return status;
 }
 
 qn_tensor *qn_optimizer_scale_loss(qn_optimizer *optimizer, qn_tensor *loss) {
@@ -287,8 +284,7 @@ qn_status qn_optimizer_step(qn_optimizer *optimizer) {
         return qn_context_fail(optimizer->ctx, QN_INVALID_ARGUMENT,
                                "%s: the parameters of %s have changed or were flattened with "
                                "another module; make a new optimizer",
-                               qni_optimizer_name(optimizer->spec.kind),
-                               qn_module_kind(optimizer->module));
+                               optimizer->spec.kind->name, qn_module_kind(optimizer->module));
     if (!qn_module_flat_gradients(optimizer->module))
         return qn_context_error(optimizer->ctx, NULL);
     status = clip_values(optimizer);
@@ -319,7 +315,7 @@ void qn_optimizer_set_lr(qn_optimizer *optimizer, double lr) {
         optimizer->lr = lr;
     else
         qn_context_fail(optimizer->ctx, QN_INVALID_ARGUMENT, "%s: lr must be at least 0, got %g",
-                        qni_optimizer_name(optimizer->spec.kind), lr);
+                        optimizer->spec.kind->name, lr);
 }
 
 int64_t qn_optimizer_steps(const qn_optimizer *optimizer) {
@@ -333,8 +329,8 @@ void qn_optimizer_set_steps(qn_optimizer *optimizer, int64_t steps) {
         optimizer->steps = steps;
     else
         qn_context_fail(optimizer->ctx, QN_INVALID_ARGUMENT,
-                        "%s: steps must be at least 0, got %lld",
-                        qni_optimizer_name(optimizer->spec.kind), (long long)steps);
+                        "%s: steps must be at least 0, got %lld", optimizer->spec.kind->name,
+                        (long long)steps);
 }
 
 int qn_optimizer_tensor_count(const qn_optimizer *optimizer) {

@@ -8,8 +8,10 @@
 /* ---- making ready -------------------------------------------------------------------------- */
 
 static void fill_defaults(qn_context *ctx, qn_fit_opts *opts) {
-    if (opts->optimizer.lr == 0)
+    if (!opts->optimizer.kind && opts->optimizer.lr == 0)
         opts->optimizer = qn_adam(1e-3);
+    if (!opts->schedule.kind)
+        opts->schedule.kind = qn_schedule_constant().kind;
     if (!opts->loss)
         opts->loss = qn_cross_entropy;
     if (opts->epochs <= 0)
@@ -18,7 +20,9 @@ static void fill_defaults(qn_context *ctx, qn_fit_opts *opts) {
         opts->batch_size = 64;
     if (opts->eval_batch_size <= 0)
         opts->eval_batch_size = opts->batch_size > 64 ? opts->batch_size : 64;
-    if (opts->optimizer.loss_scale == 0 && qn_context_matmul_precision(ctx) == QN_PRECISION_F16)
+    const qn_optimizer_kind *kind = opts->optimizer.kind;
+    if (opts->optimizer.loss_scale == 0 && kind && kind->scales &&
+        qn_context_matmul_precision(ctx) == QN_PRECISION_F16)
         opts->optimizer.loss_scale = 65536;
 }
 

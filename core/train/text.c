@@ -40,47 +40,30 @@ void qni_pairs_free(qni_pairs *pairs) {
     *pairs = (qni_pairs){0};
 }
 
+/** Adds a setting under its label, or under its name with spaces. */
+static void add_setting(const qn_setting *setting, const void *object, qni_pairs *out) {
+    char key[sizeof(out->items->key)];
+    snprintf(key, sizeof(key), "%s", setting->label ? setting->label : setting->name);
+    for (char *c = key; !setting->label && *c; c++)
+        *c = *c == '_' ? ' ' : *c;
+    qni_pairs_add_number(out, key, qn_setting_value(setting, object));
+}
+
 static void add_optimizer(const qn_optimizer_spec *spec, qni_pairs *out) {
-    static const char *const names[] = {[QN_OPT_SGD] = "sgd",
-                                        [QN_OPT_ADAM] = "adam",
-                                        [QN_OPT_RMSPROP] = "rmsprop",
-                                        [QN_OPT_ADADELTA] = "adadelta"};
-    bool adamw = spec->kind == QN_OPT_ADAM && spec->decoupled;
-    qni_pairs_add(out, "optimizer", "%s", adamw ? "adamw" : names[spec->kind]);
-    qni_pairs_add_number(out, "learning rate", spec->lr);
-    qni_pairs_add_number(out, "weight decay", spec->weight_decay);
-    qni_pairs_add_number(out, "decoupled decay", spec->decoupled);
-    qni_pairs_add_number(out, "momentum", spec->momentum);
-    qni_pairs_add_number(out, "dampening", spec->dampening);
-    qni_pairs_add_number(out, "nesterov", spec->nesterov);
-    qni_pairs_add_number(out, "beta1", spec->beta1);
-    qni_pairs_add_number(out, "beta2", spec->beta2);
-    qni_pairs_add_number(out, "alpha", spec->alpha);
-    qni_pairs_add_number(out, "rho", spec->rho);
-    qni_pairs_add_number(out, "epsilon", spec->epsilon);
-    qni_pairs_add_number(out, "clip norm", spec->clip_norm);
-    qni_pairs_add_number(out, "clip value", spec->clip_value);
+    const qn_setting *setting;
+    qni_pairs_add(out, "optimizer", "%s", spec->kind->name);
+    for (int i = 0; (setting = qn_optimizer_setting(spec->kind, i)); i++)
+        add_setting(setting, spec, out);
 }
 
 static void add_schedule(const qn_schedule *schedule, int epochs, qni_pairs *out) {
-    static const char *const names[] = {[QN_SCHEDULE_CONSTANT] = "constant",
-                                        [QN_SCHEDULE_STEP] = "step",
-                                        [QN_SCHEDULE_COSINE] = "cosine",
-                                        [QN_SCHEDULE_ONE_CYCLE] = "one-cycle",
-                                        [QN_SCHEDULE_PLATEAU] = "plateau"};
-    bool spans = schedule->kind == QN_SCHEDULE_COSINE || schedule->kind == QN_SCHEDULE_ONE_CYCLE;
-    qni_pairs_add(out, "schedule", "%s", names[schedule->kind]);
+    const qn_schedule_kind *kind = schedule->kind;
+    const qn_setting *setting;
+    qni_pairs_add(out, "schedule", "%s", kind->name);
     /* The other schedules do not look at the end, so such a run may be made longer. */
-    qni_pairs_add_number(out, "schedule epochs", spans ? epochs : 0);
-    qni_pairs_add_number(out, "warm-up epochs", schedule->warmup);
-    qni_pairs_add_number(out, "schedule delay", schedule->delay);
-    qni_pairs_add_number(out, "schedule period", schedule->period);
-    qni_pairs_add_number(out, "schedule factor", schedule->factor);
-    qni_pairs_add_number(out, "schedule final", schedule->final);
-    qni_pairs_add_number(out, "schedule start", schedule->start);
-    qni_pairs_add_number(out, "schedule rise", schedule->rise);
-    qni_pairs_add_number(out, "schedule patience", schedule->patience);
-    qni_pairs_add_number(out, "schedule minimum", schedule->minimum);
+    qni_pairs_add_number(out, "schedule epochs", kind->whole_run ? epochs : 0);
+    for (int i = 0; (setting = qn_schedule_setting(kind, i)); i++)
+        add_setting(setting, schedule, out);
 }
 
 void qni_fit_settings(const qni_fit *fit, qni_pairs *out) {

@@ -23,19 +23,22 @@ static const char *const layouts[] = {[QN_WINDOWS_JOINT] = "joint",
                                       [QN_WINDOWS_RECURSIVE] = "recursive"};
 enum { LAYOUTS = sizeof(layouts) / sizeof(*layouts) };
 
-/* The rate halves each epoch (LTSF-Linear's "type1"), or falls by a tenth from the fourth on
- * ("type3"). */
-#define HALVED                                                                                     \
-    { .kind = QN_SCHEDULE_STEP, .period = 1, .factor = 0.5 }
-#define TENTHS                                                                                     \
-    { .kind = QN_SCHEDULE_STEP, .period = 1, .factor = 0.9, .delay = 3 }
-#define PLATEAU                                                                                    \
-    { .kind = QN_SCHEDULE_PLATEAU, .factor = 0.5, .patience = 2 }
+/** The rate halves each epoch (LTSF-Linear's "type1"). */
+static qn_schedule halved(void) { return qn_schedule_step(1, 0.5); }
+
+/** It falls by a tenth from the fourth epoch on ("type3"). */
+static qn_schedule tenths(void) {
+    qn_schedule schedule = qn_schedule_step(1, 0.9);
+    schedule.delay = 3;
+    return schedule;
+}
+
+static qn_schedule plateau(void) { return qn_schedule_plateau(0.5, 2); }
 
 static const forecast_recipe recipes[] = {
-    {"nlinear", 10, 3, 32, 5e-3, HALVED, 0},   {"dlinear", 10, 3, 32, 5e-3, HALVED, 0},
-    {"lstm", 10, 3, 32, 1e-3, HALVED, 0},      {"tcn", 10, 3, 32, 1e-3, HALVED, 0},
-    {"patchtst", 20, 5, 128, 1e-4, TENTHS, 0}, {"deepar", 20, 5, 64, 2e-3, PLATEAU, 10},
+    {"nlinear", 10, 3, 32, 5e-3, halved, 0},   {"dlinear", 10, 3, 32, 5e-3, halved, 0},
+    {"lstm", 10, 3, 32, 1e-3, halved, 0},      {"tcn", 10, 3, 32, 1e-3, halved, 0},
+    {"patchtst", 20, 5, 128, 1e-4, tenths, 0}, {"deepar", 20, 5, 64, 2e-3, plateau, 10},
 };
 
 forecast_recipe forecast_recipe_of(const example_options *options, const char *model) {

@@ -31,7 +31,7 @@ static qn_status measure(qn_report *report, void *data) {
 static qn_fit_opts fit_opts(const forecast_model *model, const forecast_recipe *recipe,
                             const forecast_set *set) {
     qn_fit_opts opts = {.optimizer = qn_adam(recipe->lr),
-                        .schedule = recipe->schedule,
+                        .schedule = recipe->schedule(),
                         .loss = model->kind == QN_WINDOWS_RECURSIVE ? deepar_loss
                                 : set->facts.missing                ? qn_observed_mse
                                                                     : qn_mse,

@@ -51,7 +51,7 @@ typedef struct forecast_recipe {
     int epochs, patience;
     int64_t batch_size;
     double lr;
-    qn_schedule schedule;
+    qn_schedule (*schedule)(void);
     double clip_norm; /**< 0: none */
 } forecast_recipe;
 

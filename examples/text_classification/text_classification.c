@@ -177,7 +177,7 @@ int main(int argc, char **argv) {
                 [TEXT_BUCKETS] = {"buckets", "N", "numbers that the runs share", TRAIN},
                 [TEXT_MAX_LENGTH] = {"max-length", "N", "tokens of a text, then it is cut", TRAIN},
                 [TEXT_WIDTH] = {"width", "N", "of word vectors", TRAIN},
-                [TEXT_OPTIMIZER] = {"optimizer", "NAME", "adam or adadelta", TRAIN},
+                [TEXT_OPTIMIZER] = {"optimizer", "NAME", "adam, adadelta or another", TRAIN},
                 [TEXT_WORD_DROPOUT] = {"word-dropout", "X", "of embedded words, for cnn", TRAIN},
                 [TEXT_KEEP_CASE] = {"keep-case", NULL, "tell capitals from others", TRAIN}},
         .rules = {[TEXT_HOLDOUT] = {EXAMPLE_REAL, 0.001, 0.999, NULL},
@@ -189,7 +189,7 @@ int main(int argc, char **argv) {
                   [TEXT_MAX_LENGTH] = {EXAMPLE_INTEGER, 1, 1 << 20, NULL},
                   [TEXT_WIDTH] = {EXAMPLE_INTEGER, 1, 1 << 16, NULL},
                   [TEXT_WORD_DROPOUT] = {EXAMPLE_REAL, 0, 0.9, NULL},
-                  [TEXT_OPTIMIZER] = {EXAMPLE_CHOICE, 0, 0, text_optimizers}},
+                  [TEXT_OPTIMIZER] = {EXAMPLE_CHOICE, 0, 0, text_optimizers()}},
         .train = train_model,
         .evaluate = evaluate_model,
         .predict = text_predict};

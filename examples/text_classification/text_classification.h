@@ -41,8 +41,10 @@ typedef struct text_recipe {
     int min_count, ngrams;
 } text_recipe;
 
-/** The models' names, the default first, and those of --optimizer, NULL at the end. */
-extern const char *const text_models[], *const text_optimizers[];
+/** The models' names, the default first, NULL at the end. */
+extern const char *const text_models[];
+/** Those of the library's optimizers. */
+const char *const *text_optimizers(void);
 
 /** A network, the vocabulary that its inputs are numbered by, and its classes. */
 typedef struct text_model {

@@ -11,8 +11,17 @@
 /** Limits of what a model's file may say. */
 enum { MOST_WIDTH = 1 << 16, MOST_LENGTH = 1 << 20 };
 
+enum { MOST_OPTIMIZERS = 16 };
+
 const char *const text_models[] = {"cnn", "fasttext", "lstm", "transformer", NULL};
-const char *const text_optimizers[] = {"adam", "adadelta", NULL};
+
+const char *const *text_optimizers(void) {
+    static const char *names[MOST_OPTIMIZERS + 1];
+    const qn_optimizer_kind *kind;
+    for (int i = 0; i < MOST_OPTIMIZERS && (kind = qn_optimizer_kind_at(i)); i++)
+        names[i] = kind->name;
+    return names;
+}
 
 static const text_recipe recipes[] = {
     {"cnn", "adam", 6, 50, 1e-3, 300, 512, 2, 1},
@@ -29,7 +38,7 @@ text_recipe text_recipe_of(const example_options *options) {
     const double *number = options->number;
     if (options->own[TEXT_OPTIMIZER] && strcmp(options->own[TEXT_OPTIMIZER], r.optimizer) != 0) {
         r.optimizer = options->own[TEXT_OPTIMIZER];
-        r.lr = strcmp(r.optimizer, "adadelta") == 0 ? 1 : 1e-3;
+        r.lr = qn_optimizer_find(r.optimizer)->lr;
     }
     if (options->epochs)
         r.epochs = options->epochs;
@@ -49,10 +58,10 @@ text_recipe text_recipe_of(const example_options *options) {
 }
 
 static qn_optimizer_spec optimizer_of(const text_recipe *recipe) {
-    if (strcmp(recipe->optimizer, "adam") == 0)
-        return qn_adam(recipe->lr);
-    qn_optimizer_spec spec = qn_adadelta(recipe->lr);
-    spec.rho = 0.95; /* as Kim 2014 has it */
+    qn_optimizer_spec spec = qn_optimizer_defaults(qn_optimizer_find(recipe->optimizer));
+    spec.lr = recipe->lr;
+    if (spec.rho > 0)
+        spec.rho = 0.95; /* Adadelta as Kim 2014 has it */
     return spec;
 }
 

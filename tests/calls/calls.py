@@ -20,6 +20,8 @@ MAKERS = {
     "double": ("number", 6), "_Bool": ("flag", 2), "char *": ("text", 3), "FILE *": ("stream", 2),
     "qn_shape": ("shape", 6), "qn_axes": ("axes", 5), "qn_tensor **": ("tensors", 2),
     "qn_optimizer_spec": ("spec", 3), "qn_optimizer_spec *": ("spec_at", 3), "qn_schedule": ("schedule", 3),
+    "qn_optimizer_kind *": ("optimizer_kind", 2), "qn_schedule_kind *": ("schedule_kind", 2),
+    "qn_setting *": ("setting", 2),
     "qn_scheduler_state": ("scheduler_state", 3), "qn_random_state": ("random_state", 2),
     "qn_loader_position": ("loader_position", 3), "qn_dataset_desc *": ("dataset_desc", 4),
     "qn_forward_fn": ("forward_function", 2), "qn_plan_fn": ("plan_function", 2),

@@ -141,6 +141,111 @@ QN_API qn_tensor *qn_module_flat_gradients(qn_module *module);
 /** Applies the limits of a module and its children (optimizers call this). */
 QN_API qn_status qn_module_apply_limits(qn_module *module);
 
+/* ---- settings as data ------------------------------------------------------------------------ */
+
+/** What a setting may be, and its type. */
+typedef enum qn_limit {
+    QN_LIMIT_FINITE,       /**< double: any number that is finite */
+    QN_LIMIT_POSITIVE,     /**< double: above 0 */
+    QN_LIMIT_NOT_NEGATIVE, /**< double: at least 0 */
+    QN_LIMIT_BELOW_ONE,    /**< double: in [0, 1) */
+    QN_LIMIT_FRACTION,     /**< double: in [0, 1] */
+    QN_LIMIT_COUNT,        /**< int: at least 0 */
+    QN_LIMIT_FLAG          /**< bool */
+} qn_limit;
+
+/** A setting of an optimizer or a schedule, by which it is checked, told in log and report, and
+ * compared when a run is resumed. */
+typedef struct qn_setting {
+    const char *name;  /**< "beta1", as the field is called; NULL ends a list */
+    const char *label; /**< in log and report; NULL: the name, with spaces for "_" */
+    size_t offset;     /**< of the field: offsetof(qn_optimizer_spec, beta1) */
+    double otherwise;  /**< the default */
+    qn_limit limit;
+} qn_setting;
+
+/** The value of a setting in a qn_optimizer_spec or a qn_schedule; NaN without one. */
+QN_API double qn_setting_value(const qn_setting *setting, const void *object);
+
+/** All that a method reads, one after another, NULL past the last: the learning rate, the method's
+ * own settings, and those that all optimizers have. */
+QN_API const qn_setting *qn_optimizer_setting(const qn_optimizer_kind *kind, int index);
+/** The same of a schedule; of the constant one for NULL. */
+QN_API const qn_setting *qn_schedule_setting(const qn_schedule_kind *kind, int index);
+
+/* ---- optimizers ------------------------------------------------------------------------------ */
+
+/* A method of your own is a row of data, as the library's are (core/optim/optimizer_kinds.c). Here
+ * p -= lr sign(g):
+ *
+ *     static qn_status sign_step(const qn_optimizer_move *m) {
+ *         qn_tensor *lr = qn_slice(m->hyper, 0, QN_HYPER_LR, QN_HYPER_LR + 1);
+ *         return qn_copy(m->p, qn_sub(m->p, qn_mul(qn_sign(m->grad), lr)));
+ *     }
+ *     static const qn_optimizer_kind sign_sgd = {.name = "sign_sgd", .lr = 1e-3, .step =
+ * sign_step};
+ *
+ *     qn_fit(net, train, &(qn_fit_opts){.optimizer = qn_optimizer_defaults(&sign_sgd)});
+ */
+
+/** Most tensors of state of a method. */
+#define QN_OPTIMIZER_STATES 4
+
+/** What a step moves, and by what. */
+typedef struct qn_optimizer_move {
+    qn_tensor *p; /**< all parameters in one buffer [n] (qn_flatten_parameters()), or a table with
+                   *   a sparse gradient; contiguous */
+    qn_tensor *grad;         /**< alike */
+    qn_tensor *const *state; /**< alike, zeros at first; one for each name that counts */
+    qn_tensor *hyper;        /**< [QN_HYPER_COUNT] of their dtype: what differs between steps */
+    qn_tensor *seen;         /**< u8 [rows, 1]: move the rows with a 1 alone; NULL: all */
+    const qn_optimizer_spec *spec;
+} qn_optimizer_move;
+
+/** A method by which an optimizer moves parameters. It must live as long as its optimizers. */
+struct qn_optimizer_kind {
+    const char *name;           /**< in messages, logs and checkpoints; no name of the library's */
+    double lr;                  /**< usual learning rate */
+    const qn_setting *settings; /**< of qn_optimizer_spec, those that `step` reads; NULL: none */
+    const char *state[QN_OPTIMIZER_STATES]; /**< names of what it remembers ("exp_avg") */
+    /** How many of the state's names count with these settings; NULL: all. */
+    int (*states)(const qn_optimizer_spec *spec);
+    /** What the limits of single settings cannot say: QN_OK, or the failure that it recorded on
+     * ctx; NULL: nothing. */
+    qn_status (*check)(qn_context *ctx, const qn_optimizer_spec *spec);
+    /** Moves p and the state in place. The tape is off, and what it makes is freed afterwards. A
+     * plan records it, so it is made of operations, and rate and number of the step are read from
+     * `hyper` on the device. */
+    qn_status (*step)(const qn_optimizer_move *move);
+    bool
+        scales; /**< `step` multiplies the gradient by hyper[QN_HYPER_CLIP], and moves nothing where
+                 *   hyper[QN_HYPER_SKIP] is not 0: without it clip_norm and loss_scale are refused
+                 */
+    bool sparse; /**< `step` heeds `seen`: without it sparse gradients are refused */
+};
+
+/* ---- schedules ------------------------------------------------------------------------------- */
+
+/** Where a run stands. */
+typedef struct qn_schedule_moment {
+    int64_t step;             /**< that comes, from 0, counted from the end of the warm-up */
+    int64_t steps;            /**< of the whole run, without the warm-up; at least 1 */
+    int64_t steps_per_epoch;  /**< at least 1 */
+    qn_scheduler_state state; /**< what `metric` has left */
+} qn_schedule_moment;
+
+/** A rule by which the learning rate moves. It must live as long as its schedulers. */
+struct qn_schedule_kind {
+    const char *name;           /**< in messages, logs and checkpoints */
+    const qn_setting *settings; /**< of qn_schedule, those that it reads; NULL: none */
+    bool whole_run; /**< the rates depend on `steps`: a resumed run has as many epochs as before */
+    /** The rate of a step, as a multiple of the optimizer's: of its arguments alone, so that a
+     * resumed run gets the same. */
+    double (*rate)(const qn_schedule *schedule, const qn_schedule_moment *now);
+    /** Takes note of an epoch's metric (qn_scheduler_metric()); NULL: not needed. */
+    void (*metric)(const qn_schedule *schedule, qn_scheduler_state *state, double value);
+};
+
 /* ---- steps of optimizers --------------------------------------------------------------------- */
 
 /* The steps themselves, for optimizers of your own: p and the state tensors are contiguous, of one

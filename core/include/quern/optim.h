@@ -24,18 +24,17 @@ typedef struct qn_optimizer qn_optimizer;
 /** What moves the learning rate of an optimizer. */
 typedef struct qn_scheduler qn_scheduler;
 
-typedef enum qn_optimizer_kind {
-    QN_OPT_SGD,
-    QN_OPT_ADAM,
-    QN_OPT_RMSPROP,
-    QN_OPT_ADADELTA
-} qn_optimizer_kind;
+/** A method by which parameters move: one of the library's, or one of your own (quern/author.h). */
+typedef struct qn_optimizer_kind qn_optimizer_kind;
+
+/** Numbers of a spec that are left to methods of your own. */
+#define QN_OPTIMIZER_OWN 4
 
 /** An optimizer's settings, as a value: qn_adam(1e-3), with fields changed as you like. */
 typedef struct qn_optimizer_spec {
-    qn_optimizer_kind kind;
-    double lr;           /**< learning rate */
-    double weight_decay; /**< added to the gradient, or decoupled (AdamW) */
+    const qn_optimizer_kind *kind; /**< must live as long as the optimizer */
+    double lr;                     /**< learning rate */
+    double weight_decay;           /**< added to the gradient, or decoupled (AdamW) */
     bool decoupled;
     double momentum, dampening; /**< SGD, RMSprop */
     bool nesterov;              /**< SGD */
@@ -47,6 +46,7 @@ typedef struct qn_optimizer_spec {
     double clip_value; /**< > 0: clamp each gradient element to +-this */
     double loss_scale; /**< > 0: first factor on the loss (qn_optimizer_scale_loss), not with
                         * clip_value; qn_fit takes 65536 for 0 where products read f16 */
+    double own[QN_OPTIMIZER_OWN]; /**< settings of a method of your own, which gives them names */
 } qn_optimizer_spec;
 
 QN_API qn_optimizer_spec qn_sgd(double lr, double momentum);
@@ -56,6 +56,14 @@ QN_API qn_optimizer_spec qn_adam(double lr);
 QN_API qn_optimizer_spec qn_adamw(double lr, double weight_decay);
 QN_API qn_optimizer_spec qn_rmsprop(double lr);  /**< Hinton 2012; alpha 0.99, epsilon 1e-8 */
 QN_API qn_optimizer_spec qn_adadelta(double lr); /**< Zeiler 2012; rho 0.9, epsilon 1e-6 */
+
+/** The library's methods, one after another; NULL past the last. Their names are in them: "sgd",
+ * "adam", "adamw", "rmsprop", "adadelta". */
+QN_API const qn_optimizer_kind *qn_optimizer_kind_at(int index);
+/** The library's method of a name; NULL where there is none, which is no error. */
+QN_API const qn_optimizer_kind *qn_optimizer_find(const char *name);
+/** All settings as the method has them by default, its usual learning rate among them. */
+QN_API qn_optimizer_spec qn_optimizer_defaults(const qn_optimizer_kind *kind);
 
 /** An optimizer over all parameters of a module, which it flattens and which must live as long. A
  * setting out of range is an error that names it. */
@@ -83,21 +91,17 @@ QN_API const qn_optimizer_spec *qn_optimizer_settings(const qn_optimizer *optimi
 
 /* ---- learning-rate schedules ----------------------------------------------------------------- */
 
-typedef enum qn_schedule_kind {
-    QN_SCHEDULE_CONSTANT,
-    QN_SCHEDULE_STEP,
-    QN_SCHEDULE_COSINE,
-    QN_SCHEDULE_ONE_CYCLE,
-    QN_SCHEDULE_PLATEAU
-} qn_schedule_kind;
+/** A rule by which the learning rate moves: one of the library's, or one of your own
+ * (quern/author.h). */
+typedef struct qn_schedule_kind qn_schedule_kind;
 
 /** How the learning rate moves, as a value. Times are in epochs and may be fractions. */
 typedef struct qn_schedule {
-    qn_schedule_kind kind;
-    double warmup;  /**< epochs of linear rise at first: step t of n gets t / n */
-    double delay;   /**< step: epochs before the first period begins */
-    double period;  /**< step: epochs between drops */
-    double factor;  /**< step, plateau: multiplier at a drop */
+    const qn_schedule_kind *kind; /**< NULL: constant */
+    double warmup;                /**< epochs of linear rise at first: step t of n gets t / n */
+    double delay;                 /**< step: epochs before the first period begins */
+    double period;                /**< step: epochs between drops */
+    double factor;                /**< step, plateau: multiplier at a drop */
     double final;   /**< cosine, one-cycle: last rate as a fraction of the optimizer's */
     double start;   /**< one-cycle: first rate as a fraction of the optimizer's */
     double rise;    /**< one-cycle: fraction of the run spent rising */
@@ -116,6 +120,14 @@ QN_API qn_schedule qn_schedule_cosine(double final);
 QN_API qn_schedule qn_schedule_one_cycle(void);
 /** Drops when the metric given to qn_scheduler_metric() has stopped falling. */
 QN_API qn_schedule qn_schedule_plateau(double factor, int patience);
+
+/** The library's rules, one after another; NULL past the last. Their names are in them: "constant",
+ * "step", "cosine", "one-cycle", "plateau". */
+QN_API const qn_schedule_kind *qn_schedule_kind_at(int index);
+/** The library's rule of a name; NULL where there is none, which is no error. */
+QN_API const qn_schedule_kind *qn_schedule_find(const char *name);
+/** All settings as the rule has them by default. */
+QN_API qn_schedule qn_schedule_defaults(const qn_schedule_kind *kind);
 
 /** Applies a schedule to an optimizer over `epochs` epochs of `steps_per_epoch` steps. The
  * optimizer's rate at this moment is the reference; its count of steps, qn_optimizer_steps(), is
