@@ -130,6 +130,8 @@ Test(fit_end, the_test_set_is_evaluated_with_the_model_that_stays) {
     json_t *done = last_line();
     cr_expect_float_eq(number_of(done, "test_accuracy"), now.accuracy, 1e-9);
     cr_expect_float_eq(number_of(done, "test_loss"), now.loss, 1e-9);
+    cr_expect_float_eq(number_of(done, "validation_accuracy"), result.validation.accuracy, 1e-9);
+    cr_expect_float_eq(number_of(done, "validation_loss"), result.validation.loss, 1e-9);
     cr_expect_eq(number_of(done, "best_epoch"), result.best_epoch);
     json_decref(done);
     size_t size;
@@ -139,7 +141,35 @@ Test(fit_end, the_test_set_is_evaluated_with_the_model_that_stays) {
     text = scratch_read(scratch_path("report"), &size);
     expect_words(text, "<th>validation loss</th>");
     expect_words(text, "bottom</td><td>5</td>"); /* of the test set's samples */
+    expect_words(text, "<span>test accuracy</span>");
+    expect_words(text, "<h2>Classes, test data</h2>");
     free(text);
+}
+
+static int evaluated; /* batches */
+
+static qn_tensor *loss_that_counts(qn_tensor *prediction, qn_tensor *target) {
+    const bool training = qn_context_set_grad(ctx, true);
+    qn_context_set_grad(ctx, training);
+    evaluated += !training;
+    return qn_cross_entropy(prediction, target);
+}
+
+/* As examples do whose data have no validation part. */
+Test(fit_end, one_set_for_both_is_told_as_both_and_not_evaluated_again) {
+    qn_fit_result result;
+    qn_fit_opts opts = small_opts();
+    opts.test = opts.validation;
+    opts.loss = loss_that_counts;
+    opts.log = scratch_path("log");
+    opts.result = &result;
+    cr_assert_eq(fit(&opts), QN_OK, "%s", qn_context_message(ctx));
+    cr_expect_eq(evaluated, opts.epochs);
+    cr_expect_eq(result.test.loss, result.validation.loss);
+    cr_expect_eq(result.test.accuracy, result.validation.accuracy);
+    json_t *done = last_line();
+    cr_expect_float_eq(number_of(done, "test_loss"), result.validation.loss, 1e-9);
+    json_decref(done);
 }
 
 static qn_status add_measures(qn_report *report, void *data) {
@@ -149,7 +179,7 @@ static qn_status add_measures(qn_report *report, void *data) {
     static const char *const points[] = {"mon", "tue", "<wed>", "thu"};
     const qn_fit_result *result = data;
     cr_expect_eq(result->epochs, 3);
-    cr_expect(isfinite(result->test.loss));
+    cr_expect(isfinite(result->validation.loss) && isnan(result->test.loss));
     qn_report_number(report, "test_mse", 0.375);
     qn_report_number(report, "test_mae", NAN);
     qn_report_number(report, "test_accuracy", 0.25);
@@ -294,11 +324,14 @@ static void expect_no_accuracy(const qn_dataset_desc *desc, qn_loss_fn loss, qn_
     cr_expect_float_eq(qn_evaluate(net, set, loss, 16).loss, result.validation.loss, 1e-6);
     json_t *done = last_line();
     cr_expect(json_is_null(json_object_get(done, "test_accuracy")));
-    cr_expect_float_eq(number_of(done, "test_loss"), result.validation.loss, 1e-9);
+    cr_expect_float_eq(number_of(done, "validation_loss"), result.validation.loss, 1e-9);
+    cr_expect_float_eq(number_of(done, "test_loss"), result.validation.loss, 1e-9); /* as before */
     json_decref(done);
     size_t size;
     char *page = scratch_read(scratch_path("report"), &size);
-    expect_words(page, "<th>test loss</th>");
+    expect_words(page, "<th>validation loss</th>");
+    expect_words(page, "<span>validation loss</span>");
+    cr_expect_null(strstr(page, "test"));
     static const char *const absent[] = {"accuracy", "recall", "nan", "mistakes"};
     for (size_t i = 0; i < sizeof(absent) / sizeof(*absent); i++)
         cr_expect_null(strstr(page, absent[i]), "the page has '%s'", absent[i]);

@@ -35,6 +35,9 @@ Test(fit_output, without_a_terminal_progress_is_a_plain_line_an_epoch) {
     cr_expect_eq(lines, 3);
     cr_expect_null(strpbrk(text, "\r\033"));
     expect_words(text, "epoch 2/3  train loss ");
+    expect_words(text, "  validation loss ");
+    expect_words(text, "  validation accuracy ");
+    cr_expect_null(strstr(text, "test"));
     free(text);
 }
 
@@ -106,11 +109,14 @@ static void expect_keys(const json_t *object, const char *const *keys) {
 }
 
 static const char *const epoch_keys[] = {
-    "event",   "epoch", "train_loss", "test_loss", "test_accuracy", "samples_per_second",
-    "seconds", NULL};
+    "event",     "epoch",         "train_loss",    "validation_loss",    "validation_accuracy",
+    "test_loss", "test_accuracy", "learning_rate", "samples_per_second", "seconds",
+    NULL};
 static const char *const done_keys[] = {"event",
                                         "test_accuracy",
                                         "test_loss",
+                                        "validation_accuracy",
+                                        "validation_loss",
                                         "epochs",
                                         "best_epoch",
                                         "seconds",
@@ -120,6 +126,10 @@ static const char *const done_keys[] = {"event",
                                         "device",
                                         "threads",
                                         NULL};
+
+static double number_of(const json_t *line, const char *key) {
+    return json_number_value(json_object_get(line, key));
+}
 
 static const char *event(const json_t *lines, size_t line) {
     return json_string_value(json_object_get(json_array_get(lines, line), "event"));
@@ -137,8 +147,11 @@ Test(fit_output, log_has_the_promised_keys) {
         expect_keys(line, epoch_keys);
         cr_expect_str_eq(event(lines, i), "epoch");
         cr_expect_eq(json_integer_value(json_object_get(line, "epoch")), (json_int_t)i);
-        double accuracy = json_number_value(json_object_get(line, "test_accuracy"));
+        double accuracy = number_of(line, "validation_accuracy");
         cr_expect(accuracy >= 0 && accuracy <= 1);
+        cr_expect_eq(number_of(line, "test_accuracy"), accuracy); /* the old names */
+        cr_expect_eq(number_of(line, "test_loss"), number_of(line, "validation_loss"));
+        cr_expect(number_of(line, "learning_rate") > 0);
     }
     const json_t *done = json_array_get(lines, 4);
     cr_expect_str_eq(event(lines, 4), "done");
@@ -173,7 +186,7 @@ Test(fit_output, a_resumed_log_tells_each_epoch_once) {
         cr_expect_eq(json_integer_value(json_object_get(json_array_get(lines, i), "epoch")),
                      (json_int_t)i);
     }
-    cr_expect(json_is_null(json_object_get(json_array_get(lines, 1), "test_accuracy")));
+    cr_expect(json_is_null(json_object_get(json_array_get(lines, 1), "validation_accuracy")));
     json_decref(lines);
 }
 

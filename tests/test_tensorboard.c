@@ -187,7 +187,7 @@ Test(tensorboard, a_folder_that_cannot_be_is_an_error_at_the_start) {
 /* ---- runs ----------------------------------------------------------------------------------- */
 
 static void expect_epoch(int epoch) {
-    static const char *const curves[] = {"loss/train", "loss/test", "accuracy/test",
+    static const char *const curves[] = {"loss/train", "loss/validation", "accuracy/validation",
                                          "learning rate", "samples per second"};
     for (size_t i = 0; i < sizeof(curves) / sizeof(*curves); i++)
         cr_expect_not_null(value_of(curves[i], epoch), "no %s of epoch %d", curves[i], epoch);

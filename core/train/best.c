@@ -8,8 +8,9 @@ int qni_best_epoch(const qni_fit *fit) {
     int best = 0;
     for (int i = 1; i < fit->epoch_count; i++) {
         const qni_epoch *a = &fit->epochs[i], *b = &fit->epochs[best];
-        bool better = isnan(a->test_accuracy) ? a->test_loss < b->test_loss
-                                              : a->test_accuracy > b->test_accuracy;
+        bool better = isnan(a->validation_accuracy)
+                          ? a->validation_loss < b->validation_loss
+                          : a->validation_accuracy > b->validation_accuracy;
         if (better)
             best = i;
     }

@@ -109,8 +109,9 @@ static void add_state(qni_fit *fit, qni_pairs *out) {
         const qni_epoch *epoch = &fit->epochs[i];
         char key[32];
         snprintf(key, sizeof(key), "epoch.%d", i + 1);
-        qni_pairs_add(out, key, "%a %a %a %a %a %a", epoch->train_loss, epoch->test_loss,
-                      epoch->test_accuracy, epoch->samples_per_second, epoch->seconds, epoch->lr);
+        qni_pairs_add(out, key, "%a %a %a %a %a %a", epoch->train_loss, epoch->validation_loss,
+                      epoch->validation_accuracy, epoch->samples_per_second, epoch->seconds,
+                      epoch->lr);
     }
 }
 

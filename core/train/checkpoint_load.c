@@ -151,8 +151,8 @@ static void read_epochs(reader *r) {
         double v[6] = {0};
         read_numbers(r, key, v, 6);
         fit->epochs[i] = (qni_epoch){.train_loss = v[0],
-                                     .test_loss = v[1],
-                                     .test_accuracy = v[2],
+                                     .validation_loss = v[1],
+                                     .validation_accuracy = v[2],
                                      .samples_per_second = v[3],
                                      .seconds = v[4],
                                      .lr = v[5]};

@@ -243,7 +243,7 @@ static qn_status train_batches(qni_fit *fit) {
 static bool stalled(const qni_fit *fit) {
     int best = 0;
     for (int i = 1; i < fit->epoch_count; i++)
-        if (fit->epochs[i].test_loss < fit->epochs[best].test_loss)
+        if (fit->epochs[i].validation_loss < fit->epochs[best].validation_loss)
             best = i;
     return fit->opts.early_stop > 0 && fit->epoch_count - 1 - best >= fit->opts.early_stop;
 }
@@ -277,14 +277,14 @@ static qn_status end_epoch(qni_fit *fit) {
         return status;
     double trained = qni_now() - fit->epoch_started;
     record.samples_per_second = (double)(fit->samples - fit->samples_earlier) / trained;
-    qn_metrics test = {.loss = NAN, .accuracy = NAN};
+    qn_metrics validation = {.loss = NAN, .accuracy = NAN};
     if (fit->opts.validation)
-        test = qn_evaluate(fit->module, fit->opts.validation, fit->opts.loss,
-                           fit->opts.eval_batch_size);
-    record.test_loss = test.loss;
-    record.test_accuracy = test.accuracy;
+        validation = qn_evaluate(fit->module, fit->opts.validation, fit->opts.loss,
+                                 fit->opts.eval_batch_size);
+    record.validation_loss = validation.loss;
+    record.validation_accuracy = validation.accuracy;
     record.seconds = fit->epoch_earlier + qni_now() - fit->epoch_started;
-    qn_scheduler_metric(fit->scheduler, fit->opts.validation ? test.loss : record.train_loss);
+    qn_scheduler_metric(fit->scheduler, fit->opts.validation ? validation.loss : record.train_loss);
     fit->epochs[fit->epoch_count++] = record;
     fit->batch = fit->samples = fit->samples_earlier = 0;
     fit->epoch_earlier = 0;
@@ -337,8 +337,8 @@ static qn_metrics validated(const qni_fit *fit, int epoch) {
     if (!fit->opts.validation)
         return metrics;
     const qni_epoch *record = &fit->epochs[epoch];
-    return (qn_metrics){.loss = record->test_loss,
-                        .accuracy = record->test_accuracy,
+    return (qn_metrics){.loss = record->validation_loss,
+                        .accuracy = record->validation_accuracy,
                         .samples = qn_dataset_info(fit->opts.validation)->count};
 }
 
@@ -358,9 +358,9 @@ static qn_fit_result summary(const qni_fit *fit) {
     const int last = fit->epoch_count - 1, best = qni_best_epoch(fit);
     result.train_loss = fit->epochs[last].train_loss;
     result.best_epoch = best + 1;
-    result.best_accuracy = fit->epochs[best].test_accuracy;
+    result.best_accuracy = fit->epochs[best].validation_accuracy;
     result.validation = validated(fit, fit->best && !fit->interrupted ? best : last);
-    if (!fit->opts.test)
+    if (fit->opts.test == fit->opts.validation) /* what it gives is known already */
         result.test = result.validation;
     return result;
 }
@@ -371,7 +371,7 @@ static qn_status finish(qni_fit *fit, qn_fit_result *result) {
     qn_status status = fit->best ? qni_best_restore(fit) : QN_OK;
     if (status == QN_OK && opts->save)
         status = qni_model_save(fit, opts->save);
-    if (status == QN_OK && opts->test) {
+    if (status == QN_OK && opts->test && opts->test != opts->validation) {
         result->test = qn_evaluate(fit->module, opts->test, opts->loss, opts->eval_batch_size);
         status = qn_context_error(fit->ctx, NULL);
     }

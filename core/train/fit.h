@@ -8,9 +8,9 @@
 
 #include "quern.h"
 
-/** What is remembered of an epoch. Unknown values are NaN; test_* are of the validation set. */
+/** What is remembered of an epoch. Unknown values are NaN. */
 typedef struct qni_epoch {
-    double train_loss, test_loss, test_accuracy;
+    double train_loss, validation_loss, validation_accuracy;
     double samples_per_second; /**< training only */
     double seconds;            /**< evaluation included */
     double lr;                 /**< of the last step */
@@ -194,8 +194,6 @@ void qni_machine(const qn_context *ctx, qni_pairs *out);
 
 /* ---- report.c ------------------------------------------------------------------------------ */
 
-/** What the validation set is called: "test" where it stands for one. */
-const char *qni_validation_name(const qni_fit *fit);
 /** Makes ready for what the program adds. */
 qn_status qni_report_open(qni_fit *fit);
 void qni_report_close(qni_fit *fit);

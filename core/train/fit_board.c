@@ -84,16 +84,12 @@ qn_status qni_board_epoch(qni_fit *fit) {
     if (!fit->board)
         return QN_OK;
     const qni_epoch *epoch = &fit->epochs[fit->epoch_count - 1];
-    const char *name = qni_validation_name(fit);
-    char loss[32], accuracy[32];
-    snprintf(loss, sizeof(loss), "loss/%s", name);
-    snprintf(accuracy, sizeof(accuracy), "accuracy/%s", name);
     const struct {
         const char *tag;
         double value;
     } curves[] = {{"loss/train", epoch->train_loss},
-                  {loss, epoch->test_loss},
-                  {accuracy, epoch->test_accuracy},
+                  {"loss/validation", epoch->validation_loss},
+                  {"accuracy/validation", epoch->validation_accuracy},
                   {"learning rate", epoch->lr},
                   {"samples per second", epoch->samples_per_second}};
     qn_status status = QN_OK;

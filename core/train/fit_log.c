@@ -83,23 +83,32 @@ qn_status qni_log_epoch(qni_fit *fit, int epoch) {
     if (!fit->log)
         return QN_OK;
     const qni_epoch *record = &fit->epochs[epoch - 1];
-    return write_line(fit, json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o}", "event", "epoch",
-                                     "epoch", epoch, "train_loss", number(record->train_loss),
-                                     "test_loss", number(record->test_loss), "test_accuracy",
-                                     number(record->test_accuracy), "samples_per_second",
-                                     number(record->samples_per_second), "seconds",
-                                     number(record->seconds)));
+    /* test_* are what the validation_* were called before, kept for this version. */
+    return write_line(
+        fit,
+        json_pack("{s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "event", "epoch", "epoch",
+                  epoch, "train_loss", number(record->train_loss), "validation_loss",
+                  number(record->validation_loss), "validation_accuracy",
+                  number(record->validation_accuracy), "test_loss", number(record->validation_loss),
+                  "test_accuracy", number(record->validation_accuracy), "learning_rate",
+                  number(record->lr), "samples_per_second", number(record->samples_per_second),
+                  "seconds", number(record->seconds)));
 }
 
 /** The last line of a run that ended; NULL when memory is out. */
 static json_t *done_line(const qni_fit *fit, const qn_fit_result *result) {
-    json_t *line = json_pack(
-        "{s:s, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:I, s:s, s:i}", "event", "done", "test_accuracy",
-        number(result->test.accuracy), "test_loss", number(result->test.loss), "epochs",
-        result->epochs, "best_epoch", result->best_epoch, "seconds", number(result->seconds),
-        "samples_per_second", number(result->samples_per_second), "peak_rss_mb",
-        number(qni_peak_rss_mb()), "parameters", (json_int_t)qn_module_parameter_count(fit->module),
-        "device", qn_context_device(fit->ctx), "threads", qn_context_threads(fit->ctx));
+    const qn_metrics *validation = &result->validation;
+    /* Without a test set the validation set stands in for it, for this version. */
+    const qn_metrics *test = fit->opts.test ? &result->test : validation;
+    json_t *line =
+        json_pack("{s:s, s:o, s:o, s:o, s:o, s:i, s:i, s:o, s:o, s:o, s:I, s:s, s:i}", "event",
+                  "done", "test_accuracy", number(test->accuracy), "test_loss", number(test->loss),
+                  "validation_accuracy", number(validation->accuracy), "validation_loss",
+                  number(validation->loss), "epochs", result->epochs, "best_epoch",
+                  result->best_epoch, "seconds", number(result->seconds), "samples_per_second",
+                  number(result->samples_per_second), "peak_rss_mb", number(qni_peak_rss_mb()),
+                  "parameters", (json_int_t)qn_module_parameter_count(fit->module), "device",
+                  qn_context_device(fit->ctx), "threads", qn_context_threads(fit->ctx));
     const qn_report *own = fit->report;
     bool failed = !line;
     for (int i = 0; i < own->number_count && !failed; i++)

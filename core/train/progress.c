@@ -119,17 +119,16 @@ void qni_progress_epoch(qni_fit *fit) {
     if (!p->active)
         return;
     const qni_epoch *epoch = &fit->epochs[fit->epoch_count - 1];
-    const char *name = qni_validation_name(fit);
     char seconds[24];
     qni_progress_clear(fit);
     void *locale = qn_locale_enter();
     fprintf(stderr, "epoch %d/%d  train loss %.5g", fit->epoch_count, fit->opts.epochs,
             epoch->train_loss);
-    if (isfinite(epoch->test_loss))
-        fprintf(stderr, "  %s loss %.5g", name, epoch->test_loss);
-    if (isfinite(epoch->test_accuracy))
-        fprintf(stderr, "  %s accuracy %s%.2f %%%s", name, p->colour ? BOLD : "",
-                100 * epoch->test_accuracy, p->colour ? PLAIN : "");
+    if (isfinite(epoch->validation_loss))
+        fprintf(stderr, "  validation loss %.5g", epoch->validation_loss);
+    if (isfinite(epoch->validation_accuracy))
+        fprintf(stderr, "  validation accuracy %s%.2f %%%s", p->colour ? BOLD : "",
+                100 * epoch->validation_accuracy, p->colour ? PLAIN : "");
     fprintf(stderr, "  %.0f samples/s  %s\n", epoch->samples_per_second,
             qni_clock_text(epoch->seconds, seconds));
     qn_locale_leave(locale);

@@ -37,10 +37,6 @@ void qni_html_class(FILE *out, const qn_dataset_desc *info, int64_t class_index)
         fprintf(out, "%lld", (long long)class_index);
 }
 
-const char *qni_validation_name(const qni_fit *fit) {
-    return fit->opts.test ? "validation" : "test";
-}
-
 /* ---- what stands at the top ---------------------------------------------------------------- */
 
 static void write_tile(FILE *out, const char *value, const char *label) {
@@ -63,17 +59,28 @@ static void write_own_tiles(FILE *out, const qn_report *own, bool has_accuracy) 
     }
 }
 
+/** Accuracy and loss, where they are known, on the set of a name. */
+static void write_metrics(FILE *out, const qn_metrics *metrics, const char *set) {
+    char value[32], label[32];
+    if (isfinite(metrics->accuracy)) {
+        snprintf(value, sizeof(value), "%.2f&#8239;%%", 100 * metrics->accuracy);
+        snprintf(label, sizeof(label), "%s accuracy", set);
+        write_tile(out, value, label);
+    }
+    if (isfinite(metrics->loss)) {
+        snprintf(value, sizeof(value), "%.5g", metrics->loss);
+        snprintf(label, sizeof(label), "%s loss", set);
+        write_tile(out, value, label);
+    }
+}
+
 static void write_tiles(FILE *out, const qni_fit *fit, const qn_fit_result *result) {
     char text[32];
     fputs("<section class=\"tiles\">\n", out);
-    if (isfinite(result->test.accuracy)) {
-        snprintf(text, sizeof(text), "%.2f&#8239;%%", 100 * result->test.accuracy);
-        write_tile(out, text, "test accuracy");
-    }
-    if (isfinite(result->test.loss)) {
-        snprintf(text, sizeof(text), "%.5g", result->test.loss);
-        write_tile(out, text, "test loss");
-    }
+    if (fit->opts.test)
+        write_metrics(out, &result->test, "test");
+    else
+        write_metrics(out, &result->validation, "validation");
     write_own_tiles(out, fit->report, isfinite(result->test.accuracy));
     snprintf(text, sizeof(text), "%.5g", result->train_loss);
     write_tile(out, text, "train loss, last epoch");
@@ -108,24 +115,23 @@ static void write_number_cell(FILE *out, double value, int digits) {
 }
 
 static void write_epochs(FILE *out, const qni_fit *fit) {
-    const char *name = qni_validation_name(fit);
     bool accuracy = fit->opts.validation && qni_has_classes(fit->opts.validation);
     fputs("<section><h2>Epochs</h2>\n<div class=\"scroll\"><table class=\"numbers\"><tr>"
           "<th>epoch</th><th>train loss</th>",
           out);
     if (fit->opts.validation)
-        fprintf(out, "<th>%s loss</th>", name);
+        fputs("<th>validation loss</th>", out);
     if (accuracy)
-        fprintf(out, "<th>%s accuracy %%</th>", name);
+        fputs("<th>validation accuracy %</th>", out);
     fputs("<th>learning rate at end</th><th>samples/s</th><th>seconds</th></tr>\n", out);
     for (int i = 0; i < fit->epoch_count; i++) {
         const qni_epoch *epoch = &fit->epochs[i];
         fprintf(out, "<tr><td>%d</td>", i + 1);
         write_number_cell(out, epoch->train_loss, 4);
         if (fit->opts.validation)
-            write_number_cell(out, epoch->test_loss, 4);
+            write_number_cell(out, epoch->validation_loss, 4);
         if (accuracy)
-            write_number_cell(out, 100 * epoch->test_accuracy, 2);
+            write_number_cell(out, 100 * epoch->validation_accuracy, 2);
         fprintf(out, "<td>%.3g</td>", epoch->lr);
         write_number_cell(out, epoch->samples_per_second, 0);
         write_number_cell(out, epoch->seconds, 1);
@@ -146,8 +152,7 @@ static void write_settings(FILE *out, const qni_fit *fit, const qni_pairs *setti
     fputs("<section><h2>Settings</h2>\n<table class=\"facts\">\n", out);
     write_row(out, "training data", qn_dataset_info(fit->train)->name);
     if (fit->opts.validation)
-        write_row(out, fit->opts.test ? "validation data" : "test data",
-                  qn_dataset_info(fit->opts.validation)->name);
+        write_row(out, "validation data", qn_dataset_info(fit->opts.validation)->name);
     if (fit->opts.test)
         write_row(out, "test data", qn_dataset_info(fit->opts.test)->name);
     for (int i = 0; i < fit->opts.settings_count; i++)
@@ -208,8 +213,9 @@ static qn_status write_page(FILE *out, qni_fit *fit, const qn_fit_result *result
     if (status == QN_OK)
         status = qni_report_curves(out, fit);
     if (status == QN_OK && found->confusion) {
-        qni_report_confusion(out, qn_dataset_info(inspected(fit)), found);
-        status = qni_report_mistakes(out, inspected(fit), found);
+        const char *set = fit->opts.test ? "test" : "validation";
+        qni_report_confusion(out, set, qn_dataset_info(inspected(fit)), found);
+        status = qni_report_mistakes(out, set, inspected(fit), found);
     }
     if (status == QN_OK)
         status = qni_report_sections(out, fit->report);

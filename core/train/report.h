@@ -67,10 +67,12 @@ qn_status qni_report_curves(FILE *out, const qni_fit *fit);
 void qni_chart_write(FILE *out, const qn_chart *chart);
 /** Writes the program's sections. */
 qn_status qni_report_sections(FILE *out, qn_report *report);
-/** Writes confusion matrix and per-class table. */
-void qni_report_confusion(FILE *out, const qn_dataset_desc *info, const qni_inspection *found);
+/** Writes confusion matrix and per-class table; `set` is "test" or "validation", here and below. */
+void qni_report_confusion(FILE *out, const char *set, const qn_dataset_desc *info,
+                          const qni_inspection *found);
 /** Writes the worst mistakes: of datasets with words for their samples as a table, of images as a
  * gallery. */
-qn_status qni_report_mistakes(FILE *out, const qn_dataset *dataset, const qni_inspection *found);
+qn_status qni_report_mistakes(FILE *out, const char *set, const qn_dataset *dataset,
+                              const qni_inspection *found);
 
 #endif

@@ -79,8 +79,9 @@ static void write_classes(FILE *out, const qn_dataset_desc *info, const qni_insp
     fputs("</table></div>\n", out);
 }
 
-void qni_report_confusion(FILE *out, const qn_dataset_desc *info, const qni_inspection *found) {
-    fputs("<section><h2>Classes</h2>\n<div class=\"columns wide\">\n", out);
+void qni_report_confusion(FILE *out, const char *set, const qn_dataset_desc *info,
+                          const qni_inspection *found) {
+    fprintf(out, "<section><h2>Classes, %s data</h2>\n<div class=\"columns wide\">\n", set);
     if (found->classes <= MATRIX_CLASSES)
         write_matrix(out, info, found);
     write_classes(out, info, found);

@@ -3,23 +3,21 @@
 
 #include "report.h"
 
-static void write_losses(FILE *out, const qni_fit *fit, const double *train, const double *test) {
-    qni_chart_write(out, &(qn_chart){.title = "Loss",
-                                     .count = fit->epoch_count,
-                                     .axis = "epoch",
-                                     .lines = {{"train", train},
-                                               {qni_validation_name(fit),
-                                                fit->opts.validation ? test : NULL}}});
+static void write_losses(FILE *out, const qni_fit *fit, const double *train,
+                         const double *validation) {
+    qni_chart_write(
+        out, &(qn_chart){.title = "Loss",
+                         .count = fit->epoch_count,
+                         .axis = "epoch",
+                         .lines = {{"train", train},
+                                   {"validation", fit->opts.validation ? validation : NULL}}});
 }
 
 static void write_accuracy(FILE *out, const qni_fit *fit, const double *accuracy) {
-    const char *name = qni_validation_name(fit);
-    char title[40];
-    snprintf(title, sizeof(title), "%c%s accuracy, %%", name[0] - 'a' + 'A', name + 1);
-    qni_chart_write(out, &(qn_chart){.title = title,
+    qni_chart_write(out, &(qn_chart){.title = "Validation accuracy, %",
                                      .count = fit->epoch_count,
                                      .axis = "epoch",
-                                     .lines = {{name, accuracy}}});
+                                     .lines = {{"validation", accuracy}}});
 }
 
 qn_status qni_report_curves(FILE *out, const qni_fit *fit) {
@@ -27,14 +25,14 @@ qn_status qni_report_curves(FILE *out, const qni_fit *fit) {
     double *values = calloc(3 * count + 1, sizeof(*values));
     if (!values)
         return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: no memory for its charts");
-    double *train = values, *test = values + count, *accuracy = values + 2 * count;
+    double *train = values, *validation = values + count, *accuracy = values + 2 * count;
     for (int i = 0; i < fit->epoch_count; i++) {
         train[i] = fit->epochs[i].train_loss;
-        test[i] = fit->epochs[i].test_loss;
-        accuracy[i] = 100 * fit->epochs[i].test_accuracy;
+        validation[i] = fit->epochs[i].validation_loss;
+        accuracy[i] = 100 * fit->epochs[i].validation_accuracy;
     }
     fputs("<section class=\"charts\">\n", out);
-    write_losses(out, fit, train, test);
+    write_losses(out, fit, train, validation);
     write_accuracy(out, fit, accuracy);
     fputs("</section>\n", out);
     free(values);

@@ -137,14 +137,15 @@ static void write_words(FILE *out, const qn_dataset_desc *info, const qni_inspec
     fputs("</table></div>", out);
 }
 
-qn_status qni_report_mistakes(FILE *out, const qn_dataset *dataset, const qni_inspection *found) {
+qn_status qni_report_mistakes(FILE *out, const char *set, const qn_dataset *dataset,
+                              const qni_inspection *found) {
     const qn_dataset_desc *info = qn_dataset_info(dataset);
     picture p;
     bool pictures = !info->describe && picture_of(info, &p);
     if ((!info->describe && !pictures) || found->worst_count == 0)
         return QN_OK;
     qn_status status = QN_OK;
-    fputs("<section><h2>Worst mistakes</h2>\n", out);
+    fprintf(out, "<section><h2>Worst mistakes, %s data</h2>\n", set);
     if (pictures)
         status = write_images(out, dataset, &p, found);
     else

@@ -124,9 +124,8 @@ int example_fit(const example_options *options, qn_module *module, qn_dataset *t
     opts.tensorboard = options->tensorboard;
     opts.resume = options->resume;
     opts.seed = options->seed;
-    if (opts.validation)
-        opts.test = test;
-    else
+    opts.test = test;
+    if (!opts.validation)
         opts.validation = test;
     opts.progress = !options->quiet;
     opts.handle_interrupt = true;

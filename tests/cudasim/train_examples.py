@@ -108,8 +108,8 @@ def train(programs, words, device, folder):
 
 
 def losses(lines):
-    """Of the epochs, trained and tested."""
-    return [(line["train_loss"], line["test_loss"]) for line in lines if line["event"] == "epoch"]
+    """Of the epochs, in training and in validation."""
+    return [(line["train_loss"], line["validation_loss"]) for line in lines if line["event"] == "epoch"]
 
 
 def differs(expected, got):

@@ -40,7 +40,7 @@ typedef struct qn_fit_result {
     int epochs;            /**< epochs ended */
     double train_loss;     /**< of the last epoch */
     qn_metrics validation; /**< of the model that is left in memory */
-    qn_metrics test;       /**< of that model on the test set; without one, as validation */
+    qn_metrics test;       /**< of that model on the test set; NaN without one */
     double best_accuracy;  /**< of the best epoch */
     int best_epoch;        /**< from 1: the first with the highest validation accuracy, or with the
                             *   lowest validation loss where targets are no classes */
@@ -59,11 +59,11 @@ typedef struct qn_fit_opts {
     int64_t eval_batch_size;     /**< default batch_size, at least 64: memory is then used again */
     qn_augment augment;          /**< of the training images */
     uint64_t seed;               /**< order of samples and augmentation */
-    qn_dataset *validation; /**< evaluated after each epoch; called test where `test` is NULL */
-    qn_dataset *test;       /**< evaluated once, with the model as it is at the end */
-    bool progress;          /**< progress on stderr: a bar on a terminal, else a line an epoch */
-    const char *save;       /**< file for the model as it is at the end, with `settings` */
-    const char *save_best;  /**< file for the model of the best epoch; needs validation */
+    qn_dataset *validation;      /**< evaluated after each epoch */
+    qn_dataset *test; /**< evaluated once, with the model as it is at the end; may be the same */
+    bool progress;    /**< progress on stderr: a bar on a terminal, else a line an epoch */
+    const char *save; /**< file for the model as it is at the end, with `settings` */
+    const char *save_best; /**< file for the model of the best epoch; needs validation */
     bool restore_best; /**< at the end the best epoch's parameters and buffers are put back: they
                         * are kept in memory and in the checkpoint; needs validation */
     const char *checkpoint;  /**< file for the whole state, written each epoch and on Ctrl-C */
