@@ -1,10 +1,14 @@
 /* context.c: a context's life, and what it owns. */
 #define _GNU_SOURCE /* for secure_getenv() */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "internal.h"
+
+/* So much is left of how many contexts that were freed. */
+enum { MOST_GRAVES = 8, MOST_DEAD_LEFT = 256 };
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -36,34 +40,53 @@ qn_context *qn_context_new(const char *device) {
     return ctx;
 }
 
-static void destroy_owned(qn_context *ctx) {
-    while (ctx->owned_count > 0) {
-        qni_owned last = ctx->owned[--ctx->owned_count];
-        last.destroy(last.object);
-    }
-    free(ctx->owned);
-}
-
 static void destroy_tensors(qn_context *ctx) {
     qn_step_end(ctx);
     while (ctx->kept.count > 0)
         qni_tensor_destroy(ctx->kept.items[ctx->kept.count - 1]);
     free(ctx->kept.items);
     free(ctx->step.items);
-    qni_tensor_forget_dead(ctx);
+    qni_tensor_forget_dead(ctx, MOST_DEAD_LEFT);
+}
+
+/** Leaves of a context the error that says so, and what its objects and its last tensors were: a
+ * handle that is used too late finds them. */
+static void leave_error(qn_context *ctx) {
+    const qn_context left = {.freed = true,
+                             .debug = ctx->debug,
+                             .status = QN_INVALID_ARGUMENT,
+                             .message = "the context was freed",
+                             .gone = ctx->gone,
+                             .last_gone = ctx->last_gone,
+                             .gone_count = ctx->gone_count,
+                             .dead = ctx->dead};
+    *ctx = left;
+}
+
+/** Keeps what is left of the contexts freed last, in place of the one freed longest ago. */
+static void bury(qn_context *ctx) {
+    static _Atomic(qn_context *) graves[MOST_GRAVES];
+    static atomic_uint turn;
+    qn_context *oldest = atomic_exchange(&graves[atomic_fetch_add(&turn, 1) % MOST_GRAVES], ctx);
+    if (!oldest)
+        return;
+    qni_objects_forget(oldest);
+    qni_tensor_forget_dead(oldest, 0);
+    free(oldest);
 }
 
 void qn_context_free(qn_context *ctx) {
-    if (!ctx)
+    if (!ctx || ctx->freed)
         return;
-    destroy_owned(ctx);
+    qni_owned_destroy(ctx);
     destroy_tensors(ctx);
     if (ctx->workspace)
         qni_storage_release(ctx, ctx->workspace);
     qn_memory_trim(ctx);
     qni_arena_free(&ctx->arena);
     qni_registry_close(ctx);
-    free(ctx);
+    leave_error(ctx);
+    bury(ctx);
 }
 
 void qn_step_end(qn_context *ctx) {
@@ -139,35 +162,4 @@ qn_status qn_context_synchronize(qn_context *ctx) {
     char reason[QN_REASON_SIZE] = "";
     qn_status status = ctx->backend->synchronize(ctx->device, reason);
     return status == QN_OK ? QN_OK : qn_context_fail(ctx, status, "%s: %s", ctx->name, reason);
-}
-
-qn_status qn_context_own(qn_context *ctx, void *object, void (*destroy)(void *object)) {
-    if (!ctx)
-        return QN_INVALID_ARGUMENT;
-    if (!destroy)
-        return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "own: destroy is NULL");
-    if (ctx->owned_count == ctx->owned_capacity) {
-        int capacity = ctx->owned_capacity ? 2 * ctx->owned_capacity : 16;
-        qni_owned *owned = realloc(ctx->owned, (size_t)capacity * sizeof(*owned));
-        if (!owned) {
-            destroy(object);
-            return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory");
-        }
-        ctx->owned = owned;
-        ctx->owned_capacity = capacity;
-    }
-    ctx->owned[ctx->owned_count++] = (qni_owned){object, destroy};
-    return QN_OK;
-}
-
-void qn_context_disown(qn_context *ctx, const void *object) {
-    if (!ctx)
-        return;
-    for (int i = ctx->owned_count - 1; i >= 0; i--) {
-        if (ctx->owned[i].object != object)
-            continue;
-        for (ctx->owned_count--; i < ctx->owned_count; i++)
-            ctx->owned[i] = ctx->owned[i + 1];
-        return;
-    }
 }

@@ -8,11 +8,17 @@
 #include "providers.h"
 #include "tape.h"
 
-/** An object handed to the context with qn_context_own(). */
-typedef struct qni_owned {
+/** What a context destroys at its end, in a list from the youngest on (objects.c). */
+typedef struct qni_owned qni_owned;
+struct qni_owned {
     void *object;
     void (*destroy)(void *object);
-} qni_owned;
+    qni_owned *older, *younger;
+    bool header; /**< it begins a qni_object */
+};
+
+/** What stands before the memory of an object (objects.c). */
+typedef struct qni_object qni_object;
 
 /** Memory for what lives until the step's end: handed out in order, taken back all at once. */
 typedef struct qni_chunk qni_chunk;
@@ -81,9 +87,16 @@ struct qn_context {
     bool grad_enabled;
     qn_tensor *random; /**< i64 [2]: key and counter, in device memory */
 
-    qni_owned *owned;
-    int owned_count, owned_capacity;
+    qni_owned *youngest;          /**< of what it owns */
+    qni_object *gone, *last_gone; /**< destroyed objects, from the oldest on */
+    int gone_count;               /**< of those */
+    bool freed;                   /**< only the error is left of it */
 };
+
+/** Destroys all that a context owns, the youngest first. */
+void qni_owned_destroy(qn_context *ctx);
+/** Frees what is left of the objects that are gone. */
+void qni_objects_forget(qn_context *ctx);
 
 /** Opens a device by name and fills backend, device, name and kernels. */
 qn_status qni_registry_open(qn_context *ctx, const char *device);

@@ -95,7 +95,7 @@ const char *qn_context_message(const qn_context *ctx) {
 }
 
 void qn_context_clear_error(qn_context *ctx) {
-    if (!ctx)
+    if (!ctx || ctx->freed)
         return;
     ctx->status = QN_OK;
     ctx->message[0] = '\0';

@@ -80,13 +80,15 @@ static qn_tensor *raise_oldest(qn_context *ctx) {
     return x;
 }
 
-void qni_tensor_forget_dead(qn_context *ctx) {
-    while (ctx->dead.first) {
-        qn_tensor *next = ctx->dead.first->next_dead;
-        free(ctx->dead.first);
-        ctx->dead.first = next;
+void qni_tensor_forget_dead(qn_context *ctx, int but) {
+    qni_dead *dead = &ctx->dead;
+    for (; dead->count > but; dead->count--) {
+        qn_tensor *next = dead->first->next_dead;
+        free(dead->first);
+        dead->first = next;
     }
-    ctx->dead = (qni_dead){0};
+    if (dead->count == 0)
+        *dead = (qni_dead){0};
 }
 
 static qn_tensor *struct_take(qn_context *ctx) {
@@ -294,7 +296,8 @@ bool qn_tensor_is_contiguous(const qn_tensor *x) { return x && qn_view_is_contig
 void *qn_tensor_data(qn_tensor *x) {
     if (x)
         qni_trace_decline(x->ctx, "the host looks at elements in it (qn_tensor_data)");
-    return x && x->ctx->backend->host_addressable ? x->view.data : NULL;
+    const qn_backend *backend = x ? x->ctx->backend : NULL;
+    return backend && backend->host_addressable ? x->view.data : NULL;
 }
 
 int qni_axis(const char *op, const qn_tensor *x, int axis) {

@@ -101,8 +101,8 @@ qn_tensor *qni_tensor_view(qn_tensor *x, const qn_view *view);
 qn_tensor *qni_tensor_on(qn_context *ctx, qni_storage *storage, const qn_view *view);
 /** Frees a tensor without asking who may need it. */
 void qni_tensor_destroy(qn_tensor *x);
-/** Frees what is left of the tensors that died. */
-void qni_tensor_forget_dead(qn_context *ctx);
+/** Frees what is left of the tensors that died, but for so many that died last. */
+void qni_tensor_forget_dead(qn_context *ctx, int but);
 /** Whether a tensor, which is not NULL, is alive; else an error, told as `what`'s. */
 bool qni_alive(const char *what, const qn_tensor *x);
 /** Lets a contiguous tensor look at other memory from now on. */

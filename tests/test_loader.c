@@ -1,4 +1,7 @@
 /* test_loader.c: order, augmentation, prefetching, position and failure of the loader. */
+#include <pthread.h>
+#include <sys/wait.h>
+
 #include "scratch.h"
 
 #include "data/random_use.h"
@@ -354,6 +357,104 @@ Test(loader, a_number_that_is_no_status_is_an_error) {
         cr_expect_eq(qn_context_error(ctx, NULL), QN_INVALID_ARGUMENT, "%d", odd[i]);
         cr_expect_str_eq(qn_context_message(ctx), "loader of odd: sample 0: unknown status");
         qn_context_clear_error(ctx);
+        qn_loader_free(loader);
+    }
+}
+
+/* ---- fork() -------------------------------------------------------------------------------- */
+
+/* What a child does with the loader of its parent; what it gives is the exit code. */
+static int run_child(int (*work)(qn_loader *loader), qn_loader *loader) {
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        _exit(work(loader));
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
+}
+
+/* The rest of the epoch, of which `begun` batches were given, and the next one. */
+static qn_loader_opts forked_opts = {.batch_size = 7, .shuffle = true, .seed = 5};
+static epoch expected[2];
+static int begun;
+
+static int read_on(qn_loader *loader) {
+    epoch rest, next;
+    read_epoch(loader, &rest);
+    read_epoch(loader, &next);
+    const int64_t given = begun * forked_opts.batch_size;
+    const size_t left = (size_t)(COUNT - given) * sizeof(rest.indices[0]);
+    return rest.samples != COUNT - given ||
+           memcmp(rest.indices, expected[0].indices + given, left) != 0 ||
+           memcmp(next.pixels, expected[1].pixels, sizeof(next.pixels)) != 0;
+}
+
+static int only_free(qn_loader *loader) {
+    qn_loader_free(loader);
+    return qn_context_error(ctx, NULL) != QN_OK;
+}
+
+static int seek(qn_loader *loader) {
+    epoch all;
+    qn_loader_seek(loader, (qn_loader_position){0});
+    read_epoch(loader, &all);
+    return memcmp(all.indices, expected[0].indices, sizeof(all.indices)) != 0;
+}
+
+static int seek_first(qn_loader *loader) {
+    qn_batch batch;
+    for (int64_t i = 0; i < 6; i++)
+        if (!qn_loader_next(loader, &batch) || batch.indices[0] != i)
+            return 1;
+    return 0;
+}
+
+static int only_end(qn_loader *loader) {
+    (void)loader;
+    qn_context_free(ctx);
+    return 0;
+}
+
+static int fork_again(qn_loader *loader) {
+    qn_batch batch;
+    begun += qn_loader_next(loader, &batch);
+    return run_child(read_on, loader) + 10 * read_on(loader);
+}
+
+Test(loader, goes_on_in_a_child_without_the_thread) {
+    int (*const works[])(qn_loader *) = {read_on, only_free, seek, only_end, fork_again};
+    qn_loader *plain = open_loader(forked_opts);
+    read_epoch(plain, &expected[0]);
+    read_epoch(plain, &expected[1]);
+    for (size_t work = 0; work < sizeof(works) / sizeof(*works); work++)
+        for (begun = 0; begun < 4; begun++) {
+            qn_loader *loader = open_loader(forked_opts);
+            qn_batch batch;
+            for (int i = 0; i < begun; i++)
+                cr_assert(qn_loader_next(loader, &batch));
+            cr_expect_eq(run_child(works[work], loader), 0, "work %zu after %d batches", work,
+                         begun);
+            cr_expect_eq(read_on(loader), 0, "the parent goes on");
+            qn_loader_free(loader);
+        }
+}
+
+/* The thread is at a sample, or holds the lock, when the process forks. */
+static qn_status get_slowly(void *data, int64_t index, void *x, void *y) {
+    usleep(200);
+    return get_image(data, index, x, y);
+}
+
+Test(loader, may_be_at_anything_when_the_process_forks) {
+    qn_dataset_desc desc = *qn_dataset_info(open_images(NULL));
+    desc.get = get_slowly;
+    qn_loader_opts opts = {.batch_size = 1};
+    for (int i = 0; i < 40; i++) {
+        qn_loader *loader = qn_loader_new(qn_dataset_new(ctx, &desc), &opts);
+        usleep((useconds_t)(i * 37));
+        cr_expect_eq(run_child(seek_first, loader), 0);
         qn_loader_free(loader);
     }
 }

@@ -45,7 +45,6 @@ static void destroy_dataset(void *object) {
     destroy_data(&dataset->desc);
     destroy_names(dataset->desc.class_names, dataset->desc.classes);
     free((char *)dataset->desc.name);
-    free(dataset);
 }
 
 static bool has_elements(qn_shape shape) {
@@ -87,24 +86,21 @@ static const char *find_fault(const qn_dataset_desc *desc) {
 
 /* A dataset with copies of the description's names; NULL when memory is out. */
 static qn_dataset *copy_desc(qn_context *ctx, const qn_dataset_desc *desc) {
-    qn_dataset *dataset = calloc(1, sizeof(*dataset));
+    qn_dataset_desc copy = *desc;
+    bool named = desc->class_names && desc->classes > 0;
+    copy.name = strdup(desc->name ? desc->name : "dataset");
+    copy.class_names = named ? copy_names(desc->class_names, desc->classes) : NULL;
+    qn_dataset *dataset = NULL;
+    if (copy.name && (copy.class_names || !named)) {
+        dataset = qn_object_new(ctx, "dataset", sizeof(*dataset), destroy_dataset);
+    }
     if (!dataset) {
+        free((char *)copy.name);
+        destroy_names(copy.class_names, desc->classes);
         return NULL;
     }
     dataset->ctx = ctx;
-    dataset->desc = *desc;
-    dataset->desc.name = strdup(desc->name ? desc->name : "dataset");
-    dataset->desc.class_names = NULL;
-    bool named = desc->class_names && desc->classes > 0;
-    if (named) {
-        dataset->desc.class_names = copy_names(desc->class_names, desc->classes);
-    }
-    if (!dataset->desc.name || (named && !dataset->desc.class_names)) {
-        free((char *)dataset->desc.name);
-        destroy_names(dataset->desc.class_names, desc->classes);
-        free(dataset);
-        return NULL;
-    }
+    dataset->desc = copy;
     return dataset;
 }
 
@@ -126,26 +122,22 @@ qn_dataset *qn_dataset_new(qn_context *ctx, const qn_dataset_desc *desc) {
     if (!dataset) {
         destroy_data(desc);
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for the dataset", name);
-        return NULL;
     }
-    return qn_context_own(ctx, dataset, destroy_dataset) ? NULL : dataset;
+    return dataset;
 }
 
-void qn_dataset_free(qn_dataset *dataset) {
-    if (dataset) {
-        qn_context_disown(dataset->ctx, dataset);
-        destroy_dataset(dataset);
-    }
-}
+void qn_dataset_free(qn_dataset *dataset) { qn_object_free(dataset, "dataset_free"); }
 
 const qn_dataset_desc *qn_dataset_info(const qn_dataset *dataset) {
-    return dataset ? &dataset->desc : NULL;
+    return qn_object_alive(dataset, "dataset_info") ? &dataset->desc : NULL;
 }
 
-qn_context *qn_dataset_context(const qn_dataset *dataset) { return dataset ? dataset->ctx : NULL; }
+qn_context *qn_dataset_context(const qn_dataset *dataset) {
+    return qn_object_alive(dataset, "dataset") ? dataset->ctx : NULL;
+}
 
 qn_status qn_dataset_get(const qn_dataset *dataset, int64_t index, void *x, void *y) {
-    if (!dataset) {
+    if (!qn_object_alive(dataset, "dataset_get")) {
         return QN_INVALID_ARGUMENT;
     }
     const qn_dataset_desc *desc = &dataset->desc;
@@ -164,6 +156,12 @@ qn_status qn_dataset_get(const qn_dataset *dataset, int64_t index, void *x, void
                                (long long)index, qn_status_string(status));
     }
     return QN_OK;
+}
+
+static void destroy_slice(void *data) {
+    const slice *part = data;
+    qn_object_let_go(part->parent);
+    free(data);
 }
 
 static qn_status get_from_slice(void *data, int64_t index, void *x, void *y) {
@@ -185,7 +183,7 @@ static void describe_in_slice(void *data, int64_t index, char *text, size_t size
 }
 
 qn_dataset *qn_dataset_slice(qn_dataset *dataset, int64_t start, int64_t end) {
-    if (!dataset) {
+    if (!qn_object_alive(dataset, "dataset_slice")) {
         return NULL;
     }
     qn_dataset_desc desc = dataset->desc;
@@ -201,11 +199,12 @@ qn_dataset *qn_dataset_slice(qn_dataset *dataset, int64_t start, int64_t end) {
         return NULL;
     }
     *part = (slice){dataset, start};
+    qn_object_hold(dataset);
     desc.count = end - start;
     desc.get = get_from_slice;
     desc.length = desc.length ? length_in_slice : NULL;
     desc.describe = desc.describe ? describe_in_slice : NULL;
     desc.data = part;
-    desc.destroy = free;
+    desc.destroy = destroy_slice;
     return qn_dataset_new(dataset->ctx, &desc);
 }

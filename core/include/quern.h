@@ -21,13 +21,17 @@
  * Rules that hold everywhere:
  * - Ownership. What you make (contexts, parameters, modules, optimizers, datasets, loaders) belongs
  *   to its context and goes with it; each has a `_free` for earlier, and `_free(NULL)` is fine.
+ *   What another reads (the dataset of a loader, the series of windows) stays until that is freed,
+ *   too. Freeing twice, and any use of what was freed, is an error in words, as long as fewer than
+ *   1024 objects of its context were freed after it; with QUERN_DEBUG=1 in the environment always.
  *   Other tensors belong to the current step and are gone at qn_step_end(), unless kept with
  *   qn_keep().
  *   A tensor used after it is gone is an error in words, as long as nothing has taken its place: a
  *   place is not given away before 256 more tensors have gone, and twice as many as the largest
  *   step held at its end. A handle older than that may name another tensor, in silence; with
  *   QUERN_DEBUG=1 in the environment no place is given away. What is used after its context was
- *   freed, nothing can notice.
+ *   freed finds that context with an error on it, as long as fewer than 8 contexts were freed after
+ *   it, and of its tensors the 256 that went last. Beyond that nothing can notice.
  * - Errors. Calls that can fail return a status, or a pointer that is NULL; NULL in gives NULL out,
  *   and an error on the context if another argument tells which that is.
  *   The first failure stays on the context with the operation, the shapes and the reason, so a

@@ -41,7 +41,6 @@ static void destroy_file(void *object) {
     json_decref(file->header);
     free(file->entries);
     free(file->path);
-    free(file);
 }
 
 /* Opens the stream, and checks the header's length against the file's size. */
@@ -338,29 +337,25 @@ qn_tensor_file *qn_tensor_file_open(qn_context *ctx, const char *path) {
         qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the name of the file to read is NULL");
         return NULL;
     }
-    qn_tensor_file *file = calloc(1, sizeof(*file));
+    qn_tensor_file *file = qn_object_new(ctx, "tensor_file", sizeof(*file), destroy_file);
     if (!file) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory", path);
         return NULL;
     }
     file->ctx = ctx;
     if (open_file(file, path)) {
-        destroy_file(file);
+        qn_tensor_file_free(file);
         return NULL;
     }
-    return qn_context_own(ctx, file, destroy_file) ? NULL : file;
+    return file;
 }
 
-void qn_tensor_file_free(qn_tensor_file *file) {
-    if (file) {
-        qn_context_disown(file->ctx, file);
-        destroy_file(file);
-    }
-}
+void qn_tensor_file_free(qn_tensor_file *file) { qn_object_free(file, "tensor_file_free"); }
 
 /* ---- what is in it --------------------------------------------------------------------------- */
 
-int qn_tensor_file_count(const qn_tensor_file *file) { return file ? file->count : 0; }
+int qn_tensor_file_count(const qn_tensor_file *file) {
+    return qn_object_alive(file, "tensor_file_count") ? file->count : 0;
+}
 
 qn_tensor_entry qn_tensor_file_entry(const qn_tensor_file *file, int index) {
     if (index < 0 || index >= qn_tensor_file_count(file)) {
@@ -371,7 +366,8 @@ qn_tensor_entry qn_tensor_file_entry(const qn_tensor_file *file, int index) {
 }
 
 const char *qn_tensor_file_metadata(const qn_tensor_file *file, const char *key) {
-    return file && key ? json_string_value(json_object_get(file->metadata, key)) : NULL;
+    const bool alive = qn_object_alive(file, "tensor_file_metadata");
+    return alive && key ? json_string_value(json_object_get(file->metadata, key)) : NULL;
 }
 
 const char *qni_tensor_file_path(const qn_tensor_file *file) { return file->path; }
@@ -413,10 +409,12 @@ qn_status qni_tensor_file_fetch(qn_tensor_file *file, int index, void *data) {
     return check_bytes(file, index, data);
 }
 
-bool qn_tensor_file_has_checksums(const qn_tensor_file *file) { return file && file->checksums; }
+bool qn_tensor_file_has_checksums(const qn_tensor_file *file) {
+    return qn_object_alive(file, "tensor_file_has_checksums") && file->checksums;
+}
 
 qn_status qn_tensor_file_verify(qn_tensor_file *file) {
-    if (!file)
+    if (!qn_object_alive(file, "tensor_file_verify"))
         return QN_INVALID_ARGUMENT;
     qn_status status = QN_OK;
     for (int i = 0; i < file->count && status == QN_OK; i++) {

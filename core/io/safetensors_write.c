@@ -256,10 +256,10 @@ qn_status qn_tensors_write(qn_context *ctx, const char *path, const qn_named_ten
 }
 
 qn_status qn_save(const qn_module *module, const char *path) {
-    if (!module) {
+    qn_context *ctx = qn_module_context(module);
+    if (!ctx) {
         return QN_INVALID_ARGUMENT;
     }
-    qn_context *ctx = qn_module_context(module);
     int count = qn_module_tensor_count(module);
     qn_named_tensor *tensors = calloc((size_t)count + 1, sizeof(*tensors));
     if (!tensors) {

@@ -54,6 +54,9 @@ qn_status qn_tensor_file_read(qn_tensor_file *file, const char *name, qn_tensor 
                                : name ? "the tensor"
                                       : "the name");
     }
+    if (!qn_object_alive(file, "tensor_file_read")) {
+        return QN_INVALID_ARGUMENT;
+    }
     qn_context *ctx = qn_tensor_context(out);
     int index = match_entry(file, name, out);
     if (index < 0) {
@@ -121,10 +124,10 @@ static qn_status write_module(const qn_module *module, const char *data) {
 }
 
 qn_status qn_load(qn_module *module, const char *path) {
-    if (!module) {
+    qn_context *ctx = qn_module_context(module);
+    if (!ctx) {
         return QN_INVALID_ARGUMENT;
     }
-    qn_context *ctx = qn_module_context(module);
     qn_tensor_file *file = qn_tensor_file_open(ctx, path);
     if (!file) {
         return qn_context_error(ctx, NULL);

@@ -64,8 +64,10 @@ static qn_status write_value(qn_tensorboard *log, const char *tag, int64_t step,
 }
 
 qn_status qn_tensorboard_scalar(qn_tensorboard *log, const char *tag, int64_t step, double value) {
-    if (!log || !tag)
+    if (!qn_object_alive(log, "tensorboard_scalar"))
         return QN_INVALID_ARGUMENT;
+    if (!tag)
+        return qn_context_fail(log->ctx, QN_INVALID_ARGUMENT, "tensorboard_scalar: tag is NULL");
     Tensorboard__Summary__Value entry = TENSORBOARD__SUMMARY__VALUE__INIT;
     entry.value_case = TENSORBOARD__SUMMARY__VALUE__VALUE_SIMPLE_VALUE;
     entry.simple_value = (float)value;
@@ -74,8 +76,11 @@ qn_status qn_tensorboard_scalar(qn_tensorboard *log, const char *tag, int64_t st
 
 qn_status qn_tensorboard_text(qn_tensorboard *log, const char *tag, int64_t step,
                               const char *text) {
-    if (!log || !tag || !text)
+    if (!qn_object_alive(log, "tensorboard_text"))
         return QN_INVALID_ARGUMENT;
+    if (!tag || !text)
+        return qn_context_fail(log->ctx, QN_INVALID_ARGUMENT, "tensorboard_text: %s is NULL",
+                               tag ? "text" : "tag");
     Tensorboard__SummaryMetadata__PluginData plugin =
         TENSORBOARD__SUMMARY_METADATA__PLUGIN_DATA__INIT;
     Tensorboard__SummaryMetadata metadata = TENSORBOARD__SUMMARY_METADATA__INIT;
@@ -128,6 +133,8 @@ qn_status qn_tensorboard_histogram(qn_tensorboard *log, const char *tag, int64_t
     if (!log || !tag || !x)
         return qn_context_fail(log ? log->ctx : qn_tensor_context(x), QN_INVALID_ARGUMENT,
                                "tensorboard_histogram: no log, tag or tensor");
+    if (!qn_object_alive(log, "tensorboard_histogram"))
+        return QN_INVALID_ARGUMENT;
     qni_histogram *histogram = &log->histogram;
     qni_histogram_begin(histogram);
     bool recording = qn_context_set_grad(log->ctx, false);
@@ -160,7 +167,6 @@ static void destroy(void *object) {
         fclose(log->stream);
     qn_write_leave(held);
     free(log->path);
-    free(log);
 }
 
 /** Opens a file of a name that is not taken yet: two runs may begin within a second. */
@@ -196,22 +202,15 @@ qn_tensorboard *qn_tensorboard_open(qn_context *ctx, const char *folder) {
                         strerror(errno));
         return NULL;
     }
-    qn_tensorboard *log = calloc(1, sizeof(*log));
-    if (!log) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "tensorboard: no memory");
+    qn_tensorboard *log = qn_object_new(ctx, "tensorboard", sizeof(*log), destroy);
+    if (!log)
         return NULL;
-    }
     log->ctx = ctx;
     if (open_file(log, folder)) {
-        destroy(log);
+        qn_tensorboard_free(log);
         return NULL;
     }
-    return qn_context_own(ctx, log, destroy) ? NULL : log;
+    return log;
 }
 
-void qn_tensorboard_free(qn_tensorboard *log) {
-    if (log) {
-        qn_context_disown(log->ctx, log);
-        destroy(log);
-    }
-}
+void qn_tensorboard_free(qn_tensorboard *log) { qn_object_free(log, "tensorboard_free"); }

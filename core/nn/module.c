@@ -12,7 +12,7 @@ static void module_destroy(void *object) {
     qn_module_train(module, true); /* as the next module at this address will start */
     qn_plan_setting(module->ctx, &module->child_count, (uint64_t)module->child_count, 0);
     for (int i = module->child_count - 1; i >= 0; i--)
-        module_destroy(module->children[i]);
+        qn_object_free(module->children[i], "module_free");
     for (int i = 0; i < module->tensor_count; i++) {
         qni_module_set_limit(module, i, 0);
         if (module->own[i]) {
@@ -32,20 +32,20 @@ static void module_destroy(void *object) {
     free(module->children);
     free(module->name);
     free(module->kind);
-    free(module);
 }
 
 qn_module *qn_module_new(qn_context *ctx, const char *kind, qn_forward_fn forward, void *data,
                          void (*destroy)(void *data)) {
-    qn_module *module = ctx && kind && forward ? calloc(1, sizeof(*module)) : NULL;
-    char *kind_copy = module ? strdup(kind) : NULL;
-    if (!kind_copy) {
+    char *kind_copy = ctx && kind && forward ? strdup(kind) : NULL;
+    qn_module *module =
+        kind_copy ? qn_object_new(ctx, "module", sizeof(*module), module_destroy) : NULL;
+    if (!module) {
         if (ctx && !(kind && forward))
             qn_context_fail(ctx, QN_INVALID_ARGUMENT,
                             "module: needs a kind and a forward function");
         else
             qn_context_fail(ctx, QN_OUT_OF_MEMORY, "module: out of memory");
-        free(module);
+        free(kind_copy);
         if (destroy)
             destroy(data);
         return NULL;
@@ -56,25 +56,29 @@ qn_module *qn_module_new(qn_context *ctx, const char *kind, qn_forward_fn forwar
                           .data = data,
                           .destroy = destroy,
                           .training = true};
-    return qn_context_own(ctx, module, module_destroy) == QN_OK ? module : NULL;
+    return module;
 }
 
 void qn_module_free(qn_module *module) {
-    if (!module || module->parent)
-        return;
-    qn_context_disown(module->ctx, module);
-    module_destroy(module);
+    if (qn_object_alive(module, "module_free") && !module->parent)
+        qn_object_free(module, "module_free");
 }
 
-void *qn_module_data(const qn_module *module) { return module ? module->data : NULL; }
+void *qn_module_data(const qn_module *module) {
+    return qn_object_alive(module, "module_data") ? module->data : NULL;
+}
 
-const char *qn_module_kind(const qn_module *module) { return module ? module->kind : NULL; }
+const char *qn_module_kind(const qn_module *module) {
+    return qn_object_alive(module, "module_kind") ? module->kind : NULL;
+}
 
 bool qn_module_runs(const qn_module *module, qn_forward_fn forward) {
-    return module && module->forward == forward;
+    return qn_object_alive(module, "module_runs") && module->forward == forward;
 }
 
-qn_context *qn_module_context(const qn_module *module) { return module ? module->ctx : NULL; }
+qn_context *qn_module_context(const qn_module *module) {
+    return qn_object_alive(module, "module") ? module->ctx : NULL;
+}
 
 /* ---- tensors and names ------------------------------------------------------------------- */
 
@@ -157,11 +161,12 @@ static bool name_is_free(const qn_module *module, const char *name) {
 }
 
 static qn_tensor *add_tensor(qn_module *module, const char *name, qn_tensor *tensor, bool trained) {
-    if (!module || !tensor) {
-        qn_context_fail(module ? module->ctx : qn_tensor_context(tensor), QN_INVALID_ARGUMENT,
-                        "module: %s is NULL", module ? "the tensor to add" : "what to add to");
+    if (!module || !tensor)
+        qn_context_fail(module ? qn_module_context(module) : qn_tensor_context(tensor),
+                        QN_INVALID_ARGUMENT, "module: %s is NULL",
+                        module ? "the tensor to add" : "what to add to");
+    if (!tensor || !qn_object_alive(module, "module"))
         return NULL;
-    }
     if (!name_is_free(module, name))
         return NULL;
     if (qn_tensor_context(tensor) != module->ctx) {
@@ -191,24 +196,28 @@ qn_tensor *qn_module_add_buffer(qn_module *module, const char *name, qn_tensor *
     return add_tensor(module, name, buffer, false);
 }
 
-int qn_module_tensor_count(const qn_module *module) { return module ? module->tensor_count : 0; }
+int qn_module_tensor_count(const qn_module *module) {
+    return qn_object_alive(module, "module_tensor_count") ? module->tensor_count : 0;
+}
 
 qn_named_tensor qn_module_tensor(const qn_module *module, int index) {
-    if (!module || index < 0 || index >= module->tensor_count)
+    if (index < 0 || index >= qn_module_tensor_count(module))
         return (qn_named_tensor){0};
     return module->tensors[index];
 }
 
 qn_tensor *qn_module_find(const qn_module *module, const char *name) {
-    for (int i = 0; module && name && i < module->tensor_count; i++)
+    const bool alive = qn_object_alive(module, "module_find");
+    for (int i = 0; alive && name && i < module->tensor_count; i++)
         if (strcmp(module->tensors[i].name, name) == 0)
             return module->tensors[i].tensor;
     return NULL;
 }
 
 int64_t qn_module_parameter_count(const qn_module *module) {
+    const int tensors = qn_module_tensor_count(module);
     int64_t count = 0;
-    for (int i = 0; module && i < module->tensor_count; i++)
+    for (int i = 0; i < tensors; i++)
         if (module->tensors[i].trained)
             count += qn_tensor_count(module->tensors[i].tensor);
     return count;
@@ -262,11 +271,11 @@ static bool publish_child(qn_module *module, const qn_module *child, const char 
 }
 
 qn_module *qn_module_add_child(qn_module *module, const char *name, qn_module *child) {
-    if (!module || !child) {
+    if (!module || !child)
         qn_context_fail(qn_module_context(module ? module : child), QN_INVALID_ARGUMENT,
                         "module: %s is NULL", module ? "the child to add" : "what to add to");
+    if (!qn_object_alive(module, "module_add_child") || !qn_object_alive(child, "module_add_child"))
         return NULL;
-    }
     if (!child_fits(module, child) || !name_is_free(module, name))
         return NULL;
     char *name_copy = strdup(name);
@@ -280,20 +289,21 @@ qn_module *qn_module_add_child(qn_module *module, const char *name, qn_module *c
     const uint64_t count = (uint64_t)module->child_count;
     qn_plan_setting(module->ctx, &module->child_count, count, count + 1);
     module->children[module->child_count++] = child;
-    qn_context_disown(module->ctx, child);
+    qn_object_release(child);
     if (qn_module_parameter_count(child) > 0)
         qni_module_unflatten(module, false);
     return child;
 }
 
 qn_module *qn_module_child(const qn_module *module, int index) {
-    return module && index >= 0 && index < module->child_count ? module->children[index] : NULL;
+    const bool alive = qn_object_alive(module, "module_child");
+    return alive && index >= 0 && index < module->child_count ? module->children[index] : NULL;
 }
 
 /* ---- use --------------------------------------------------------------------------------- */
 
 qn_module *qn_module_tidy(qn_module *module) {
-    if (module)
+    if (qn_object_alive(module, "module_tidy"))
         module->tidy = true;
     return module;
 }
@@ -315,11 +325,11 @@ static void describe(const void *object, char *text, size_t size) {
 }
 
 qn_tensor *qn_forward(qn_module *module, qn_tensor *x) {
-    if (!module || !x) {
-        qn_context_fail(module ? module->ctx : qn_tensor_context(x), QN_INVALID_ARGUMENT,
-                        "forward: %s is NULL", module ? "x" : "the module");
+    if (!module || !x)
+        qn_context_fail(module ? qn_module_context(module) : qn_tensor_context(x),
+                        QN_INVALID_ARGUMENT, "forward: %s is NULL", module ? "x" : "the module");
+    if (!x || !qn_object_alive(module, "forward"))
         return NULL;
-    }
     const qn_place place = {describe, module};
     const qn_place *outer = qn_context_set_place(module->ctx, &place);
     const int begin = qn_tidy_begin(module->ctx);
@@ -331,7 +341,7 @@ qn_tensor *qn_forward(qn_module *module, qn_tensor *x) {
 }
 
 void qn_module_train(qn_module *module, bool training) {
-    if (!module)
+    if (!qn_object_alive(module, "module_train"))
         return;
     qn_plan_setting(module->ctx, &module->training, !module->training, !training);
     module->training = training;
@@ -339,4 +349,6 @@ void qn_module_train(qn_module *module, bool training) {
         qn_module_train(module->children[i], training);
 }
 
-bool qn_module_is_training(const qn_module *module) { return module && module->training; }
+bool qn_module_is_training(const qn_module *module) {
+    return qn_object_alive(module, "module_is_training") && module->training;
+}

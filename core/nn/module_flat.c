@@ -48,7 +48,7 @@ static qn_tensor **list_trained(const qn_module *module, int *count) {
 }
 
 qn_status qn_module_flatten(qn_module *module) {
-    if (!module)
+    if (!qn_object_alive(module, "module_flatten"))
         return QN_INVALID_ARGUMENT;
     if (module->flat)
         return QN_OK;
@@ -71,17 +71,20 @@ qn_status qn_module_flatten(qn_module *module) {
     return QN_OK;
 }
 
-qn_tensor *qn_module_flat_parameters(qn_module *module) { return module ? module->flat : NULL; }
+qn_tensor *qn_module_flat_parameters(qn_module *module) {
+    return qn_object_alive(module, "module_flat_parameters") ? module->flat : NULL;
+}
 
 qn_tensor *qn_module_flat_gradients(qn_module *module) {
-    if (!module || !module->flat)
+    if (!qn_object_alive(module, "module_flat_gradients") || !module->flat)
         return NULL;
     qn_status status = qn_settle_gradients(module->trained, module->trained_count);
     return status == QN_OK ? module->flat_grad : NULL;
 }
 
 void qn_module_zero_grad(qn_module *module) {
-    for (int i = 0; module && i < module->tensor_count; i++)
+    const int tensors = qn_module_tensor_count(module);
+    for (int i = 0; i < tensors; i++)
         if (module->tensors[i].trained)
             qn_zero_grad(module->tensors[i].tensor);
 }

@@ -22,7 +22,7 @@ static void set_limit(qn_module *module, const qn_tensor *parameter, double max_
 }
 
 qn_status qn_module_limit_norm(qn_module *module, const char *name, double max_norm) {
-    if (!module)
+    if (!qn_object_alive(module, "module_limit_norm"))
         return QN_INVALID_ARGUMENT;
     qn_tensor *parameter = qn_module_find(module, name);
     if (!parameter || !qn_requires_grad(parameter))
@@ -37,7 +37,7 @@ qn_status qn_module_limit_norm(qn_module *module, const char *name, double max_n
 }
 
 qn_status qn_module_apply_limits(qn_module *module) {
-    if (!module)
+    if (!qn_object_alive(module, "module_apply_limits"))
         return QN_INVALID_ARGUMENT;
     qn_status status = QN_OK;
     for (int i = 0; i < module->tensor_count && status == QN_OK; i++)

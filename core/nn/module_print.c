@@ -33,6 +33,8 @@ qn_status qn_module_print(const qn_module *module, FILE *stream) {
     if (!module || !stream)
         return qn_context_fail(qn_module_context(module), QN_INVALID_ARGUMENT,
                                "module_print: the stream is NULL");
+    if (!qn_object_alive(module, "module_print"))
+        return QN_INVALID_ARGUMENT;
     print_tree(module, 0, stream);
     fprintf(stream, "%lld parameters\n", (long long)qn_module_parameter_count(module));
     if (ferror(stream))

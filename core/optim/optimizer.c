@@ -39,7 +39,6 @@ static void optimizer_destroy(void *object) {
     qn_tensor_free(optimizer->hyper);
     free(optimizer->state);
     free(optimizer->groups);
-    free(optimizer);
 }
 
 /* How many of the state's names count. */
@@ -137,29 +136,22 @@ qn_optimizer *qn_optimizer_new(qn_module *module, qn_optimizer_spec spec) {
     qn_context *ctx = qn_module_context(module);
     if (!module || qni_optimizer_check(ctx, &spec) != QN_OK || qn_module_flatten(module) != QN_OK)
         return NULL;
-    qn_optimizer *optimizer = calloc(1, sizeof(*optimizer));
-    if (!optimizer) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory", spec.kind->name);
+    qn_optimizer *optimizer =
+        qn_object_new(ctx, "optimizer", sizeof(*optimizer), optimizer_destroy);
+    if (!optimizer)
         return NULL;
-    }
     optimizer->ctx = ctx;
     optimizer->module = module;
     optimizer->spec = spec;
     optimizer->lr = spec.lr;
     optimizer->count = qn_tensor_count(qn_module_flat_parameters(module));
-    if (!make_state(optimizer)) {
-        optimizer_destroy(optimizer);
-        return NULL;
-    }
-    return qn_context_own(ctx, optimizer, optimizer_destroy) == QN_OK ? optimizer : NULL;
+    if (make_state(optimizer))
+        return optimizer;
+    qn_optimizer_free(optimizer);
+    return NULL;
 }
 
-void qn_optimizer_free(qn_optimizer *optimizer) {
-    if (!optimizer)
-        return;
-    qn_context_disown(optimizer->ctx, optimizer);
-    optimizer_destroy(optimizer);
-}
+void qn_optimizer_free(qn_optimizer *optimizer) { qn_object_free(optimizer, "optimizer_free"); }
 
 /* ---- a step ------------------------------------------------------------------------------ */
 
@@ -262,9 +254,10 @@ static qn_status move_group(const qn_optimizer *optimizer, const group *g) {
 }
 
 qn_tensor *qn_optimizer_scale_loss(qn_optimizer *optimizer, qn_tensor *loss) {
-    if (optimizer && !loss)
+    const bool alive = qn_object_alive(optimizer, "scale_loss");
+    if (alive && !loss)
         qn_context_fail(optimizer->ctx, QN_INVALID_ARGUMENT, "scale_loss: the loss is NULL");
-    if (!optimizer || !loss || !optimizer->scale)
+    if (!alive || !loss || !optimizer->scale)
         return loss;
     qn_tensor *scale = qn_reshape(qn_slice(optimizer->scale, 0, 0, 1), QN_SCALAR);
     if (qn_tensor_dtype(loss) != QN_F32)
@@ -273,7 +266,7 @@ qn_tensor *qn_optimizer_scale_loss(qn_optimizer *optimizer, qn_tensor *loss) {
 }
 
 qn_status qn_optimizer_step(qn_optimizer *optimizer) {
-    if (!optimizer)
+    if (!qn_object_alive(optimizer, "optimizer_step"))
         return QN_INVALID_ARGUMENT;
     /* After a failure the gradients may be half of the truth. */
     qn_status status = qn_context_error(optimizer->ctx, NULL);
@@ -303,13 +296,15 @@ qn_status qn_optimizer_step(qn_optimizer *optimizer) {
 /* ---- what can be read and set ------------------------------------------------------------ */
 
 qn_context *qn_optimizer_context(const qn_optimizer *optimizer) {
-    return optimizer ? optimizer->ctx : NULL;
+    return qn_object_alive(optimizer, "optimizer") ? optimizer->ctx : NULL;
 }
 
-double qn_optimizer_lr(const qn_optimizer *optimizer) { return optimizer ? optimizer->lr : NAN; }
+double qn_optimizer_lr(const qn_optimizer *optimizer) {
+    return qn_object_alive(optimizer, "optimizer_lr") ? optimizer->lr : NAN;
+}
 
 void qn_optimizer_set_lr(qn_optimizer *optimizer, double lr) {
-    if (!optimizer)
+    if (!qn_object_alive(optimizer, "optimizer_set_lr"))
         return;
     if (isfinite(lr) && lr >= 0)
         optimizer->lr = lr;
@@ -319,11 +314,11 @@ void qn_optimizer_set_lr(qn_optimizer *optimizer, double lr) {
 }
 
 int64_t qn_optimizer_steps(const qn_optimizer *optimizer) {
-    return optimizer ? optimizer->steps : 0;
+    return qn_object_alive(optimizer, "optimizer_steps") ? optimizer->steps : 0;
 }
 
 void qn_optimizer_set_steps(qn_optimizer *optimizer, int64_t steps) {
-    if (!optimizer)
+    if (!qn_object_alive(optimizer, "optimizer_set_steps"))
         return;
     if (steps >= 0)
         optimizer->steps = steps;
@@ -334,15 +329,16 @@ void qn_optimizer_set_steps(qn_optimizer *optimizer, int64_t steps) {
 }
 
 int qn_optimizer_tensor_count(const qn_optimizer *optimizer) {
-    return optimizer ? optimizer->state_count : 0;
+    return qn_object_alive(optimizer, "optimizer_tensor_count") ? optimizer->state_count : 0;
 }
 
 qn_named_tensor qn_optimizer_tensor(const qn_optimizer *optimizer, int index) {
-    if (!optimizer || index < 0 || index >= optimizer->state_count)
+    if (!qn_object_alive(optimizer, "optimizer_tensor") || index < 0 ||
+        index >= optimizer->state_count)
         return (qn_named_tensor){0};
     return optimizer->state[index];
 }
 
 const qn_optimizer_spec *qn_optimizer_settings(const qn_optimizer *optimizer) {
-    return optimizer ? &optimizer->spec : NULL;
+    return qn_object_alive(optimizer, "optimizer_settings") ? &optimizer->spec : NULL;
 }

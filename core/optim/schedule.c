@@ -59,10 +59,8 @@ int64_t qni_in_steps(double epochs, int64_t steps_per_epoch) {
 
 qn_scheduler *qn_scheduler_new(qn_optimizer *optimizer, qn_schedule schedule,
                                int64_t steps_per_epoch, int epochs) {
-    if (!optimizer)
-        return NULL;
     qn_context *ctx = qn_optimizer_context(optimizer);
-    if (check(ctx, &schedule) != QN_OK)
+    if (!ctx || check(ctx, &schedule) != QN_OK)
         return NULL;
     if (steps_per_epoch < 1 || epochs < 1) {
         qn_context_fail(ctx, QN_INVALID_ARGUMENT,
@@ -70,11 +68,9 @@ qn_scheduler *qn_scheduler_new(qn_optimizer *optimizer, qn_schedule schedule,
                         (long long)steps_per_epoch, epochs);
         return NULL;
     }
-    qn_scheduler *scheduler = malloc(sizeof(*scheduler));
-    if (!scheduler) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "schedule: out of memory");
+    qn_scheduler *scheduler = qn_object_new(ctx, "scheduler", sizeof(*scheduler), NULL);
+    if (!scheduler)
         return NULL;
-    }
     schedule.kind = qni_schedule_kind(schedule.kind);
     const int64_t warmup = qni_in_steps(schedule.warmup, steps_per_epoch);
     const int64_t left = steps_per_epoch * epochs - warmup;
@@ -86,15 +82,10 @@ qn_scheduler *qn_scheduler_new(qn_optimizer *optimizer, qn_schedule schedule,
                                 .now = {.steps = left > 0 ? left : 1,
                                         .steps_per_epoch = steps_per_epoch,
                                         .state = {.best = INFINITY, .scale = 1}}};
-    return qn_context_own(ctx, scheduler, free) == QN_OK ? scheduler : NULL;
+    return scheduler;
 }
 
-void qn_scheduler_free(qn_scheduler *scheduler) {
-    if (!scheduler)
-        return;
-    qn_context_disown(scheduler->ctx, scheduler);
-    free(scheduler);
-}
+void qn_scheduler_free(qn_scheduler *scheduler) { qn_object_free(scheduler, "scheduler_free"); }
 
 /* The rate of the step that follows `taken` others, as a multiple of the reference. */
 static double multiple(const qn_scheduler *scheduler, int64_t taken) {
@@ -113,20 +104,21 @@ static qn_status set_rate(void *data) {
 }
 
 void qn_scheduler_step(qn_scheduler *scheduler) {
-    if (scheduler)
+    if (qn_object_alive(scheduler, "scheduler_step"))
         qn_host_call(scheduler->ctx, set_rate, scheduler);
 }
 
 void qn_scheduler_metric(qn_scheduler *scheduler, double value) {
-    if (scheduler && scheduler->schedule.kind->metric)
+    if (qn_object_alive(scheduler, "scheduler_metric") && scheduler->schedule.kind->metric)
         scheduler->schedule.kind->metric(&scheduler->schedule, &scheduler->now.state, value);
 }
 
 qn_scheduler_state qn_scheduler_get(const qn_scheduler *scheduler) {
-    return scheduler ? scheduler->now.state : (qn_scheduler_state){0};
+    return qn_object_alive(scheduler, "scheduler_get") ? scheduler->now.state
+                                                       : (qn_scheduler_state){0};
 }
 
 void qn_scheduler_set(qn_scheduler *scheduler, qn_scheduler_state state) {
-    if (scheduler)
+    if (qn_object_alive(scheduler, "scheduler_set"))
         scheduler->now.state = state;
 }

@@ -42,10 +42,7 @@ static void drop_all(qn_plan *plan) {
     plan->memory = NULL;
 }
 
-static void plan_destroy(void *object) {
-    drop_all(object);
-    free(object);
-}
+static void plan_destroy(void *object) { drop_all(object); }
 
 qn_plan *qn_plan_new(qn_context *ctx, qn_plan_fn step, void *data) {
     if (!ctx || !ctx->backend)
@@ -54,26 +51,20 @@ qn_plan *qn_plan_new(qn_context *ctx, qn_plan_fn step, void *data) {
         qn_context_fail(ctx, QN_INVALID_ARGUMENT, "plan: no step given");
         return NULL;
     }
-    qn_plan *plan = calloc(1, sizeof(*plan));
-    if (!plan) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "plan: out of memory");
+    qn_plan *plan = qn_object_new(ctx, "plan", sizeof(*plan), plan_destroy);
+    if (!plan)
         return NULL;
-    }
     plan->ctx = ctx;
     plan->step = step;
     plan->data = data;
-    return qn_context_own(ctx, plan, plan_destroy) == QN_OK ? plan : NULL;
+    return plan;
 }
 
 void qn_plan_free(qn_plan *plan) {
-    if (!plan)
-        return;
-    if (plan->running > 0) {
+    if (qn_object_alive(plan, "plan_free") && plan->running > 0)
         qn_context_fail(plan->ctx, QN_INVALID_ARGUMENT, "plan_free: its step is running");
-        return;
-    }
-    qn_context_disown(plan->ctx, plan);
-    plan_destroy(plan);
+    else
+        qn_object_free(plan, "plan_free");
 }
 
 /* ---- the step as it is ------------------------------------------------------------------- */
@@ -329,7 +320,7 @@ static qn_status run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_tensor **
 }
 
 qn_status qn_plan_run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_tensor **out, int n_out) {
-    if (!plan)
+    if (!qn_object_alive(plan, "plan_run"))
         return QN_INVALID_ARGUMENT;
     qn_status status = check(plan, in, n_in, out, n_out);
     if (status != QN_OK)
@@ -346,26 +337,29 @@ qn_status qn_plan_run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_tensor *
 }
 
 qn_plan_info qn_plan_stats(const qn_plan *plan) {
-    qn_plan_info info = plan ? plan->info : (qn_plan_info){0};
-    for (int i = 0; plan && i < plan->count; i++)
+    if (!qn_object_alive(plan, "plan_stats"))
+        return (qn_plan_info){0};
+    qn_plan_info info = plan->info;
+    for (int i = 0; i < plan->count; i++)
         info.plans += plan->traces[i]->sealed;
     return info;
 }
 
 static const qni_trace *last_used(const qn_plan *plan) {
     const qni_trace *last = NULL;
-    for (int i = 0; plan && i < plan->count; i++)
+    for (int i = 0; i < plan->count; i++)
         if (plan->traces[i]->sealed && (!last || plan->traces[i]->used > last->used))
             last = plan->traces[i];
     return last;
 }
 
 const qni_trace *qni_plan_last(const qn_plan *plan) {
-    return plan && plan->structure == plan->ctx->structure ? last_used(plan) : NULL;
+    const bool alive = qn_object_alive(plan, "plan");
+    return alive && plan->structure == plan->ctx->structure ? last_used(plan) : NULL;
 }
 
 double qn_plan_floor(const qn_plan *plan, double operations_rate, double bytes_rate) {
-    const qni_trace *last = last_used(plan);
+    const qni_trace *last = qn_object_alive(plan, "plan_floor") ? last_used(plan) : NULL;
     return last ? qni_trace_floor(last, operations_rate, bytes_rate) : 0;
 }
 

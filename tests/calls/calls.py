@@ -9,13 +9,14 @@ import re
 import subprocess
 import sys
 
-# Type (const left out): maker, number of values that it makes. Value 0 is a good one; of pointers 1 is NULL.
+# Type (const left out): maker, number of values that it makes. Value 0 is a good one; of pointers 1 is NULL; of those
+# in HANDLES 2 was freed.
 MAKERS = {
-    "qn_context *": ("context", 2), "qn_tensor *": ("tensor", 4), "qn_module *": ("module", 2),
-    "qn_optimizer *": ("optimizer", 2), "qn_scheduler *": ("scheduler", 2), "qn_plan *": ("plan", 2),
-    "qn_dataset *": ("dataset", 2), "qn_loader *": ("loader", 2), "qn_corpus *": ("corpus", 2),
-    "qn_vocabulary *": ("vocabulary", 2), "qn_series *": ("series", 2), "qn_text_lines *": ("lines", 2),
-    "qn_tensor_file *": ("tensor_file", 2), "qn_tensorboard *": ("nothing", 2), "qn_report *": ("nothing", 2),
+    "qn_context *": ("context", 3), "qn_tensor *": ("tensor", 4), "qn_module *": ("module", 3),
+    "qn_optimizer *": ("optimizer", 3), "qn_scheduler *": ("scheduler", 3), "qn_plan *": ("plan", 3),
+    "qn_dataset *": ("dataset", 3), "qn_loader *": ("loader", 3), "qn_corpus *": ("corpus", 3),
+    "qn_vocabulary *": ("vocabulary", 3), "qn_series *": ("series", 3), "qn_text_lines *": ("lines", 3),
+    "qn_tensor_file *": ("tensor_file", 3), "qn_tensorboard *": ("tensorboard", 3), "qn_report *": ("nothing", 2),
     "int": ("small", 5), "unsigned": ("small", 5), "int64_t": ("large", 5), "size_t": ("size", 3), "uint64_t": ("large", 5),
     "double": ("number", 6), "_Bool": ("flag", 2), "char *": ("text", 3), "FILE *": ("stream", 2),
     "qn_shape": ("shape", 6), "qn_axes": ("axes", 5), "qn_tensor **": ("tensors", 2),
@@ -34,6 +35,10 @@ BUFFERS = ("qn_place *", "int *", "void *", "double *", "int64_t *", "float *", 
            "qn_recurrent *")
 ARRAYS = ("qn_tensor **", "double *", "int64_t *", "char **", "void *", "qn_named_tensor *", "qn_metadata *")
 COUNTS = ("count", "n_in", "n_out", "horizon", "bytes", "metadata_count", "limit", "axes", "steps")
+
+
+HANDLES = ("module", "optimizer", "scheduler", "plan", "dataset", "loader", "corpus", "vocabulary", "series", "lines",
+           "tensor_file", "tensorboard")
 
 
 def split(parameters):
@@ -74,8 +79,7 @@ def maker(kind):
 
 def pointer(kind, make):
     """0 for a value, 1 for a pointer, 2 for one to an object that knows its context."""
-    if make in ("context", "tensor", "module", "optimizer", "scheduler", "plan", "dataset", "loader", "corpus",
-                "vocabulary", "series", "lines", "tensor_file"):
+    if make in ("context", "tensor") + HANDLES:
         return 2
     return int("*" in kind or make.endswith("_function"))
 
@@ -116,6 +120,8 @@ def main():
         if "..." in parameters:
             parameters.pop()
         pairs = [parse(p) for p in parameters]
+        if name.startswith("qn_object_"):  # any object will do
+            pairs = [("qn_module *" if p == "object" else kind, p) for kind, p in pairs]
         unknown += [f"{name}: {kind} {p}" for kind, p in pairs if not maker(kind)]
         if unknown:
             continue
@@ -126,12 +132,13 @@ def main():
             cast = f"({kind})" if make in ("choice", "small", "large", "size") else ""
             arguments.append(f"{cast}make_{make}(pick[{i}])")
             bounded = has_array and p in COUNTS and make in ("small", "large", "size")
-            notes.append(f'{{"{p}", {values}, {pointer(kind, make)}, {int(bounded)}}}')
+            notes.append(f'{{"{p}", {values}, {pointer(kind, make)}, {int(bounded)}, '
+                         f'{int(make in HANDLES)}}}')
         extra = ", NULL" if name == "qn_nn_sequential" else ', "%d", 1' if name == "qn_context_fail" else ""
         if name == "qn_context_fail":
             arguments[-1] = '"%s"'
             extra = ', "words"'
-            notes[-1] = '{"format", 1, 0, 0}'
+            notes[-1] = '{"format", 1, 0, 0, 0}'
         print(f"static void call_{name}(const int *pick) {{ (void)pick; (void){name}({', '.join(arguments)}{extra}); }}")
         rows.append(f'    {{"{name}", call_{name}, {len(pairs)}, {{{", ".join(notes) or "{0}"}}}}},')
     if unknown:

@@ -15,15 +15,16 @@
 enum { RING_SLOTS = 4 };
 
 struct qn_loader {
-    qn_dataset *dataset;
+    qn_context *ctx;
+    const qn_dataset *dataset; /* held */
     qni_maker maker;
     qn_loader_position position; /* the batch to give next */
     int64_t *given;              /* indices of the batch given last */
     qni_slot ring[RING_SLOTS];
     int slots;
 
-    bool
-        threaded; /* the thread runs: the lock guards what follows, and the maker is the thread's */
+    bool threaded;  /* the thread runs: the lock guards what follows, the maker is the thread's */
+    unsigned forks; /* when it was started */
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -54,24 +55,27 @@ static void *prefetch(void *argument) {
     return NULL;
 }
 
-/* Starts the thread, unless the loader is to do without. All signals are blocked in it, so that
- * they reach the program's own threads. */
-static qn_status start_thread(qn_loader *loader) {
+/* How often the process is a child of one that forked since the library was loaded. */
+static unsigned forks;
+
+static void count_fork(void) { forks++; }
+
+static void watch_forks(void) { pthread_atfork(NULL, NULL, count_fork); }
+
+/* Starts the thread, unless the loader is to do without; where there can be no thread, it does so,
+ * too. All signals are blocked in it, so that they reach the program's own threads. */
+static void start_thread(qn_loader *loader) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     if (loader->maker.opts.no_prefetch) {
-        return QN_OK;
+        return;
     }
+    pthread_once(&once, watch_forks);
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&loader->thread, NULL, prefetch, loader);
+    loader->forks = forks;
+    loader->threaded = pthread_create(&loader->thread, NULL, prefetch, loader) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error) {
-        return qn_context_fail(qn_dataset_context(loader->dataset), QN_OUT_OF_MEMORY,
-                               "loader of %s: cannot start a thread: %s", loader->maker.desc->name,
-                               strerror(error));
-    }
-    loader->threaded = true;
-    return QN_OK;
 }
 
 /* Stops the thread, after the batch that it is at, and empties the ring. */
@@ -86,6 +90,31 @@ static void stop_thread(qn_loader *loader) {
         loader->stop = false;
     }
     loader->first = loader->full = 0;
+}
+
+/* Lets the loader go on at a position, with an empty ring. */
+static void start_at(qn_loader *loader, qn_loader_position position) {
+    loader->position = position;
+    if (position.batch == loader->maker.batches) {
+        /* given out to the last: the next to make is of the next epoch */
+        position = (qn_loader_position){position.epoch + 1, 0};
+    }
+    loader->maker.position = position;
+    start_thread(loader);
+}
+
+/* Whether the thread was left behind by a fork(): the child does not have it, and whatever it was
+ * at, or had locked, counts for nothing. */
+static bool lost_thread(qn_loader *loader) {
+    if (!loader->threaded || loader->forks == forks) {
+        return false;
+    }
+    pthread_mutex_init(&loader->lock, NULL);
+    pthread_cond_init(&loader->changed, NULL);
+    loader->threaded = false;
+    loader->first = loader->full = 0;
+    loader->maker.order_epoch = -1;
+    return true;
 }
 
 /* The oldest filled slot. It stays filled until release_slot(). */
@@ -118,6 +147,7 @@ static void release_slot(qn_loader *loader) {
 
 static void destroy_loader(void *object) {
     qn_loader *loader = object;
+    lost_thread(loader);
     stop_thread(loader);
     for (int i = 0; i < loader->slots; i++) {
         qni_slot_close(&loader->ring[i]);
@@ -126,14 +156,16 @@ static void destroy_loader(void *object) {
     free(loader->given);
     pthread_mutex_destroy(&loader->lock);
     pthread_cond_destroy(&loader->changed);
-    free(loader);
+    qn_object_let_go(loader->dataset);
 }
 
 /* Takes all memory and starts the thread. On failure destroy_loader() is still due. */
 static qn_status open_loader(qn_loader *loader, qn_dataset *dataset, const qn_loader_opts *opts) {
     pthread_mutex_init(&loader->lock, NULL);
     pthread_cond_init(&loader->changed, NULL);
+    loader->ctx = qn_dataset_context(dataset);
     loader->dataset = dataset;
+    qn_object_hold(dataset);
     qn_status status = qni_maker_open(&loader->maker, dataset, opts);
     if (status != QN_OK) {
         return status;
@@ -145,39 +177,32 @@ static qn_status open_loader(qn_loader *loader, qn_dataset *dataset, const qn_lo
         enough = qni_slot_open(&loader->ring[i], &loader->maker);
     }
     if (!enough) {
-        return qn_context_fail(qn_dataset_context(dataset), QN_OUT_OF_MEMORY,
+        return qn_context_fail(loader->ctx, QN_OUT_OF_MEMORY,
                                "loader of %s: no memory for batches of %lld",
                                loader->maker.desc->name, (long long)loader->maker.opts.batch_size);
     }
-    return start_thread(loader);
+    start_thread(loader);
+    return QN_OK;
 }
 
 qn_loader *qn_loader_new(qn_dataset *dataset, const qn_loader_opts *opts) {
     qn_context *ctx = qn_dataset_context(dataset);
-    if (!dataset || qn_context_error(ctx, NULL)) {
+    if (!ctx || qn_context_error(ctx, NULL)) {
         return NULL;
     }
-    qn_loader *loader = calloc(1, sizeof(*loader));
-    if (!loader) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "loader of %s: no memory",
-                        qn_dataset_info(dataset)->name);
+    qn_loader *loader = qn_object_new(ctx, "loader", sizeof(*loader), destroy_loader);
+    if (loader && open_loader(loader, dataset, opts)) {
+        qn_loader_free(loader);
         return NULL;
     }
-    if (open_loader(loader, dataset, opts)) {
-        destroy_loader(loader);
-        return NULL;
-    }
-    return qn_context_own(ctx, loader, destroy_loader) ? NULL : loader;
+    return loader;
 }
 
-void qn_loader_free(qn_loader *loader) {
-    if (loader) {
-        qn_context_disown(qn_dataset_context(loader->dataset), loader);
-        destroy_loader(loader);
-    }
-}
+void qn_loader_free(qn_loader *loader) { qn_object_free(loader, "loader_free"); }
 
-int64_t qn_loader_batches(const qn_loader *loader) { return loader ? loader->maker.batches : 0; }
+int64_t qn_loader_batches(const qn_loader *loader) {
+    return qn_object_alive(loader, "loader_batches") ? loader->maker.batches : 0;
+}
 
 /* A tensor with the samples of a batch, one after the other. */
 static qn_tensor *batch_tensor(qn_context *ctx, qn_dtype dtype, qn_shape sample, int64_t size,
@@ -188,18 +213,21 @@ static qn_tensor *batch_tensor(qn_context *ctx, qn_dtype dtype, qn_shape sample,
 }
 
 bool qn_loader_next(qn_loader *loader, qn_batch *batch) {
-    qn_context *ctx = loader ? qn_dataset_context(loader->dataset) : NULL;
+    qn_context *ctx = qn_object_alive(loader, "loader_next") ? loader->ctx : NULL;
     if (!batch) {
         qn_context_fail(ctx, QN_INVALID_ARGUMENT, "loader_next: batch is NULL");
         return false;
     }
     *batch = (qn_batch){0};
-    if (!loader || qn_context_error(ctx, NULL)) {
+    if (qn_context_error(ctx, NULL)) {
         return false;
     }
     if (loader->position.batch == loader->maker.batches) {
         loader->position = (qn_loader_position){loader->position.epoch + 1, 0};
         return false;
+    }
+    if (lost_thread(loader)) {
+        start_at(loader, loader->position);
     }
     const qni_slot *slot = oldest_slot(loader);
     const qn_dataset_desc *desc = loader->maker.desc;
@@ -221,26 +249,22 @@ bool qn_loader_next(qn_loader *loader, qn_batch *batch) {
 }
 
 qn_loader_position qn_loader_tell(const qn_loader *loader) {
-    return loader ? loader->position : (qn_loader_position){0};
+    return qn_object_alive(loader, "loader_tell") ? loader->position : (qn_loader_position){0};
 }
 
 qn_status qn_loader_seek(qn_loader *loader, qn_loader_position position) {
-    if (!loader) {
+    if (!qn_object_alive(loader, "loader_seek")) {
         return QN_INVALID_ARGUMENT;
     }
     int64_t batches = loader->maker.batches;
     if (position.epoch < 0 || position.batch < 0 || position.batch > batches) {
-        return qn_context_fail(qn_dataset_context(loader->dataset), QN_INVALID_ARGUMENT,
+        return qn_context_fail(loader->ctx, QN_INVALID_ARGUMENT,
                                "loader of %s: no batch %lld in epoch %lld, there are %lld",
                                loader->maker.desc->name, (long long)position.batch,
                                (long long)position.epoch, (long long)batches);
     }
+    lost_thread(loader);
     stop_thread(loader);
-    loader->position = position;
-    if (position.batch ==
-        batches) { /* given out to the last: the next to make is of the next epoch */
-        position = (qn_loader_position){position.epoch + 1, 0};
-    }
-    loader->maker.position = position;
-    return start_thread(loader);
+    start_at(loader, position);
+    return QN_OK;
 }

@@ -234,16 +234,13 @@ static void destroy_series(void *object) {
     free(s->values);
     free(s->observed);
     free(s->lines);
-    free(s);
 }
 
 /** The series that a table holds, with its names taken from it. */
 static qn_series *series_of(qni_table *table, const qni_axis *axis, qn_series_fill fill) {
-    qn_series *s = calloc(1, sizeof(*s));
-    if (!s) {
-        qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: no memory", table->path);
+    qn_series *s = qn_object_new(table->ctx, "series", sizeof(*s), destroy_series);
+    if (!s)
         return NULL;
-    }
     s->ctx = table->ctx;
     s->format = table->format;
     s->axis = *axis;
@@ -254,7 +251,7 @@ static qn_series *series_of(qni_table *table, const qni_axis *axis, qn_series_fi
     qni_frequency_name(axis, s->frequency);
     qni_frequency_words(axis, s->every);
     if (lay_out(table, s, fill)) {
-        destroy_series(s);
+        qn_series_free(s);
         return NULL;
     }
     return s;
@@ -276,7 +273,7 @@ static qn_series *open_series(qn_context *ctx, const char *path, const qn_series
         series->notes = notes;
     free(bytes.data);
     free_table(&table);
-    return series && qn_context_own(ctx, series, destroy_series) ? NULL : series;
+    return series;
 }
 
 qn_series *qn_series_open(qn_context *ctx, const char *path, const qn_series_opts *opts) {
@@ -286,17 +283,12 @@ qn_series *qn_series_open(qn_context *ctx, const char *path, const qn_series_opt
     return series;
 }
 
-void qn_series_free(qn_series *series) {
-    if (series) {
-        qn_context_disown(series->ctx, series);
-        destroy_series(series);
-    }
-}
+void qn_series_free(qn_series *series) { qn_object_free(series, "series_free"); }
 
 /* ---- what it holds --------------------------------------------------------------------------- */
 
 qn_series_facts qn_series_info(const qn_series *series) {
-    if (!series)
+    if (!qn_object_alive(series, "series_info"))
         return (qn_series_facts){.frequency = "", .every = ""};
     return (qn_series_facts){.format = series->format,
                              .items = series->items,
@@ -308,20 +300,24 @@ qn_series_facts qn_series_info(const qn_series *series) {
                              .season = qni_season(&series->axis)};
 }
 
-qn_context *qn_series_context(const qn_series *series) { return series ? series->ctx : NULL; }
-
-static bool has_item(const qn_series *series, int64_t item) {
-    return series && item >= 0 && item < series->items;
+qn_context *qn_series_context(const qn_series *series) {
+    return qn_object_alive(series, "series") ? series->ctx : NULL;
 }
 
-const char *qn_series_notes(const qn_series *series) { return series ? series->notes.text : ""; }
+static bool has_item(const qn_series *series, int64_t item) {
+    return qn_object_alive(series, "series") && item >= 0 && item < series->items;
+}
+
+const char *qn_series_notes(const qn_series *series) {
+    return qn_object_alive(series, "series_notes") ? series->notes.text : "";
+}
 
 const char *qn_series_name(const qn_series *series, int64_t item) {
     return has_item(series, item) ? qni_strings_at(&series->names, item) : NULL;
 }
 
 const char *qn_series_dropped(const qn_series *series, int index) {
-    if (!series || index < 0 || index >= series->dropped.count)
+    if (!qn_object_alive(series, "series_dropped") || index < 0 || index >= series->dropped.count)
         return NULL;
     return qni_strings_at(&series->dropped, index);
 }
@@ -360,21 +356,22 @@ const char *qn_series_time(const qn_series *series, int64_t step, char out[32]) 
         return NULL;
     }
     out[0] = '\0';
-    return series ? qni_time_text(&series->axis, qni_time_of(&series->axis, step), out) : out;
+    const bool alive = qn_object_alive(series, "series_time");
+    return alive ? qni_time_text(&series->axis, qni_time_of(&series->axis, step), out) : out;
 }
 
 int qn_series_features(const qn_series *series, int64_t step, float out[QN_SERIES_FEATURES]) {
     if (!out)
         qn_context_fail(qn_series_context(series), QN_INVALID_ARGUMENT,
                         "series_features: out is NULL");
-    return series && out
+    return out && qn_object_alive(series, "series_features")
                ? qni_calendar_features(&series->axis, qni_time_of(&series->axis, step), out)
                : 0;
 }
 
 qn_status qn_series_scale(const qn_series *series, int64_t start, int64_t end, double *mean,
                           double *std) {
-    if (!series)
+    if (!qn_object_alive(series, "series_scale"))
         return QN_INVALID_ARGUMENT;
     if (!mean || !std)
         return qn_context_fail(series->ctx, QN_INVALID_ARGUMENT,

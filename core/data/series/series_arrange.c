@@ -62,7 +62,7 @@ static bool take_memory(arrangement *a, const qn_series *s, const char *const *n
 }
 
 qn_status qn_series_arrange(qn_series *s, const char *const *names, int64_t count) {
-    if (!s)
+    if (!qn_object_alive(s, "series_arrange"))
         return QN_INVALID_ARGUMENT;
     if (!names || count <= 0)
         return qn_context_fail(s->ctx, QN_INVALID_ARGUMENT, "series: no names of items");

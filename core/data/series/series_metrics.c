@@ -8,6 +8,8 @@ qn_status qn_seasonal_naive(const qn_series *series, int64_t item, int64_t step,
     if (!series || !out)
         return qn_context_fail(qn_series_context(series), QN_INVALID_ARGUMENT,
                                "seasonal_naive: out is NULL");
+    if (!qn_object_alive(series, "seasonal_naive"))
+        return QN_INVALID_ARGUMENT;
     const int64_t start = qn_series_start(series, item), end = qn_series_end(series, item);
     const int64_t season =
         step - start >= qni_season(&series->axis) ? qni_season(&series->axis) : 1;
@@ -21,11 +23,11 @@ qn_status qn_seasonal_naive(const qn_series *series, int64_t item, int64_t step,
 }
 
 double qn_seasonal_error(const qn_series *series, int64_t item, int64_t start, int64_t end) {
-    const int64_t season = series ? qni_season(&series->axis) : 1;
+    if (!qn_object_alive(series, "seasonal_error"))
+        return NAN;
+    const int64_t season = qni_season(&series->axis);
     double sum = 0;
     int64_t count = 0;
-    if (!series)
-        return NAN;
     start = start < 0 ? 0 : start; /* nothing is observed outside */
     end = end > series->steps ? series->steps : end;
     if (start > end)

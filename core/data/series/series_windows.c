@@ -144,6 +144,7 @@ static void destroy_windows(void *data) {
     }
     free(w->groups);
     free(w->calendar);
+    qn_object_let_go(w->series);
     free(w);
 }
 
@@ -289,7 +290,7 @@ static qn_dataset *dataset_of(windows *w) {
 }
 
 qn_dataset *qn_windows(qn_series *series, const qn_windows_opts *opts) {
-    if (!series || !opts || qn_context_error(series->ctx, NULL))
+    if (!qn_object_alive(series, "windows") || !opts || qn_context_error(series->ctx, NULL))
         return NULL;
     const char *fault = find_fault(series, opts);
     if (fault) {
@@ -300,6 +301,7 @@ qn_dataset *qn_windows(qn_series *series, const qn_windows_opts *opts) {
     const int64_t end = opts->end ? opts->end : series->steps;
     if (w) {
         *w = (windows){.series = series, .opts = *opts, .season = qni_season(&series->axis)};
+        qn_object_hold(series);
         w->width = opts->kind == QN_WINDOWS_JOINT ? series->items : 1;
         w->opts.stride = opts->stride ? opts->stride : 1;
         if (opts->kind == QN_WINDOWS_RECURSIVE)

@@ -12,31 +12,29 @@ static void destroy_corpus(void *object) {
     free(corpus->label_starts);
     free(corpus->lines);
     free(corpus->rows);
-    free(corpus);
+    if (corpus->whole != corpus)
+        qn_object_let_go(corpus->whole);
 }
 
 qn_corpus *qni_corpus_new(qn_context *ctx, const qn_corpus *whole) {
-    qn_corpus *corpus = calloc(1, sizeof(*corpus));
+    qn_corpus *corpus = qn_object_new(ctx, "corpus", sizeof(*corpus), destroy_corpus);
     if (!corpus) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "no memory for a corpus");
         return NULL;
     }
     corpus->ctx = ctx;
     corpus->whole = whole ? whole : corpus;
-    return qn_context_own(ctx, corpus, destroy_corpus) ? NULL : corpus;
+    qn_object_hold(whole);
+    return corpus;
 }
 
-void qn_corpus_free(qn_corpus *corpus) {
-    if (corpus) {
-        qn_context_disown(corpus->ctx, corpus);
-        destroy_corpus(corpus);
-    }
-}
+void qn_corpus_free(qn_corpus *corpus) { qn_object_free(corpus, "corpus_free"); }
 
-int64_t qn_corpus_count(const qn_corpus *corpus) { return corpus ? corpus->count : 0; }
+int64_t qn_corpus_count(const qn_corpus *corpus) {
+    return qn_object_alive(corpus, "corpus_count") ? corpus->count : 0;
+}
 
 int64_t qn_corpus_classes(const qn_corpus *corpus) {
-    return corpus ? corpus->whole->classes.count : 0;
+    return qn_object_alive(corpus, "corpus_classes") ? corpus->whole->classes.count : 0;
 }
 
 const char *qn_corpus_class(const qn_corpus *corpus, int64_t index) {
@@ -45,10 +43,12 @@ const char *qn_corpus_class(const qn_corpus *corpus, int64_t index) {
 }
 
 const char *qn_corpus_notes(const qn_corpus *corpus) {
-    return corpus ? corpus->whole->notes.text : "";
+    return qn_object_alive(corpus, "corpus_notes") ? corpus->whole->notes.text : "";
 }
 
-bool qn_corpus_multi_label(const qn_corpus *corpus) { return corpus && corpus->whole->multi_label; }
+bool qn_corpus_multi_label(const qn_corpus *corpus) {
+    return qn_object_alive(corpus, "corpus_multi_label") && corpus->whole->multi_label;
+}
 
 /* The whole's text that is a part's text `index`; -1 if there is none. */
 static int64_t find_row(const qn_corpus *corpus, int64_t index) {
@@ -68,10 +68,12 @@ int64_t qn_corpus_line(const qn_corpus *corpus, int64_t index) {
     return row < 0 ? 0 : corpus->whole->lines[row];
 }
 
-const char *qn_corpus_path(const qn_corpus *corpus) { return corpus ? corpus->whole->path : NULL; }
+const char *qn_corpus_path(const qn_corpus *corpus) {
+    return qn_object_alive(corpus, "corpus_path") ? corpus->whole->path : NULL;
+}
 
 int qn_corpus_labels(const qn_corpus *corpus, int64_t index, const int64_t **labels) {
-    if (!labels && corpus) {
+    if (!labels && qn_object_alive(corpus, "corpus_labels")) {
         qn_context_fail(corpus->ctx, QN_INVALID_ARGUMENT, "corpus_labels: labels is NULL");
     }
     int64_t row = labels ? find_row(corpus, index) : -1;

@@ -115,7 +115,7 @@ qn_corpus *qn_corpus_split(const qn_corpus *corpus, double fraction, uint64_t se
     if (rest) {
         *rest = NULL;
     }
-    if (!corpus) {
+    if (!qn_object_alive(corpus, "corpus_split")) {
         return NULL;
     }
     if (!(fraction > 0 && fraction < 1)) {
@@ -132,7 +132,7 @@ qn_corpus *qn_corpus_fold(const qn_corpus *corpus, int folds, int fold, uint64_t
     if (held_out) {
         *held_out = NULL;
     }
-    if (!corpus) {
+    if (!qn_object_alive(corpus, "corpus_fold")) {
         return NULL;
     }
     if (folds < 2 || folds > corpus->count || fold < 0 || fold >= folds) {

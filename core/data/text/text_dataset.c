@@ -19,6 +19,7 @@ static void destroy_texts(void *object) {
     text_data *data = object;
     free(data->ids);
     free(data->starts);
+    qn_object_let_go(data->corpus);
     free(data);
 }
 
@@ -162,7 +163,8 @@ qn_dataset *qn_text_dataset(const qn_corpus *corpus, const qn_vocabulary *vocabu
                         QN_INVALID_ARGUMENT, "text_dataset: %s is NULL",
                         corpus ? "the vocabulary" : "the corpus");
     }
-    if (!corpus || !vocabulary || qn_context_error(corpus->ctx, NULL)) {
+    if (!qn_object_alive(corpus, "text_dataset") || !qn_object_alive(vocabulary, "text_dataset") ||
+        qn_context_error(corpus->ctx, NULL)) {
         return NULL;
     }
     const char *path = corpus->whole->path;
@@ -174,6 +176,7 @@ qn_dataset *qn_text_dataset(const qn_corpus *corpus, const qn_vocabulary *vocabu
     text_data *data = calloc(1, sizeof(*data));
     if (data) {
         data->corpus = corpus;
+        qn_object_hold(corpus);
         data->classes = qn_corpus_classes(corpus);
         data->multi_label = qn_corpus_multi_label(corpus);
     }

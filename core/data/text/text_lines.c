@@ -27,7 +27,6 @@ static void destroy_lines(void *object) {
     free(lines->line);
     free(lines->decoded);
     free(lines->path);
-    free(lines);
 }
 
 /** zlib reads what is no gzip as it is. */
@@ -48,7 +47,7 @@ qn_text_lines *qn_text_lines_open(qn_context *ctx, const char *path) {
         qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the name of the file of texts is NULL");
         return NULL;
     }
-    qn_text_lines *lines = calloc(1, sizeof(*lines));
+    qn_text_lines *lines = qn_object_new(ctx, "text_lines", sizeof(*lines), destroy_lines);
     if (lines) {
         lines->ctx = ctx;
         lines->path = strdup(path);
@@ -56,8 +55,7 @@ qn_text_lines *qn_text_lines_open(qn_context *ctx, const char *path) {
         lines->room = FIRST_ROOM;
     }
     if (!lines || !lines->path || !lines->line) {
-        if (lines)
-            destroy_lines(lines);
+        qn_text_lines_free(lines);
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory to read it", path);
         return NULL;
     }
@@ -67,20 +65,17 @@ qn_text_lines *qn_text_lines_open(qn_context *ctx, const char *path) {
         const bool memory = errno == 0 || errno == ENOMEM;
         qn_context_fail(ctx, memory ? QN_OUT_OF_MEMORY : QN_IO_ERROR, "%s: %s", path,
                         memory ? "no memory to read it" : strerror(errno));
-        destroy_lines(lines);
+        qn_text_lines_free(lines);
         return NULL;
     }
-    return qn_context_own(ctx, lines, destroy_lines) == QN_OK ? lines : NULL;
+    return lines;
 }
 
-void qn_text_lines_free(qn_text_lines *lines) {
-    if (!lines)
-        return;
-    qn_context_disown(lines->ctx, lines);
-    destroy_lines(lines);
-}
+void qn_text_lines_free(qn_text_lines *lines) { qn_object_free(lines, "text_lines_free"); }
 
-int64_t qn_text_lines_number(const qn_text_lines *lines) { return lines ? lines->number : 0; }
+int64_t qn_text_lines_number(const qn_text_lines *lines) {
+    return qn_object_alive(lines, "text_lines_number") ? lines->number : 0;
+}
 
 static qn_status read_error(const qn_text_lines *lines) {
     int code;
@@ -134,7 +129,7 @@ static int64_t read_line(qn_text_lines *lines) {
 
 const char *qn_text_lines_next(qn_text_lines *lines) {
     static const char mark[] = "\xef\xbb\xbf";
-    if (!lines || qn_context_error(lines->ctx, NULL) != QN_OK)
+    if (!qn_object_alive(lines, "text_lines_next") || qn_context_error(lines->ctx, NULL) != QN_OK)
         return NULL;
     int64_t length = read_line(lines);
     if (length <= 0)

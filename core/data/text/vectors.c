@@ -258,6 +258,9 @@ qn_status qn_vectors_read(qn_tensor *table, const qn_vocabulary *v, const char *
         return qn_context_fail(v ? v->ctx : ctx, QN_INVALID_ARGUMENT, "vectors_read: %s is NULL",
                                table ? "the vocabulary" : "the table");
     }
+    if (!qn_object_alive(v, "vectors_read")) {
+        return QN_INVALID_ARGUMENT;
+    }
     qn_status status = qn_context_error(ctx, NULL);
     status = status != QN_OK ? status : check_table(table, v, path);
     if (status != QN_OK) {

@@ -23,26 +23,19 @@ typedef struct ranked_word {
 static void destroy_vocabulary(void *object) {
     qn_vocabulary *v = object;
     qni_string_table_free(&v->words);
-    free(v);
 }
 
 qn_vocabulary *qni_vocabulary_alloc(qn_context *ctx, const qn_tokenizer_opts *tokenizer) {
-    qn_vocabulary *v = calloc(1, sizeof(*v));
+    qn_vocabulary *v = qn_object_new(ctx, "vocabulary", sizeof(*v), destroy_vocabulary);
     if (!v) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "no memory for a vocabulary");
         return NULL;
     }
     v->ctx = ctx;
     v->tokenizer = *tokenizer;
-    return qn_context_own(ctx, v, destroy_vocabulary) ? NULL : v;
+    return v;
 }
 
-void qn_vocabulary_free(qn_vocabulary *v) {
-    if (v) {
-        qn_context_disown(v->ctx, v);
-        destroy_vocabulary(v);
-    }
-}
+void qn_vocabulary_free(qn_vocabulary *v) { qn_object_free(v, "vocabulary_free"); }
 
 static bool count_word(void *data, const char *token, size_t length) {
     word_counts *all = data;
@@ -113,7 +106,7 @@ static const char *complete_opts(qn_vocabulary_opts *opts) {
 
 qn_vocabulary *qn_vocabulary_new(const qn_corpus *corpus, const qn_vocabulary_opts *opts) {
     qn_vocabulary_opts set = opts ? *opts : (qn_vocabulary_opts){0};
-    if (!corpus || qn_context_error(corpus->ctx, NULL)) {
+    if (!qn_object_alive(corpus, "vocabulary_new") || qn_context_error(corpus->ctx, NULL)) {
         return NULL;
     }
     const char *fault = complete_opts(&set);
@@ -138,14 +131,18 @@ qn_vocabulary *qn_vocabulary_new(const qn_corpus *corpus, const qn_vocabulary_op
     return v;
 }
 
-int64_t qn_vocabulary_words(const qn_vocabulary *v) { return v ? v->words.strings.count : 0; }
+int64_t qn_vocabulary_words(const qn_vocabulary *v) {
+    return qn_object_alive(v, "vocabulary_words") ? v->words.strings.count : 0;
+}
 
 int64_t qn_vocabulary_size(const qn_vocabulary *v) {
-    return v ? QN_TOKEN_FIRST_WORD + v->words.strings.count + v->tokenizer.buckets : 0;
+    const bool alive = qn_object_alive(v, "vocabulary_size");
+    return alive ? QN_TOKEN_FIRST_WORD + v->words.strings.count + v->tokenizer.buckets : 0;
 }
 
 const char *qn_vocabulary_word(const qn_vocabulary *v, int64_t id) {
-    if (!v || id < 0 || id >= QN_TOKEN_FIRST_WORD + v->words.strings.count) {
+    if (!qn_object_alive(v, "vocabulary_word") || id < 0 ||
+        id >= QN_TOKEN_FIRST_WORD + v->words.strings.count) {
         return NULL;
     }
     return id == QN_TOKEN_PADDING   ? "<pad>"

@@ -57,7 +57,7 @@ static void put_ngrams(encoder *e, int64_t words) {
 
 int64_t qn_vocabulary_encode(const qn_vocabulary *v, const char *text, int64_t *ids,
                              int64_t limit) {
-    if (!v) {
+    if (!qn_object_alive(v, "vocabulary_encode")) {
         return -1;
     }
     if (!text || (!ids && limit > 0)) {

@@ -43,6 +43,9 @@ qn_tensor *qn_vocabulary_pack(qn_context *ctx, const qn_vocabulary *v) {
                         ctx ? "vocabulary" : "the context");
         return NULL;
     }
+    if (!qn_object_alive(v, "vocabulary_pack")) {
+        return NULL;
+    }
     size_t size = HEADER_BYTES + v->words.strings.used;
     uint8_t *bytes = calloc(1, size);
     if (!bytes) {

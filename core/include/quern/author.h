@@ -48,6 +48,27 @@ QN_API qn_status qn_context_own(qn_context *ctx, void *object, void (*destroy)(v
 /** Takes an object back; it is not destroyed. */
 QN_API void qn_context_disown(qn_context *ctx, const void *object);
 
+/* Objects that programs hold by a pointer, as all that the library makes but tensors. What is left
+ * of one that was freed waits until 1024 more of its context have been (with QUERN_DEBUG=1 until
+ * the context's end), so that its use is an error, and no crash. */
+
+/** Memory of `bytes`, all 0, for an object of some kind ("loader"), which the context owns:
+ * destroy(object), NULL if there is nothing to do, is called by qn_object_free() or at the
+ * context's end, the youngest first; the memory itself is the library's. `kind` is kept as a
+ * pointer. NULL on failure. */
+QN_API void *qn_object_new(qn_context *ctx, const char *kind, size_t bytes,
+                           void (*destroy)(void *object));
+/** Whether an object can be used. Of NULL false; of one that was freed, too, with an error on its
+ * context that names `call` and the kind. */
+QN_API bool qn_object_alive(const void *object, const char *call);
+/** Frees an object. Twice is an error; one that is held stays until it is let go. */
+QN_API void qn_object_free(void *object, const char *call);
+/** Takes an object from its context: who does so has to free it (as modules do with children). */
+QN_API void qn_object_release(void *object);
+/** Keeps an object from being destroyed before one that reads it; each to be let go once. */
+QN_API void qn_object_hold(const void *object);
+QN_API void qn_object_let_go(const void *object);
+
 /* ---- text ---------------------------------------------------------------------------------- */
 
 /** From here to qn_locale_leave() numbers are written and read on the calling thread as in C

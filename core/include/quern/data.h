@@ -58,7 +58,7 @@ QN_API const qn_dataset_desc *qn_dataset_info(const qn_dataset *dataset);
 QN_API qn_context *qn_dataset_context(const qn_dataset *dataset);
 /** Reads one sample into memory of the description's sizes. */
 QN_API qn_status qn_dataset_get(const qn_dataset *dataset, int64_t index, void *x, void *y);
-/** Samples start <= i < end of another dataset, which must live as long. */
+/** Samples start <= i < end of another dataset, which stays as long. */
 QN_API qn_dataset *qn_dataset_slice(qn_dataset *dataset, int64_t start, int64_t end);
 
 /* ---- images ---------------------------------------------------------------------------------- */

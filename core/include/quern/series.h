@@ -151,7 +151,7 @@ typedef struct qn_windows_opts {
     bool future; /**< the one window an item that ends with the item: y is not known */
 } qn_windows_opts;
 
-/** Windows over a series, which must live as long: a dataset for qn_fit(), samples in order of
+/** Windows over a series, which stays as long: a dataset for qn_fit(), samples in order of
  * item, then of time. Values not observed are filled in x and NaN in y (see qn_observed_mse()). An
  * item that is too short for a whole look-back gives one window: the first value is repeated before
  * its start. */

@@ -87,7 +87,7 @@ QN_API const char *qn_corpus_path(const qn_corpus *corpus);
  * in rising order. */
 QN_API int qn_corpus_labels(const qn_corpus *corpus, int64_t index, const int64_t **labels);
 
-/* Parts of a corpus, as corpora that share its texts: it must live as long. Each class is divided
+/* Parts of a corpus, as corpora that share its texts: it stays as long. Each class is divided
  * in the same proportion (a text with several labels counts to its first). Which texts go where is
  * random and depends on seed and the corpus alone; their order is kept. */
 
@@ -185,7 +185,7 @@ QN_API qn_status qn_vectors_read(qn_tensor *table, const qn_vocabulary *vocabula
 /** A corpus as numbers: x i64 [limit], 0-padded at the end, whose length is known to the loader, so
  * that a batch is as long as its longest text; y i64 [] a class, or f32 [classes] of 0 and 1 when a
  * text may have several. Texts longer than `limit` tokens lose their ends; 0 means: as long as the
- * longest. The corpus must live as long; the vocabulary is not needed afterwards. */
+ * longest. The corpus stays as long; the vocabulary is not needed afterwards. */
 QN_API qn_dataset *qn_text_dataset(const qn_corpus *corpus, const qn_vocabulary *vocabulary,
                                    int64_t limit);
 
