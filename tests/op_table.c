@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "op_in_place.h"
 #include "test_device.h"
 
 #define INPUTS(...)                                                                                \

@@ -44,10 +44,15 @@ static double **gradients(const op_case *row, const op_inputs *inputs, bool tidy
     return values;
 }
 
+/* Whether a row can be called on what another call gave: embedding_bag_rows asks a leaf. */
+static bool takes_results(const op_case *row) {
+    return row->checks != FORWARD && strcmp(row->id, "embedding_bag_rows") != 0;
+}
+
 Test(tidy, no_row_loses_what_its_gradient_reads) {
     for (int i = 0; i < op_case_count; i++) {
         const op_case *row = &op_cases[i];
-        if (row->checks == FORWARD)
+        if (!takes_results(row))
             continue;
         op_inputs inputs = op_inputs_make(row->small, 1);
         double **expected = gradients(row, &inputs, false), **got = gradients(row, &inputs, true);

@@ -38,8 +38,8 @@ __global__ void step_elements(cuda_walk walk, step_data<T> d, qn_optim_attrs att
             if (d.state[s])
                 state[s] = (double)d.state[s][at[2 + s]];
         if (attrs.decoupled)
-            p -= lr * attrs.weight_decay * p;
-        else
+            p *= 1 - lr * attrs.weight_decay;
+        else if (attrs.weight_decay != 0)
             grad += attrs.weight_decay * p;
         update(lr, grad, &p, state);
         d.p[at[0]] = (T)p;

@@ -35,8 +35,8 @@ static inline qn_status ref_optim_step(const qn_call *call, ref_update update) {
             if (views[2 + i]->data)
                 state[i] = ref_load(views[2 + i], w.at[2 + i]);
         if (step.attrs->decoupled)
-            p -= step.lr * decay * p;
-        else
+            p *= 1 - step.lr * decay;
+        else if (decay != 0)
             grad += decay * p;
         update(&step, grad, &p, state);
         ref_store(views[0], w.at[0], p);

@@ -34,9 +34,11 @@ typedef struct simd_step {
 /** Changes the lanes of parameters and state. */
 typedef void (*simd_step_body)(vf lane[STEP_ARRAYS], const vf *constant);
 
-/** The gradient as the optimizer sees it: clipped, and with coupled weight decay. */
+/** The gradient as the optimizer sees it: clipped, and with coupled weight decay. Without it a
+ * parameter that is not finite leaves the state alone: 0 times infinity would be NaN. */
 SIMD_INLINE vf simd_step_gradient(const vf *lane, const vf *constant) {
-    return v_fma(constant[STEP_COUPLED], lane[STEP_P], constant[STEP_CLIP] * lane[STEP_G]);
+    const vf gradient = constant[STEP_CLIP] * lane[STEP_G], decay = constant[STEP_COUPLED];
+    return v_select(decay != 0, v_fma(decay, lane[STEP_P], gradient), gradient);
 }
 
 /** p -= rate * direction, after decoupled weight decay. */

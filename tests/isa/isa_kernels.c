@@ -84,99 +84,6 @@ static void check_that_every_kernel_ran(bool in_parts) {
     }
 }
 
-/* ---- calls that op_cases.def has no row for ---------------------------------------------- */
-
-/** Parameters and state after a step, joined. */
-static qn_tensor *after(qn_tensor **x, int count, qn_status status) {
-    return status == QN_OK ? qn_concat(x, count, 0) : NULL;
-}
-
-static qn_tensor *hyper(qn_tensor **x) {
-    const float values[QN_HYPER_COUNT] = {0.01f, 3, 0.5f};
-    qn_tensor *made =
-        qn_from_data(qn_tensor_context(x[0]), QN_F32, QN_SHAPE(QN_HYPER_COUNT), values);
-    return qn_cast(made, qn_tensor_dtype(x[0]));
-}
-
-static qn_tensor *sgd_step(qn_tensor **x) {
-    qn_optimizer_spec spec = qn_sgd(0.01, 0.9);
-    spec.weight_decay = 0.01;
-    spec.nesterov = true;
-    return after(x, 3, qn_sgd_step(x[0], x[1], x[2], hyper(x), NULL, &spec));
-}
-
-static qn_tensor *adam_step(qn_tensor **x) {
-    qn_optimizer_spec spec = qn_adamw(0.01, 0.01);
-    return after(x, 4, qn_adam_step(x[0], x[1], x[2], x[3], hyper(x), NULL, &spec));
-}
-
-static qn_tensor *rmsprop_step(qn_tensor **x) {
-    qn_optimizer_spec spec = qn_rmsprop(0.01);
-    spec.momentum = 0.9;
-    return after(x, 4, qn_rmsprop_step(x[0], x[1], x[3], x[2], hyper(x), NULL, &spec));
-}
-
-static qn_tensor *adadelta_step(qn_tensor **x) {
-    qn_optimizer_spec spec = qn_adadelta(0.5);
-    return after(x, 4, qn_adadelta_step(x[0], x[1], x[2], x[3], hyper(x), NULL, &spec));
-}
-
-/** The rows of x[0] to x[3] that x[4] marks: copies, which are contiguous. */
-static qn_tensor *adam_step_rows(qn_tensor **x) {
-    qn_optimizer_spec spec = qn_adam(0.01);
-    qn_tensor *y[4];
-    for (int i = 0; i < 4; i++)
-        y[i] = qn_affine(x[i], 1, 0);
-    return after(y, 4, qn_adam_step(y[0], y[1], y[2], y[3], hyper(x), x[4], &spec));
-}
-
-static qn_tensor *limit_norm(qn_tensor **x) {
-    qn_tensor *rows = qn_affine(x[0], 1, 0);
-    return qn_limit_norm(rows, 1.5) == QN_OK ? rows : NULL;
-}
-
-/** A bag's gradient by rows, and once more onto it. */
-static qn_tensor *embedding_grad_rows(qn_tensor **x) {
-    qn_tensor *table = qn_require_sparse_grad(qn_affine(x[0], 1, 0));
-    qn_tensor *y = qn_embedding_bag(table, x[1], 2, QN_BAG_MEAN);
-    if (qn_backward(qn_sum(qn_mul(y, y), QN_ALL, false)) != QN_OK ||
-        qn_backward(qn_sum(y, QN_ALL, false)) != QN_OK)
-        return NULL;
-    return qn_grad(table);
-}
-
-/* Random numbers of the two dtypes differ: the oracle, too, draws in f32. */
-static qn_tensor *uniform(qn_tensor **x) {
-    qn_context *ctx = qn_tensor_context(x[0]);
-    return qn_cast(qn_uniform(ctx, QN_F32, qn_tensor_shape(x[0]), -2, 3), qn_tensor_dtype(x[0]));
-}
-
-static qn_tensor *normal(qn_tensor **x) {
-    qn_context *ctx = qn_tensor_context(x[0]);
-    return qn_cast(qn_normal(ctx, QN_F32, qn_tensor_shape(x[0]), 1, 2), qn_tensor_dtype(x[0]));
-}
-
-#define STEP(call, third, fourth)                                                                  \
-    {                                                                                              \
-#call, FORWARD, call, {"!1x7", "!1x7", "!1x7" third, "!1x7" fourth }, { NULL }             \
-    }
-static const op_case more[] = {
-    STEP(sgd_step, "", ""),
-    STEP(adam_step, "", ":positive"),
-    STEP(rmsprop_step, "", ":positive"),
-    STEP(adadelta_step, ":positive", ":positive"),
-    {"adam_step_rows",
-     FORWARD,
-     adam_step_rows,
-     {"!5x7", "!5x7", "!5x7", "!5x7:positive", "5x1:bool"},
-     {NULL}},
-    {"limit_norm", FORWARD, limit_norm, {"!5x7"}, {NULL}},
-    {"embedding_grad_rows", FORWARD, embedding_grad_rows, {"!6x7", "4x5:index6"}, {NULL}},
-    {"uniform", FORWARD, uniform, {"!3x7"}, {NULL}},
-    {"normal", FORWARD, normal, {"!3x7"}, {NULL}},
-};
-enum { MORE = sizeof(more) / sizeof(more[0]) };
-
 /* ---- comparisons ------------------------------------------------------------------------- */
 
 static qn_context *reference, *kernels;
@@ -310,10 +217,6 @@ static void check_rows(portion share) {
             check_tails(row, share.brief && one_of(row->id, costly) ? 7 : 1);
         if (!share.brief)
             check_large(row);
-    }
-    for (int i = share.part - 1; i < MORE; i += share.parts) {
-        check_layouts(&more[i]);
-        check_tails(&more[i], 1);
     }
 }
 
