@@ -21,6 +21,7 @@ typedef struct bench_setting {
     double seconds; /**< length of a window */
     int windows;
     const char *filter; /**< ops: part of the names of the rows wanted; "" for all */
+    const char *inputs; /**< ops: shapes for the row that `filter` names; "" for its own */
     double peak_gflops,
         copy_gbs;           /**< train: limits that a step's floor is counted with; 0: unknown */
     int epochs;             /**< compare: most epochs */

@@ -47,11 +47,11 @@ static void be_child(const bench_options *o, const char *what, const one *s, int
     if (strcmp(s->provider, "all") != 0)
         setenv("QUERN_PROVIDERS", s->provider, 1);
     execl("/proc/self/exe", "quern-bench", command, "--model", s->model, "--op", o->filter,
-          "--batch-size", s->batch_size, "--threads", s->threads, "--devices", s->device, "--roof",
-          s->roof, "--precision", o->precision, "--target-accuracy", o->target, "--epochs",
-          o->epochs, "--seconds", o->seconds, "--windows", o->windows, "--data",
-          o->data[BENCH_IMAGES], "--text", o->data[BENCH_TEXTS], "--series", o->data[BENCH_SERIES],
-          (char *)NULL);
+          "--inputs", o->inputs, "--batch-size", s->batch_size, "--threads", s->threads,
+          "--devices", s->device, "--roof", s->roof, "--precision", o->precision,
+          "--target-accuracy", o->target, "--epochs", o->epochs, "--seconds", o->seconds,
+          "--windows", o->windows, "--data", o->data[BENCH_IMAGES], "--text", o->data[BENCH_TEXTS],
+          "--series", o->data[BENCH_SERIES], (char *)NULL);
     _exit(127);
 }
 

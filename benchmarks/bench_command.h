@@ -8,8 +8,8 @@
 /** The command line: lists are separated by commas. */
 typedef struct bench_options {
     const char *command;
-    const char *models, *filter, *batch_sizes, *threads, *devices, *providers, *precision, *target,
-        *epochs;
+    const char *models, *filter, *inputs, *batch_sizes, *threads, *devices, *providers, *precision,
+        *target, *epochs;
     const char *roof; /**< GFLOP/s and GB/s that a measuring process counts floors with; or "" */
     const char *seconds, *windows;
     const char *data[BENCH_FAMILIES];

@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "bench.h"
+#include "bench_inputs.h"
+#include "op_in_place.h"
 
-enum { MOST_INPUTS = 6, WORD = 32 };
+enum { WORD = 32 };
 
 /** What the table calls the checks of a row. */
 enum { FORWARD, ONCE, TWICE };
@@ -19,7 +21,7 @@ typedef struct bench_op {
     const char *id;
     int checks;
     qn_tensor *(*call)(qn_tensor **x);
-    const char *small[MOST_INPUTS + 1], *large[MOST_INPUTS + 1]; /**< end with NULL */
+    const char *small[BENCH_MOST_INPUTS + 1], *large[BENCH_MOST_INPUTS + 1]; /**< end with NULL */
 } bench_op;
 
 /** One step of Adam over x[0], with gradient x[1] and state x[2] and x[3]. */
@@ -55,7 +57,7 @@ enum { OPS = sizeof(ops) / sizeof(ops[0]) };
 typedef struct bench_size {
     const char *id;
     double operations;
-    const char *inputs[MOST_INPUTS + 1];
+    const char *inputs[BENCH_MOST_INPUTS + 1];
 } bench_size;
 
 static const bench_size sizes[] = {
@@ -64,68 +66,18 @@ static const bench_size sizes[] = {
 #undef BENCH_SIZE
 };
 
-static bench_size size_of(const bench_op *op) {
+/** What a row is measured on, and how many operations that takes; 0 where that is not known. */
+typedef struct workload {
+    bench_inputs inputs;
+    double operations;
+} workload;
+
+static workload workload_of(const bench_op *op) {
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
         if (strcmp(sizes[i].id, op->id) == 0)
-            return sizes[i];
-    bench_size size = {.id = op->id};
-    memcpy(size.inputs, op->large, sizeof(size.inputs));
-    return size;
-}
-
-/* ---- inputs -------------------------------------------------------------------------------- */
-
-static qn_shape parse_shape(const char *text, const char **end) {
-    qn_shape shape = {0};
-    while (*text && *text != ':') {
-        shape.dim[shape.rank++] = strtoll(text, (char **)&text, 10);
-        text += *text == 'x';
-    }
-    *end = text;
-    return shape;
-}
-
-/** Integers from 0 to `below` - 1, the same each time. */
-static qn_tensor *integers(qn_context *ctx, qn_dtype dtype, qn_shape shape, int64_t below) {
-    int64_t count = 1;
-    for (int axis = 0; axis < shape.rank; axis++)
-        count *= shape.dim[axis];
-    int64_t *wide = malloc((size_t)(count + 1) * sizeof(*wide));
-    if (!wide) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory");
-        return NULL;
-    }
-    uint64_t state = 1;
-    for (int64_t i = 0; i < count; i++) {
-        state = state * 6364136223846793005u + 1442695040888963407u; /* Knuth's MMIX generator */
-        int64_t value = (int64_t)(state >> 33) % below;
-        if (dtype == QN_I64)
-            wide[i] = value;
-        else
-            ((uint8_t *)wide)[i] = (uint8_t)value;
-    }
-    qn_tensor *x = qn_from_data(ctx, dtype, shape, wide);
-    free(wide);
-    return x;
-}
-
-/** An input as op_cases.def writes it: "!4x3:positive". */
-static qn_tensor *make_input(qn_context *ctx, const char *text) {
-    bool constant = *text == '!';
-    qn_shape shape = parse_shape(text + constant, &text);
-    const char *domain = *text == ':' ? text + 1 : "";
-    if (strncmp(domain, "index", 5) == 0)
-        return qn_keep(integers(ctx, QN_I64, shape, strtoll(domain + 5, NULL, 10)));
-    if (strcmp(domain, "bool") == 0)
-        return qn_keep(integers(ctx, QN_U8, shape, 2));
-    qn_tensor *x = NULL;
-    if (strcmp(domain, "positive") == 0)
-        x = qn_uniform(ctx, QN_F32, shape, 0.5, 2);
-    else if (strcmp(domain, "unit") == 0)
-        x = qn_uniform(ctx, QN_F32, shape, 0, 1);
-    else
-        x = qn_normal(ctx, QN_F32, shape, 0, 1);
-    return qn_keep(constant ? x : qn_require_grad(x));
+            return (workload){.inputs = bench_inputs_of_row(sizes[i].inputs),
+                              .operations = sizes[i].operations};
+    return (workload){.inputs = bench_inputs_of_row(op->large)};
 }
 
 /* ---- calls --------------------------------------------------------------------------------- */
@@ -134,7 +86,7 @@ static qn_tensor *make_input(qn_context *ctx, const char *text) {
 typedef struct call {
     qn_context *ctx;
     const bench_op *op;
-    qn_tensor *x[MOST_INPUTS];
+    qn_tensor *x[BENCH_MOST_INPUTS];
     qn_tensor *y, *weights; /**< an output as a leaf, and what it is weighted with */
     int inputs;
 } call;
@@ -170,13 +122,13 @@ static double bytes_of(const qn_tensor *x) {
     return (double)qn_tensor_count(x) * (double)qn_dtype_bytes(qn_tensor_dtype(x));
 }
 
-static bool set_up(call *c, const bench_size *size) {
-    for (; size->inputs[c->inputs]; c->inputs++)
-        c->x[c->inputs] = make_input(c->ctx, size->inputs[c->inputs]);
+static bool set_up(call *c, const bench_inputs *inputs) {
+    for (; c->inputs < inputs->count; c->inputs++)
+        c->x[c->inputs] = bench_input_make(c->ctx, inputs->text[c->inputs]);
     bool recording = qn_context_set_grad(c->ctx, false);
     qn_tensor *y = c->op->call(c->x);
     if (c->op->checks != FORWARD) {
-        c->weights = qn_keep(qn_normal(c->ctx, QN_F32, qn_tensor_shape(y), 0, 1));
+        c->weights = y ? qn_keep(qn_normal(c->ctx, QN_F32, qn_tensor_shape(y), 0, 1)) : NULL;
         y = qn_require_grad(y);
     }
     c->y = qn_keep(y);
@@ -216,36 +168,36 @@ static void measure(call *c, const bench_setting *setting, json_t *row) {
 }
 
 /** The inputs as text, "64x784 512x784 512". */
-static json_t *inputs_text(const bench_size *size) {
-    char text[256] = "";
+static json_t *inputs_text(const bench_inputs *inputs) {
+    char text[BENCH_MOST_INPUTS * (BENCH_INPUT_TEXT + 1)] = "";
     size_t used = 0;
-    for (int i = 0; size->inputs[i] && used < sizeof(text); i++)
+    for (int i = 0; i < inputs->count; i++)
         used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i ? " " : "",
-                                 *size->inputs[i] ? size->inputs[i] : "1");
+                                 *inputs->text[i] ? inputs->text[i] : "1");
     return json_string(text);
 }
 
 /** A row, or NULL when the call failed. */
-static json_t *measure_op(qn_context *ctx, const bench_op *op, const bench_setting *setting) {
+static json_t *measure_op(qn_context *ctx, const bench_op *op, const workload *work,
+                          const bench_setting *setting) {
     call c = {.ctx = ctx, .op = op};
-    bench_size size = size_of(op);
-    if (!set_up(&c, &size))
+    if (!set_up(&c, &work->inputs))
         return NULL;
     double bytes = bytes_of(c.y);
     for (int i = 0; i < c.inputs; i++)
         bytes += bytes_of(c.x[i]);
     json_t *row =
         json_pack("{s:s, s:s, s:i, s:f, s:f}", "op", op->id, "device", qn_context_device(ctx),
-                  "threads", setting->threads, "bytes", bytes, "operations", size.operations);
+                  "threads", setting->threads, "bytes", bytes, "operations", work->operations);
     bench_note_precision(setting, row);
-    json_object_set_new(row, "inputs", inputs_text(&size));
+    json_object_set_new(row, "inputs", inputs_text(&work->inputs));
     const char *providers = getenv("QUERN_PROVIDERS");
     json_object_set_new(row, "providers", json_string(providers && *providers ? providers : "all"));
     measure(&c, setting, row);
     double seconds = 1e-3 * json_real_value(json_object_get(row, "ms"));
     json_object_set_new(row, "gbs", json_real(1e-9 * bytes / seconds));
-    if (size.operations > 0)
-        json_object_set_new(row, "gflops", json_real(1e-9 * size.operations / seconds));
+    if (work->operations > 0)
+        json_object_set_new(row, "gflops", json_real(1e-9 * work->operations / seconds));
     tear_down(&c);
     if (qn_context_error(ctx, NULL) == QN_OK)
         return row;
@@ -253,18 +205,54 @@ static json_t *measure_op(qn_context *ctx, const bench_op *op, const bench_setti
     return NULL;
 }
 
-json_t *bench_ops(const bench_setting *setting) {
-    qn_context *ctx = bench_open(setting);
+/** Whether a row is asked for: by a part of its name, or by all of it where its inputs are given,
+ * since they are those of one row. */
+static bool is_asked_for(const bench_op *op, const bench_setting *setting) {
+    return *setting->inputs ? strcmp(op->id, setting->filter) == 0
+                            : strstr(op->id, setting->filter) != NULL;
+}
+
+/** The row's own workload, or that of the command line. */
+static bool choose_workload(qn_context *ctx, const bench_op *op, const bench_setting *setting,
+                            workload *work) {
+    char reason[128];
+    *work = workload_of(op);
+    if (!*setting->inputs)
+        return true;
+    const bench_inputs own = work->inputs;
+    work->operations = 0;
+    if (bench_inputs_read(setting->inputs, &own, &work->inputs, reason, sizeof(reason)))
+        return true;
+    qn_context_fail(ctx, QN_INVALID_ARGUMENT, "--inputs '%s': expected %s", setting->inputs,
+                    reason);
+    return false;
+}
+
+static json_t *measure_rows(qn_context *ctx, const bench_setting *setting) {
     json_t *rows = json_array();
     for (int i = 0; i < OPS && qn_context_error(ctx, NULL) == QN_OK; i++) {
-        if (!strstr(ops[i].id, setting->filter))
+        workload work;
+        if (!is_asked_for(&ops[i], setting))
             continue;
-        json_t *row = measure_op(ctx, &ops[i], setting);
+        json_t *row = choose_workload(ctx, &ops[i], setting, &work)
+                          ? measure_op(ctx, &ops[i], &work, setting)
+                          : NULL;
         if (row)
             json_array_append_new(rows, row);
         else
-            fprintf(stderr, "quern-bench: %s:\n", ops[i].id);
+            fprintf(stderr, "quern-bench: %s: ", ops[i].id);
     }
+    if (*setting->inputs && json_array_size(rows) == 0 && qn_context_error(ctx, NULL) == QN_OK)
+        qn_context_fail(
+            ctx, QN_INVALID_ARGUMENT,
+            "quern-bench: --op '%s': expected the whole name of one row beside --inputs",
+            setting->filter);
+    return rows;
+}
+
+json_t *bench_ops(const bench_setting *setting) {
+    qn_context *ctx = bench_open(setting);
+    json_t *rows = measure_rows(ctx, setting);
     qn_status status = qn_context_error(ctx, stderr);
     qn_context_free(ctx);
     if (status == QN_OK)

@@ -25,6 +25,10 @@ static const struct argp_option argp_options[] = {
      "(mlp,lenet,cnn; compare: lenet)",
      1},
     {"op", 'o', "TEXT", 0, "ops: rows whose name has TEXT in it (all)", 1},
+    {"inputs", 'I', "LIST", 0,
+     "ops: shapes for the row that --op names in full, as 64x784,512x784,512, - for a scalar "
+     "(those of the tables)",
+     1},
     {"batch-size", 'b', "LIST", 0, "Samples a step (what the network is usually trained with)", 1},
     {"threads", 't', "LIST", 0, "Numbers of threads (1,2; compare: all)", 1},
     {"devices", 'D', "LIST", 0, "cpu, cuda:0 (cpu; compare: cpu,cuda:0)", 1},
@@ -55,7 +59,7 @@ static const struct argp_option argp_options[] = {
 };
 
 static error_t parse(int key, char *value, struct argp_state *state) {
-    static const char keys[] = "mobtDprRanswdxeLPijhB";
+    static const char keys[] = "moIbtDprRanswdxeLPijhB";
     bench_options *o = state->input;
     if (key == ARGP_KEY_ARG && !o->command) {
         o->command = value;
@@ -66,10 +70,10 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     if (!at)
         return ARGP_ERR_UNKNOWN;
     const char **fields[] = {
-        &o->models,    &o->filter,  &o->batch_sizes, &o->threads, &o->devices, &o->providers,
-        &o->precision, &o->roof,    &o->target,      &o->epochs,  &o->seconds, &o->windows,
-        &o->data[0],   &o->data[1], &o->data[2],     &o->limits,  &o->prices,  &o->instances,
-        &o->json,      &o->html,    &o->baseline};
+        &o->models,    &o->filter,    &o->inputs,  &o->batch_sizes, &o->threads, &o->devices,
+        &o->providers, &o->precision, &o->roof,    &o->target,      &o->epochs,  &o->seconds,
+        &o->windows,   &o->data[0],   &o->data[1], &o->data[2],     &o->limits,  &o->prices,
+        &o->instances, &o->json,      &o->html,    &o->baseline};
     *fields[at - keys] = value;
     return 0;
 }
@@ -125,6 +129,7 @@ static int read_setting(const bench_options *o, bench_setting *setting) {
     setting->windows = (int)windows;
     setting->epochs = (int)epochs;
     setting->filter = o->filter;
+    setting->inputs = o->inputs;
     return 0;
 }
 
@@ -160,6 +165,7 @@ static void fill_defaults(bench_options *o) {
 
 int main(int argc, char **argv) {
     bench_options o = {.filter = "",
+                       .inputs = "",
                        .batch_sizes = "",
                        .providers = "all",
                        .precision = "f32",

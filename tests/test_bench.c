@@ -127,6 +127,29 @@ Test(bench, ops_measures_calls_that_the_table_has_not) {
     }
 }
 
+Test(bench, a_row_is_measured_on_shapes_of_the_command_line) {
+    write_limits();
+    run("ops --op add_rows --inputs 3x1x40,6x1 --threads 1 --seconds 0.002 --windows 1 "
+        "--limits limits.json --json s.json");
+    json_t *document = load("s.json"), *rows = json_object_get(document, "rows");
+    json_t *row = json_array_get(rows, 0);
+    cr_expect_eq(json_array_size(rows), 1, "the row of that name alone");
+    cr_expect_str_eq(json_string_value(json_object_get(row, "inputs")), "3x1x40 6x1");
+    cr_expect_float_eq(number(row, "bytes"), 4 * (120 + 6 + 720), 0.5);
+    json_decref(document);
+    expect_refused("measure-ops --op linear --model mlp --seconds 1 --inputs 2x3,4x3 --threads 1",
+                   "expected 3 inputs, but there are 2");
+    expect_refused(
+        "measure-ops --op linear --model mlp --seconds 1 --inputs 2x3,4x3,4,4 --threads 1",
+        "expected 3 inputs, but there are more");
+    expect_refused("measure-ops --op linear --model mlp --seconds 1 --inputs 2x3,4y3,4 --threads 1",
+                   "'4y3' to be a shape");
+    expect_refused("measure-ops --op linear --model mlp --seconds 1 --inputs 2x3,4x5,4 --threads 1",
+                   "[2, 3] x [4, 5]");
+    expect_refused("measure-ops --op lin --model mlp --seconds 1 --inputs 2x3 --threads 1",
+                   "expected the whole name of one row");
+}
+
 Test(bench, precision_is_named_where_it_is_not_f32) {
     static const char *const names[] = {"f32", "bf16"};
     char words[256];
