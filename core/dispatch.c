@@ -92,11 +92,11 @@ static void log_declined(const char *op, const char *provider, const char *reaso
 static void log_served(const qni_op *op, const char *provider, const qn_call *call) {
     fprintf(stderr, "quern: dispatch: %s by %s:", op->name, provider);
     for (int i = 0; i < call->n_in; i++)
-        fprintf(stderr, " %s%s", qni_shape_text(qni_shape_of(&call->in[i])).s,
+        fprintf(stderr, " %s%s", qn_shape_text(qni_shape_of(&call->in[i])).s,
                 qn_view_is_contiguous(&call->in[i]) ? "" : "*");
     fputs(call->n_out ? " ->" : "\n", stderr);
     for (int i = 0; i < call->n_out; i++)
-        fprintf(stderr, " %s%s", qni_shape_text(qni_shape_of(&call->out[i])).s,
+        fprintf(stderr, " %s%s", qn_shape_text(qni_shape_of(&call->out[i])).s,
                 i + 1 < call->n_out ? "" : "\n");
 }
 
@@ -281,7 +281,7 @@ qn_tensor *qni_apply_to(const qni_op *op, qn_tensor *const *in, int n_in, const 
     if (expected.dtype != out->view.dtype || !qn_view_same_shape(&expected, &out->view)) {
         qn_context_fail(out->ctx, QN_SHAPE_MISMATCH, "%s: result %s %s does not fit into %s %s",
                         op->name, qn_dtype_string(expected.dtype),
-                        qni_shape_text(qni_shape_of(&expected)).s, qn_dtype_string(out->view.dtype),
+                        qn_shape_text(qni_shape_of(&expected)).s, qn_dtype_string(out->view.dtype),
                         qni_text(out).s);
         return NULL;
     }

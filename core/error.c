@@ -100,15 +100,3 @@ void qn_context_clear_error(qn_context *ctx) {
     ctx->status = QN_OK;
     ctx->message[0] = '\0';
 }
-
-qni_words qni_shape_text(qn_shape shape) {
-    qni_words words = {.s = "["};
-    size_t used = 1;
-    for (int axis = 0; axis < shape.rank && axis < QN_MAX_DIMS; axis++)
-        used += (size_t)snprintf(words.s + used, sizeof(words.s) - used, "%s%lld", axis ? ", " : "",
-                                 (long long)shape.dim[axis]);
-    snprintf(words.s + used, sizeof(words.s) - used, "]");
-    return words;
-}
-
-qni_words qni_text(const qn_tensor *x) { return qni_shape_text(qn_tensor_shape(x)); }

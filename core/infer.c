@@ -54,7 +54,7 @@ qn_status qni_expect_shape(qni_infer *call, int i, qn_shape shape) {
     if (qn_view_same_shape(&call->in[i]->view, &wanted))
         return QN_OK;
     return qn_context_fail(call->ctx, QN_SHAPE_MISMATCH, "%s: input %d must be %s, is %s",
-                           call->op->name, i, qni_shape_text(shape).s, qni_text(call->in[i]).s);
+                           call->op->name, i, qn_shape_text(shape).s, qni_text(call->in[i]).s);
 }
 
 qn_status qni_expect_like(qni_infer *call, int i, int j, qn_shape shape) {

@@ -133,7 +133,7 @@ bool qni_tensor_bytes(qn_context *ctx, qn_dtype dtype, qn_shape shape, size_t *b
     for (int axis = 0; axis < shape.rank; axis++) {
         if (shape.dim[axis] < 0) {
             qn_context_fail(ctx, QN_SHAPE_MISMATCH, "tensor: negative extent in %s",
-                            qni_shape_text(shape).s);
+                            qn_shape_text(shape).s);
             return false;
         }
         if (shape.dim[axis] == 0) /* the strides count the other axes all the same */
@@ -143,7 +143,7 @@ bool qni_tensor_bytes(qn_context *ctx, qn_dtype dtype, qn_shape shape, size_t *b
     }
     if (overflow) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "tensor: %s is more than can be addressed",
-                        qni_shape_text(shape).s);
+                        qn_shape_text(shape).s);
         return false;
     }
     *bytes = empty ? 0 : (size_t)total;

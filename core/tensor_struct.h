@@ -113,12 +113,8 @@ static inline bool qni_is_float(qn_dtype dtype) { return dtype == QN_F32 || dtyp
 qn_view qni_view_of(qn_dtype dtype, qn_shape shape);
 qn_shape qni_shape_of(const qn_view *view);
 
-/** A shape in words ("[64, 784]"), as a value to be printed at once: qni_text(x).s. */
-typedef struct qni_words {
-    char s[QN_MAX_DIMS * 22 + 3];
-} qni_words;
-qni_words qni_text(const qn_tensor *x);
-qni_words qni_shape_text(qn_shape shape);
+/** Its shape in words, to be printed at once: qni_text(x).s. */
+qn_words qni_text(const qn_tensor *x);
 
 /** Turns an axis counted from the end into one from the start; records an error and gives -1 when
  * there is no such axis. */

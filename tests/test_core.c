@@ -145,6 +145,22 @@ Test(core, impossible_shapes_are_refused) {
     cr_assert_eq(qn_context_error(ctx, NULL), QN_INVALID_ARGUMENT);
 }
 
+Test(core, shapes_have_words_and_can_be_compared) {
+    const int64_t least = INT64_MIN;
+    cr_expect_str_eq(qn_shape_text(QN_SCALAR).s, "[]");
+    cr_expect_str_eq(qn_shape_text(QN_SHAPE(64, 784)).s, "[64, 784]");
+    cr_expect_str_eq(qn_shape_text(QN_SHAPE(least, least, least, least, least, least)).s,
+                     "[-9223372036854775808, -9223372036854775808, -9223372036854775808, "
+                     "-9223372036854775808, -9223372036854775808, -9223372036854775808]");
+    cr_expect(qn_shape_equal(QN_SCALAR, QN_SCALAR));
+    cr_expect(qn_shape_equal(QN_SHAPE(2, 3), QN_SHAPE(2, 3)));
+    cr_expect_not(qn_shape_equal(QN_SHAPE(2, 3), QN_SHAPE(3, 2)));
+    cr_expect_not(qn_shape_equal(QN_SHAPE(2), QN_SHAPE(2, 1)));
+    cr_expect_not(qn_shape_equal(QN_SCALAR, QN_SHAPE(0)));
+    qn_shape same = {.rank = 1, .dim = {2, 7}}; /* what lies beyond the rank does not count */
+    cr_expect(qn_shape_equal(same, QN_SHAPE(2)));
+}
+
 Test(core, print_shortens_long_axes) {
     char *text = NULL;
     size_t size = 0;

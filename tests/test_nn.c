@@ -25,10 +25,8 @@ static void expect_floats(const qn_tensor *x, const float *expected, int64_t cou
 
 static void expect_shape(const qn_tensor *x, qn_shape expected) {
     cr_assert_not_null(x, "%s", qn_context_message(ctx));
-    qn_shape shape = qn_tensor_shape(x);
-    cr_assert_eq(shape.rank, expected.rank);
-    for (int axis = 0; axis < shape.rank; axis++)
-        cr_expect_eq(shape.dim[axis], expected.dim[axis]);
+    cr_assert(qn_shape_equal(qn_tensor_shape(x), expected), "%s, not %s",
+              qn_shape_text(qn_tensor_shape(x)).s, qn_shape_text(expected).s);
 }
 
 static qn_tensor *floats(qn_shape shape, const float *values) {

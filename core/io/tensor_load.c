@@ -1,28 +1,7 @@
 /* tensor_load.c: from a safetensors file into tensors that are there: one, or a whole module's. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "safetensors.h"
-
-static bool same_shape(qn_shape a, qn_shape b) {
-    return a.rank == b.rank && memcmp(a.dim, b.dim, (size_t)a.rank * sizeof(*a.dim)) == 0;
-}
-
-/* A shape in words, as a value to be printed at once. */
-typedef struct words {
-    char s[QN_MAX_DIMS * 21 + 3];
-} words;
-
-static words shape_text(qn_shape shape) {
-    words out = {"["};
-    size_t used = 1;
-    for (int i = 0; i < shape.rank; i++) {
-        used += (size_t)snprintf(out.s + used, sizeof(out.s) - used, i ? ", %lld" : "%lld",
-                                 (long long)shape.dim[i]);
-    }
-    snprintf(out.s + used, sizeof(out.s) - used, "]");
-    return out;
-}
 
 /* The entry for a tensor, -1 and an error if it is not there or differs in dtype or shape. */
 static int match_entry(const qn_tensor_file *file, const char *name, const qn_tensor *tensor) {
@@ -36,11 +15,11 @@ static int match_entry(const qn_tensor_file *file, const char *name, const qn_te
     qn_tensor_entry found = qn_tensor_file_entry(file, index);
     qn_dtype dtype = qn_tensor_dtype(tensor);
     qn_shape shape = qn_tensor_shape(tensor);
-    if (found.dtype != dtype || !same_shape(found.shape, shape)) {
+    if (found.dtype != dtype || !qn_shape_equal(found.shape, shape)) {
         qn_context_fail(ctx, found.dtype != dtype ? QN_DTYPE_MISMATCH : QN_SHAPE_MISMATCH,
                         "%s: tensor \"%s\" is %s %s, expected %s %s", path, name,
-                        qn_dtype_string(found.dtype), shape_text(found.shape).s,
-                        qn_dtype_string(dtype), shape_text(shape).s);
+                        qn_dtype_string(found.dtype), qn_shape_text(found.shape).s,
+                        qn_dtype_string(dtype), qn_shape_text(shape).s);
         return -1;
     }
     return index;

@@ -8,11 +8,8 @@ static void print_tensors(const qn_module *module, FILE *stream) {
     for (int i = 0; i < module->tensor_count; i++) {
         if (!module->own[i])
             continue;
-        fprintf(stream, "%s%s [", between, module->tensors[i].name);
-        qn_shape shape = qn_tensor_shape(module->tensors[i].tensor);
-        for (int axis = 0; axis < shape.rank; axis++)
-            fprintf(stream, "%s%lld", axis ? ", " : "", (long long)shape.dim[axis]);
-        fputs("]", stream);
+        fprintf(stream, "%s%s %s", between, module->tensors[i].name,
+                qn_shape_text(qn_tensor_shape(module->tensors[i].tensor)).s);
         between = ", ";
     }
 }

@@ -12,7 +12,7 @@ static int64_t window_count(qni_infer *call, qn_shape x, qn_shape w) {
         qn_context_fail(call->ctx, QN_SHAPE_MISMATCH,
                         "%s: input has %lld channels but weight expects %lld: %s x %s",
                         call->op->name, (long long)x.dim[2], (long long)w.dim[1],
-                        qni_shape_text(x).s, qni_shape_text(w).s);
+                        qn_shape_text(x).s, qn_shape_text(w).s);
         return -1;
     }
     const qni_window window = {.input = x.dim[1],

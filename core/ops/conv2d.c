@@ -15,12 +15,12 @@ static qn_status conv2d_shape(qni_infer *call, qn_shape x, qn_shape w, qn_shape 
                                "%s: %d groups do not divide %lld input and %lld output channels: "
                                "%s x %s",
                                op, (int)attrs->groups, (long long)channels, (long long)outputs,
-                               qni_shape_text(x).s, qni_shape_text(w).s);
+                               qn_shape_text(x).s, qn_shape_text(w).s);
     if (channels / attrs->groups != w.dim[1])
         return qn_context_fail(call->ctx, QN_SHAPE_MISMATCH,
                                "%s: input has %lld channels but weight expects %lld: %s x %s", op,
                                (long long)channels, (long long)w.dim[1] * attrs->groups,
-                               qni_shape_text(x).s, qni_shape_text(w).s);
+                               qn_shape_text(x).s, qn_shape_text(w).s);
     *y = QN_SHAPE(x.dim[0], outputs, 0, 0);
     for (int i = 0; i < 2; i++) {
         const qni_window window = {.input = x.dim[2 + i],

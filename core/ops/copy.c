@@ -1,6 +1,4 @@
 /* copy.c: the same elements in another layout, or another tensor. */
-#include <string.h>
-
 #include "internal.h"
 
 static qn_status copy_infer(qni_infer *call) {
@@ -35,8 +33,7 @@ qn_tensor *qn_contiguous(qn_tensor *x) {
  * when it cannot have them. */
 static qn_tensor *conform(qn_tensor *x, const qn_tensor *like) {
     qn_shape shape = qni_shape_of(&like->view), both;
-    if (!qni_broadcast(qni_shape_of(&x->view), shape, &both) || both.rank != shape.rank ||
-        memcmp(both.dim, shape.dim, sizeof(both.dim)) != 0) {
+    if (!qni_broadcast(qni_shape_of(&x->view), shape, &both) || !qn_shape_equal(both, shape)) {
         qn_context_fail(x->ctx, QN_SHAPE_MISMATCH, "copy: cannot be broadcast: %s x %s",
                         qni_text(x).s, qni_text(like).s);
         return NULL;

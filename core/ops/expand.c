@@ -32,7 +32,7 @@ qn_tensor *qn_expand(qn_tensor *x, qn_shape shape) {
         return NULL;
     if (!stretches(&x->view, shape)) {
         qn_context_fail(x->ctx, QN_SHAPE_MISMATCH, "expand: only axes of extent 1 repeat: %s x %s",
-                        qni_text(x).s, qni_shape_text(shape).s);
+                        qni_text(x).s, qn_shape_text(shape).s);
         return NULL;
     }
     size_t bytes;

@@ -92,7 +92,7 @@ qn_tensor *qn_reshape(qn_tensor *x, qn_shape shape) {
     qn_shape asked = shape;
     if (shape.rank < 0 || shape.rank > QN_MAX_DIMS || !complete(&x->view, &shape)) {
         qn_context_fail(x->ctx, QN_SHAPE_MISMATCH, "reshape: numbers of elements differ: %s x %s",
-                        qni_text(x).s, qni_shape_text(asked).s);
+                        qni_text(x).s, qn_shape_text(asked).s);
         return NULL;
     }
     size_t bytes;

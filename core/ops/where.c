@@ -16,7 +16,7 @@ static qn_status where_infer(qni_infer *call) {
         return QN_OK;
     return qn_context_fail(
         call->ctx, QN_SHAPE_MISMATCH, "where: shapes do not broadcast: %s x %s x %s",
-        qni_shape_text(shape[0]).s, qni_shape_text(shape[1]).s, qni_shape_text(shape[2]).s);
+        qn_shape_text(shape[0]).s, qn_shape_text(shape[1]).s, qn_shape_text(shape[2]).s);
 }
 
 /* da = g where the condition holds, db = g elsewhere. */

@@ -7,7 +7,7 @@ static void log_operands(const char *names, const qn_view *views, int count) {
         int length;
         const char *name = qni_operand_name(names, i, &length);
         if (views[i].data)
-            fprintf(stderr, " %.*s %s%s", length, name, qni_shape_text(qni_shape_of(&views[i])).s,
+            fprintf(stderr, " %.*s %s%s", length, name, qn_shape_text(qni_shape_of(&views[i])).s,
                     qn_view_is_contiguous(&views[i]) ? "" : "*");
     }
 }

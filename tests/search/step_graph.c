@@ -67,14 +67,11 @@ void step_push(step_env *env, qn_tensor *x, const char *what, const qn_tensor *a
     if (!x || env->count == STEP_VALUES)
         return;
     if (env->say) {
-        const qn_shape shape = qn_tensor_shape(x);
         fprintf(env->say, "  v%d = %s", env->count, what);
         say_value(env, a);
         say_value(env, b);
-        fprintf(env->say, "  [");
-        for (int axis = 0; axis < shape.rank; axis++)
-            fprintf(env->say, axis ? ", %lld" : "%lld", (long long)shape.dim[axis]);
-        fprintf(env->say, "]%s\n", qn_tensor_is_contiguous(x) ? "" : " strided");
+        fprintf(env->say, "  %s%s\n", qn_shape_text(qn_tensor_shape(x)).s,
+                qn_tensor_is_contiguous(x) ? "" : " strided");
     }
     env->value[env->count++] = x;
 }

@@ -33,6 +33,16 @@ typedef struct qn_axes {
     int axis[QN_MAX_DIMS];
 } qn_axes;
 
+/** Words as a value, to be printed at once: qn_shape_text(shape).s. */
+typedef struct qn_words {
+    char s[QN_MAX_DIMS * 22 + 3];
+} qn_words;
+
+/** A shape in words: "[64, 784]"; "[]" for a scalar. */
+QN_API qn_words qn_shape_text(qn_shape shape);
+/** Whether two shapes have the same rank and extents. */
+QN_API bool qn_shape_equal(qn_shape a, qn_shape b);
+
 #ifdef __cplusplus
 /* C++ has no compound literals: the same words call functions. */
 extern "C++" {
