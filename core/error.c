@@ -1,4 +1,5 @@
 /* error.c: statuses in words, and the one error that a context remembers. */
+#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -49,19 +50,21 @@ static size_t write_place(const qn_context *ctx, char *text, size_t size) {
     return used + 2;
 }
 
-qn_status qn_context_fail(qn_context *ctx, qn_status status, const char *format, ...) {
+/** Records a failure; a reason other than NULL stands at the end of its message, after ": ". */
+static qn_status record(qn_context *ctx, qn_status status, const char *reason, const char *format,
+                        va_list args) {
     if ((unsigned)status > QN_INTERNAL_ERROR) /* a callback's own number */
         status = QN_INVALID_ARGUMENT;
     if (!ctx || status == QN_OK || (ctx->status != QN_OK && !ctx->debug))
         return status;
     char message[QNI_MESSAGE_SIZE];
-    const size_t used = write_place(ctx, message, sizeof(message) / 2);
-    va_list args;
+    size_t used = write_place(ctx, message, sizeof(message) / 2);
     void *locale = qn_locale_enter();
-    va_start(args, format);
     vsnprintf(message + used, sizeof(message) - used, format, args);
-    va_end(args);
     qn_locale_leave(locale);
+    used = strlen(message);
+    if (reason)
+        snprintf(message + used, sizeof(message) - used, ": %s", reason);
     make_printable(message);
     if (ctx->debug)
         fprintf(stderr, "quern: debug: %s\n", message);
@@ -69,6 +72,24 @@ qn_status qn_context_fail(qn_context *ctx, qn_status status, const char *format,
         return status;
     ctx->status = status;
     memcpy(ctx->message, message, sizeof(message));
+    return status;
+}
+
+qn_status qn_context_fail(qn_context *ctx, qn_status status, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    status = record(ctx, status, NULL, format, args);
+    va_end(args);
+    return status;
+}
+
+qn_status qn_context_fail_io(qn_context *ctx, int error, const char *format, ...) {
+    const bool memory = error == ENOMEM;
+    va_list args;
+    va_start(args, format);
+    const qn_status status = record(ctx, memory ? QN_OUT_OF_MEMORY : QN_IO_ERROR,
+                                    memory ? "out of memory" : strerror(error), format, args);
+    va_end(args);
     return status;
 }
 

@@ -66,7 +66,8 @@ qni_storage *qni_storage_new(qn_context *ctx, size_t bytes) {
     size_t rounded = 0;
     int size_class = size_class_of(bytes, &rounded);
     if (size_class < 0) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "cannot take %zu bytes on %s", bytes, ctx->name);
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "cannot take %zu bytes on %s: out of memory", bytes,
+                        ctx->name);
         return NULL;
     }
     qni_pool *pool = &ctx->pool;

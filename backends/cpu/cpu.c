@@ -162,7 +162,7 @@ static qn_status cpu_alloc(void *device, size_t bytes, void **memory, char *reas
      * had. */
     const size_t room = large ? (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE : bytes;
     if (posix_memalign(memory, large ? HUGE_PAGE : ALIGNMENT, room) != 0) {
-        snprintf(reason, QN_REASON_SIZE, "the system has no more memory");
+        snprintf(reason, QN_REASON_SIZE, "out of memory");
         return QN_OUT_OF_MEMORY;
     }
     if (large)

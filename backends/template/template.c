@@ -72,7 +72,7 @@ static qn_status template_alloc(void *device, size_t bytes, void **memory, char 
     (void)device;
     if (posix_memalign(memory, 64, bytes) == 0)
         return QN_OK;
-    snprintf(reason, QN_REASON_SIZE, "no more memory");
+    snprintf(reason, QN_REASON_SIZE, "out of memory");
     return QN_OUT_OF_MEMORY;
 }
 

@@ -24,7 +24,7 @@ typedef struct reading {
 } reading;
 
 static void out_of_memory(reading *r) {
-    r->status = qn_context_fail(r->ctx, QN_OUT_OF_MEMORY, "%s:%lld: no memory for a record",
+    r->status = qn_context_fail(r->ctx, QN_OUT_OF_MEMORY, "%s:%lld: out of memory for a record",
                                 r->path, (long long)r->line);
 }
 
@@ -87,7 +87,7 @@ static qn_status parse_error(reading *r, struct csv_parser *parser) {
             "%s:%lld: a quote that is misplaced or not closed (CSV doubles quotes "
             "within a quoted field)",
             r->path, (long long)r->line);
-    return qn_context_fail(r->ctx, QN_OUT_OF_MEMORY, "%s:%lld: no memory for a record", r->path,
+    return qn_context_fail(r->ctx, QN_OUT_OF_MEMORY, "%s:%lld: out of memory for a record", r->path,
                            (long long)r->line);
 }
 
@@ -153,7 +153,7 @@ qn_status qni_csv_read(qn_context *ctx, const char *path, const qni_bytes *bytes
     reading r = {.ctx = ctx, .path = path, .take = take, .data = data, .line = 1};
     struct csv_parser parser;
     if (csv_init(&parser, CSV_STRICT | CSV_STRICT_FINI))
-        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for a parser", path);
+        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for a parser", path);
     csv_set_blk_size(&parser, FIELD_BLOCK);
     csv_set_delim(&parser, (unsigned char)separator);
     const char *at = (const char *)bytes->data, *end = at + bytes->size;

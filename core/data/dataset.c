@@ -121,7 +121,7 @@ qn_dataset *qn_dataset_new(qn_context *ctx, const qn_dataset_desc *desc) {
     qn_dataset *dataset = copy_desc(ctx, desc);
     if (!dataset) {
         destroy_data(desc);
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for the dataset", name);
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the dataset", name);
     }
     return dataset;
 }
@@ -195,7 +195,7 @@ qn_dataset *qn_dataset_slice(qn_dataset *dataset, int64_t start, int64_t end) {
     }
     slice *part = malloc(sizeof(*part));
     if (!part) {
-        qn_context_fail(dataset->ctx, QN_OUT_OF_MEMORY, "%s: no memory for a slice", desc.name);
+        qn_context_fail(dataset->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for a slice", desc.name);
         return NULL;
     }
     *part = (slice){dataset, start};

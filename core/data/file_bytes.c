@@ -41,8 +41,7 @@ static qn_status read_stream(qn_context *ctx, const char *path, FILE *file, qni_
     while (out->data) {
         out->size += fread(out->data + out->size, 1, capacity - out->size, file);
         if (ferror(file)) {
-            return qn_context_fail(ctx, QN_IO_ERROR, "%s: offset %zu: %s", path, out->size,
-                                   strerror(errno));
+            return qn_context_fail_io(ctx, errno, "%s: offset %zu", path, out->size);
         }
         if (out->size < capacity) {
             return QN_OK;
@@ -56,7 +55,8 @@ static qn_status read_stream(qn_context *ctx, const char *path, FILE *file, qni_
         }
         out->data = grown;
     }
-    return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for %zu bytes", path, capacity);
+    return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %zu bytes", path,
+                           capacity);
 }
 
 static bool is_gzip(const qni_bytes *bytes) {
@@ -75,7 +75,7 @@ qn_status qni_bytes_read(qn_context *ctx, const char *path, qni_bytes *out) {
     const bool standard = strcmp(path, "-") == 0;
     FILE *file = standard ? stdin : fopen(path, "rb");
     if (!file) {
-        return qn_context_fail(ctx, QN_IO_ERROR, "%s: %s", path, strerror(errno));
+        return qn_context_fail_io(ctx, errno, "%s", path);
     }
     if (!standard) {
         setvbuf(file, NULL, _IONBF, 0); /* reads go straight to the destination */

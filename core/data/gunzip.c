@@ -47,7 +47,7 @@ static qn_status grow(inflater *z) {
     capacity = capacity > limit ? limit + (limit < SIZE_MAX) : capacity;
     uint8_t *grown = z->capacity ? realloc(z->out->data, capacity) : qni_bytes_room(capacity);
     if (!grown) {
-        return qn_context_fail(z->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %zu bytes", z->path,
+        return qn_context_fail(z->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %zu bytes", z->path,
                                capacity);
     }
     z->out->data = grown;
@@ -90,7 +90,7 @@ static qn_status inflate_member(inflater *z) {
             return QN_OK;
         }
         if (result == Z_MEM_ERROR) {
-            return qn_context_fail(z->ctx, QN_OUT_OF_MEMORY, "%s: no memory for zlib", z->path);
+            return qn_context_fail(z->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for zlib", z->path);
         }
         if (result != Z_OK && result != Z_BUF_ERROR) {
             return corrupt(z);
@@ -142,7 +142,7 @@ static bool inflate_at_once(inflater *z) {
 
 static qn_status inflate_in_pieces(inflater *z) {
     if (inflateInit2(&z->stream, WINDOW_BITS) != Z_OK)
-        return qn_context_fail(z->ctx, QN_OUT_OF_MEMORY, "%s: no memory for zlib", z->path);
+        return qn_context_fail(z->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for zlib", z->path);
     qn_status status = inflate_all(z);
     inflateEnd(&z->stream);
     return status;

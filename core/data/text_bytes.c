@@ -113,7 +113,7 @@ static qn_status make_utf8(qn_context *ctx, const char *path, qni_bytes *bytes, 
     int64_t lines, first;
     uint8_t *data = qni_utf8_from_lines(bytes->data, bytes->size, &size, &lines, &first);
     if (!data)
-        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for the text", path);
+        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the text", path);
     free(bytes->data);
     *bytes = (qni_bytes){data, size};
     qni_notes_add(notes, "%s:%lld: not UTF-8, taken as Windows-1252%s", path, (long long)first,

@@ -21,4 +21,10 @@ uint8_t *qni_utf8_from_lines(const void *bytes, size_t size, size_t *out_size, i
  * Errors: those of qni_bytes_read(); BAD_FORMAT: UTF-16 or UTF-32, a zero byte. */
 qn_status qni_text_read(qn_context *ctx, const char *path, qni_bytes *out, qni_notes *notes);
 
+struct gzFile_s;
+
+/** What zlib says of line `number` of a file when it has no more bytes of it: QN_OK at the file's
+ * end. Errors: OUT_OF_MEMORY, IO_ERROR, and BAD_FORMAT for corrupt gzip data. */
+qn_status qni_gzip_status(qn_context *ctx, struct gzFile_s *file, const char *path, int64_t number);
+
 #endif

@@ -26,8 +26,8 @@ enum { NAMES_TO_TRY = 100, LINKS_TO_FOLLOW = 40, SUFFIX_DIGITS = 12 };
 static const char ENDING[] = ".tmp";
 
 static qn_status fail(const qni_atomic_file *file, const char *what, int error) {
-    qn_context_fail(file->ctx, QN_IO_ERROR, "%s: cannot %s: %s", file->path, what, strerror(error));
-    return QN_IO_ERROR;
+    qn_context_fail_io(file->ctx, error, "%s: cannot %s", file->path, what);
+    return error == ENOMEM ? QN_OUT_OF_MEMORY : QN_IO_ERROR;
 }
 
 static void forget(qni_atomic_file *file) {
@@ -210,11 +210,6 @@ static qn_status refuse_place(const qni_atomic_file *file, const struct stat *th
 
 static qn_status open_target(qni_atomic_file *file) {
     struct stat there;
-    if (!file->target && errno == ENOMEM) {
-        qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory for the name of a file",
-                        file->path);
-        return QN_OUT_OF_MEMORY;
-    }
     if (!file->target)
         return fail(file, "open for writing", errno);
     if (stat(file->target, &there) != 0)

@@ -48,7 +48,7 @@ static qn_status open_stream(qn_tensor_file *file, uint64_t *header_bytes) {
     struct stat info;
     file->stream = fopen(file->path, "rb");
     if (!file->stream || fstat(fileno(file->stream), &info) != 0) {
-        return qn_context_fail(file->ctx, QN_IO_ERROR, "%s: %s", file->path, strerror(errno));
+        return qn_context_fail_io(file->ctx, errno, "%s", file->path);
     }
     if (!S_ISREG(info.st_mode)) {
         return qn_context_fail(file->ctx, QN_IO_ERROR, "%s: not a regular file", file->path);
@@ -74,6 +74,23 @@ static qn_status open_stream(qn_tensor_file *file, uint64_t *header_bytes) {
     return QN_OK;
 }
 
+/* The header's text as jansson asks for it. */
+typedef struct header_text {
+    const char *at, *end;
+    bool memory_was_out;
+} header_text;
+
+/* Gives the next byte. Where jansson has no memory to note one it goes on without it, so a text, or
+ * a number, would come out wrong: errno tells between one byte and the next. */
+static size_t next_byte(void *buffer, size_t size, void *data) {
+    header_text *text = data;
+    text->memory_was_out |= errno == ENOMEM;
+    if (text->at == text->end || size == 0)
+        return 0;
+    *(char *)buffer = *text->at++;
+    return 1;
+}
+
 static qn_status parse_text(qn_tensor_file *file, const char *text, size_t bytes) {
     json_error_t error;
     if (text[0] != '{') {
@@ -81,9 +98,11 @@ static qn_status parse_text(qn_tensor_file *file, const char *text, size_t bytes
                                "%s: offset %d: safetensors header does not start with '{'",
                                file->path, QNI_LENGTH_BYTES);
     }
-    file->header = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
-    if (!file->header && json_error_code(&error) == json_error_out_of_memory) {
-        return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory for the header",
+    header_text source = {.at = text, .end = text + bytes};
+    errno = 0;
+    file->header = json_load_callback(next_byte, &source, JSON_REJECT_DUPLICATES, &error);
+    if (source.memory_was_out || errno == ENOMEM) {
+        return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the header",
                                file->path);
     }
     if (!file->header) {
@@ -112,7 +131,7 @@ static qn_status check_header(qn_tensor_file *file, char *text, size_t bytes) {
 static qn_status read_header(qn_tensor_file *file, uint64_t bytes) {
     char *text = malloc(bytes);
     if (!text) {
-        return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory for the header",
+        return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the header",
                                file->path);
     }
     qn_status status;
@@ -240,7 +259,7 @@ static qn_status read_entries(qn_tensor_file *file) {
     json_t *value;
     file->entries = calloc(json_object_size(file->header) + 1, sizeof(*file->entries));
     if (!file->entries) {
-        return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory for the entries",
+        return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the entries",
                                file->path);
     }
     json_object_foreach(file->header, key, value) {
@@ -315,7 +334,7 @@ static qn_status open_file(qn_tensor_file *file, const char *path) {
     uint64_t header_bytes = 0;
     file->path = strdup(path);
     if (!file->path) {
-        return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory", path);
+        return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: out of memory", path);
     }
     qn_status status = open_stream(file, &header_bytes);
     if (status == QN_OK) {
@@ -420,10 +439,10 @@ qn_status qn_tensor_file_verify(qn_tensor_file *file) {
     for (int i = 0; i < file->count && status == QN_OK; i++) {
         const size_t bytes = qni_tensor_file_bytes(file, i);
         void *data = malloc(bytes ? bytes : 1);
-        status =
-            data ? qni_tensor_file_fetch(file, i, data)
-                 : qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: no memory for tensor \"%s\"",
-                                   file->path, file->entries[i].name);
+        status = data ? qni_tensor_file_fetch(file, i, data)
+                      : qn_context_fail(file->ctx, QN_OUT_OF_MEMORY,
+                                        "%s: out of memory for tensor \"%s\"", file->path,
+                                        file->entries[i].name);
         free(data);
     }
     return status;

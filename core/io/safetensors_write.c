@@ -1,4 +1,5 @@
 /* safetensors_write.c: writes tensors as safetensors. */
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static size_t tensor_bytes(const qn_tensor *tensor) {
 }
 
 static qn_status out_of_memory(const plan *p) {
-    return qn_context_fail(p->ctx, QN_OUT_OF_MEMORY, "%s: no memory to write it", p->path);
+    return qn_context_fail(p->ctx, QN_OUT_OF_MEMORY, "%s: out of memory while writing it", p->path);
 }
 
 /* Puts tensors of larger elements first; among equals the caller's order stays. */
@@ -66,9 +67,12 @@ static json_t *describe(const qn_tensor *tensor, size_t begin) {
 /* Whether a name can be in the header: new, UTF-8, and not the metadata's. */
 static qn_status check_name(const plan *p, const char *what, const json_t *object,
                             const char *name) {
+    errno = 0;
     json_t *text = name ? json_string(name) : NULL;
     bool sound = text && strcmp(name, QNI_METADATA_KEY) != 0;
     json_decref(text);
+    if (!text && errno == ENOMEM)
+        return out_of_memory(p);
     if (!sound) {
         return qn_context_fail(p->ctx, QN_INVALID_ARGUMENT,
                                "%s: the name of a %s is reserved or not UTF-8: \"%s\"", p->path,
@@ -89,7 +93,10 @@ static qn_status add_entry(plan *p, json_t *object, const qn_metadata *entry) {
     qn_status status = check_name(p, "metadata key", object, entry->key);
     if (status != QN_OK)
         return status;
+    errno = 0;
     json_t *value = json_string(entry->value ? entry->value : "");
+    if (!value && errno == ENOMEM)
+        return out_of_memory(p);
     if (!value)
         return qn_context_fail(p->ctx, QN_INVALID_ARGUMENT,
                                "%s: the value of metadata key \"%s\" is not UTF-8", p->path,
@@ -142,16 +149,14 @@ static qn_status add_tensors(plan *p) {
 
 /* ---- the file -------------------------------------------------------------------------------- */
 
-/* Makes the header's text, filled up with spaces so that the data is aligned. */
+/* Makes the header's text, filled up with spaces so that the data is aligned. The room is ours:
+ * json_dumps() leaves keys out when it cannot grow its own. */
 static qn_status make_text(plan *p) {
-    char *text = json_dumps(p->header, JSON_COMPACT);
-    const size_t bytes = text ? strlen(text) : 0;
+    const size_t bytes = json_dumpb(p->header, NULL, 0, JSON_COMPACT);
     const size_t padding = (QNI_DATA_ALIGNMENT - bytes % QNI_DATA_ALIGNMENT) % QNI_DATA_ALIGNMENT;
-    p->text = text ? realloc(text, bytes + padding + 1) : NULL;
-    if (!p->text) {
-        free(text);
+    p->text = bytes > 0 ? malloc(bytes + padding) : NULL;
+    if (!p->text || json_dumpb(p->header, p->text, bytes, JSON_COMPACT) != bytes)
         return out_of_memory(p);
-    }
     memset(p->text + bytes, ' ', padding);
     p->text_bytes = bytes + padding;
     p->checksums = qni_checksum_find(p->text, p->text_bytes, QNI_CHECKSUM_TENSORS);
@@ -263,7 +268,7 @@ qn_status qn_save(const qn_module *module, const char *path) {
     int count = qn_module_tensor_count(module);
     qn_named_tensor *tensors = calloc((size_t)count + 1, sizeof(*tensors));
     if (!tensors) {
-        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory to write it", path);
+        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory while writing it", path);
     }
     for (int i = 0; i < count; i++) {
         tensors[i] = qn_module_tensor(module, i);

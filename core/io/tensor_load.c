@@ -44,7 +44,7 @@ qn_status qn_tensor_file_read(qn_tensor_file *file, const char *name, qn_tensor 
     size_t bytes = qni_tensor_file_bytes(file, index);
     void *data = malloc(bytes ? bytes : 1);
     if (!data) {
-        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for tensor \"%s\"",
+        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for tensor \"%s\"",
                                qni_tensor_file_path(file), name);
     }
     qn_status status = qni_tensor_file_fetch(file, index, data);
@@ -115,7 +115,8 @@ qn_status qn_load(qn_module *module, const char *path) {
     char *data = NULL;
     qn_status status = match_module(module, file, &bytes);
     if (status == QN_OK && !(data = malloc(bytes ? bytes : 1))) {
-        status = qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for %zu bytes", path, bytes);
+        status =
+            qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %zu bytes", path, bytes);
     }
     if (status == QN_OK) {
         status = fetch_module(module, file, data);

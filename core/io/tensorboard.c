@@ -35,17 +35,17 @@ static qn_status write_event(qn_tensorboard *log, Tensorboard__Event *event) {
     uint8_t *record = malloc(QNI_RECORD_HEAD + bytes + QNI_RECORD_TAIL);
     if (!record)
         return qn_context_fail(log->ctx, QN_OUT_OF_MEMORY,
-                               "%s: no memory for an event of %zu bytes", log->path, bytes);
+                               "%s: out of memory for an event of %zu bytes", log->path, bytes);
     tensorboard__event__pack(event, record + QNI_RECORD_HEAD);
     qni_record_close(record, bytes);
     const unsigned held = qn_write_enter();
     bool failed = fwrite(record, QNI_RECORD_HEAD + bytes + QNI_RECORD_TAIL, 1, log->stream) != 1 ||
                   fflush(log->stream) != 0;
+    const int error = errno;
     qn_write_leave(held);
     free(record);
     if (failed)
-        return qn_context_fail(log->ctx, QN_IO_ERROR, "%s: cannot write: %s", log->path,
-                               strerror(errno));
+        return qn_context_fail_io(log->ctx, error, "%s: cannot write", log->path);
     return QN_OK;
 }
 
@@ -116,7 +116,7 @@ static qn_status count_elements(qni_histogram *histogram, const qn_tensor *x) {
     const int64_t count = qn_tensor_count(x);
     qn_tensor *all = single ? (qn_tensor *)x : qn_cast((qn_tensor *)x, QN_F64);
     qn_tensor *flat = qn_reshape(all, QN_SHAPE(count));
-    qn_status status = flat ? QN_OK : QN_INTERNAL_ERROR;
+    qn_status status = flat ? QN_OK : qn_context_error(qn_tensor_context(x), NULL);
     for (int64_t start = 0; start < count && status == QN_OK; start += CHUNK) {
         const int64_t end = start + CHUNK < count ? start + CHUNK : count;
         qn_tensor *part = qn_slice(flat, 0, start, end);
@@ -176,7 +176,7 @@ static qn_status open_file(qn_tensorboard *log, const char *folder) {
     const size_t size = strlen(folder) + sizeof(host) + 64;
     log->path = malloc(size);
     if (!log->path)
-        return qn_context_fail(log->ctx, QN_OUT_OF_MEMORY, "tensorboard: no memory");
+        return qn_context_fail(log->ctx, QN_OUT_OF_MEMORY, "tensorboard: out of memory");
     const long now = (long)time(NULL);
     for (int turn = 0; !log->stream && (turn == 0 || errno == EEXIST); turn++) {
         snprintf(log->path, size, "%s/events.out.tfevents.%010ld.%s.%d", folder, now,
@@ -184,8 +184,7 @@ static qn_status open_file(qn_tensorboard *log, const char *folder) {
         log->stream = fopen(log->path, "wbx");
     }
     if (!log->stream)
-        return qn_context_fail(log->ctx, QN_IO_ERROR, "tensorboard: cannot write '%s': %s",
-                               log->path, strerror(errno));
+        return qn_context_fail_io(log->ctx, errno, "tensorboard: cannot write '%s'", log->path);
     Tensorboard__Event version = TENSORBOARD__EVENT__INIT;
     version.what_case = TENSORBOARD__EVENT__WHAT_FILE_VERSION;
     version.file_version = (char *)"brain.Event:2";
@@ -198,8 +197,7 @@ qn_tensorboard *qn_tensorboard_open(qn_context *ctx, const char *folder) {
     if (!ctx || !folder || qn_context_error(ctx, NULL))
         return NULL;
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
-        qn_context_fail(ctx, QN_IO_ERROR, "tensorboard: cannot make the folder '%s': %s", folder,
-                        strerror(errno));
+        qn_context_fail_io(ctx, errno, "tensorboard: cannot make the folder '%s'", folder);
         return NULL;
     }
     qn_tensorboard *log = qn_object_new(ctx, "tensorboard", sizeof(*log), destroy);

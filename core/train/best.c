@@ -21,7 +21,7 @@ qn_status qni_best_open(qni_fit *fit) {
     const int count = qn_module_tensor_count(fit->module);
     fit->best = calloc((size_t)count + 1, sizeof(*fit->best));
     if (!fit->best)
-        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: no memory for the best model");
+        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: out of memory for the best model");
     for (int i = 0; i < count; i++) {
         const qn_tensor *tensor = qn_module_tensor(fit->module, i).tensor;
         fit->best[i] =

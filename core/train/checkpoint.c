@@ -38,7 +38,7 @@ qn_status qni_checkpoint_collect(const qni_fit *fit, bool whole, qni_checkpoint_
     if (!list->tensors || !list->names) {
         qni_checkpoint_tensors_free(list);
         return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY,
-                               "fit: no memory for the names of %zu tensors", count);
+                               "fit: out of memory for the names of %zu tensors", count);
     }
     for (int i = 0; i < model; i++)
         add_tensor(list, whole ? "model." : "", qn_module_tensor(module, i));
@@ -120,7 +120,7 @@ static qn_status write_file(qni_fit *fit, const qni_checkpoint_tensors *list,
     qn_metadata *metadata = calloc((size_t)pairs->count + 1, sizeof(*metadata));
     if (!metadata || pairs->failed) {
         free(metadata);
-        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: no memory for a checkpoint");
+        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: out of memory for a checkpoint");
     }
     for (int i = 0; i < pairs->count; i++)
         metadata[i] = (qn_metadata){pairs->items[i].key, pairs->items[i].value};
@@ -134,7 +134,7 @@ char *qni_checkpoint_previous(const qni_fit *fit, const char *path) {
     char *name = NULL;
     if (asprintf(&name, "%s%s", path, QNI_CHECKPOINT_PREVIOUS) >= 0)
         return name;
-    qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: no memory for the name of a checkpoint");
+    qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: out of memory for the name of a checkpoint");
     return NULL;
 }
 
@@ -148,7 +148,7 @@ static qn_status keep_previous(const qni_fit *fit) {
     if (asprintf(&aside, "%s.%ld.tmp", previous, (long)getpid()) < 0) {
         free(previous);
         return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY,
-                               "fit: no memory for the name of a checkpoint");
+                               "fit: out of memory for the name of a checkpoint");
     }
     unlink(aside);
     if (linkat(AT_FDCWD, path, AT_FDCWD, aside, AT_SYMLINK_FOLLOW) == 0) {

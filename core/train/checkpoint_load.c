@@ -111,7 +111,7 @@ static void check_settings(reader *r) {
     qni_pairs settings = {0};
     qni_fit_settings(r->fit, &settings);
     if (settings.failed && r->status == QN_OK)
-        r->status = qn_context_fail(r->fit->ctx, QN_OUT_OF_MEMORY, "resume: no memory");
+        r->status = qn_context_fail(r->fit->ctx, QN_OUT_OF_MEMORY, "resume: out of memory");
     for (int i = 0; i < settings.count && r->status == QN_OK; i++) {
         char key[sizeof(settings.items->key) + 8];
         snprintf(key, sizeof(key), QNI_CHECKPOINT_SETTING "%s", settings.items[i].key);
@@ -261,15 +261,18 @@ qn_status qni_checkpoint_load(qni_fit *fit) {
 /* ---- what another run left -------------------------------------------------------------- */
 
 /** Steps of a run that could be gone on with: of one that has not ended,
- * and whose file is whole. */
+ * and whose file is whole.
+ * Where memory gives out that is not known, and the context has the error. */
 static long long steps_to_keep(qn_context *ctx, qn_tensor_file *file) {
     const char *finished = qn_tensor_file_metadata(file, QNI_CHECKPOINT_FINISHED);
     const char *steps = qn_tensor_file_metadata(file, "steps");
     if (!steps || (finished && strcmp(finished, "1") == 0))
         return 0;
-    if (qn_tensor_file_verify(file) == QN_OK)
+    const qn_status status = qn_tensor_file_verify(file);
+    if (status == QN_OK)
         return strtoll(steps, NULL, 10);
-    qn_context_clear_error(ctx);
+    if (status != QN_OUT_OF_MEMORY)
+        qn_context_clear_error(ctx);
     return 0;
 }
 
@@ -278,7 +281,7 @@ static qn_status compare_progress(const qni_fit *fit, qn_tensor_file *file) {
     const long long steps = steps_to_keep(fit->ctx, file);
     const char *epochs = qn_tensor_file_metadata(file, "epochs");
     if (steps <= qn_optimizer_steps(fit->optimizer))
-        return QN_OK;
+        return qn_context_error(fit->ctx, NULL);
     return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT,
                            "fit: '%s' holds a run that is not finished (%s epochs, %lld steps): "
                            "resume it, or remove the file to start anew",

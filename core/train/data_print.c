@@ -40,9 +40,9 @@ qn_status qni_data_print(qn_context *ctx, const qn_dataset *dataset, char out[80
     void *x = calloc(1, bytes_of(info->x_dtype, info->x_shape) + 1);
     void *y = calloc(1, bytes_of(info->y_dtype, info->y_shape) + 1);
     uLong crc = 0;
-    qn_status status = x && y
-                           ? sum_up(dataset, info, x, y, &crc)
-                           : qn_context_fail(ctx, QN_OUT_OF_MEMORY, "fit: no memory for a sample");
+    qn_status status =
+        x && y ? sum_up(dataset, info, x, y, &crc)
+               : qn_context_fail(ctx, QN_OUT_OF_MEMORY, "fit: out of memory for a sample");
     free(x);
     free(y);
     if (status == QN_OK)

@@ -63,7 +63,7 @@ static qn_status prepare(qni_fit *fit) {
     fit->loss_sum = qn_keep(qn_zeros(fit->ctx, QN_F64, QN_SCALAR));
     fit->epochs = calloc((size_t)opts->epochs, sizeof(*fit->epochs));
     if (!fit->epochs)
-        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: no memory for %d epochs",
+        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: out of memory for %d epochs",
                                opts->epochs);
     qn_status status = qn_context_error(fit->ctx, NULL);
     return status == QN_OK && opts->restore_best ? qni_best_open(fit) : status;
@@ -213,7 +213,8 @@ static qn_status between_batches(qni_fit *fit) {
 /** Adds to an error in a smaller last batch how to do without it. */
 static qn_status tell_of_last(qni_fit *fit, qn_status status, int64_t size) {
     char message[512];
-    if (status != QN_INVALID_ARGUMENT || size == fit->opts.batch_size || fit->batch < fit->batches)
+    if (qn_context_error(fit->ctx, NULL) != QN_INVALID_ARGUMENT || size == fit->opts.batch_size ||
+        fit->batch < fit->batches)
         return status;
     snprintf(message, sizeof(message), "%s", qn_context_message(fit->ctx));
     qn_context_clear_error(fit->ctx);
@@ -396,7 +397,7 @@ static qn_status save_interrupted(const qni_fit *fit) {
     const size_t size = strlen(fit->opts.save) + sizeof(".interrupted");
     char *path = malloc(size);
     if (!path)
-        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: no memory for a file name");
+        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: out of memory for a file name");
     snprintf(path, size, "%s.interrupted", fit->opts.save);
     const qn_status status = qni_model_save(fit, path);
     free(path);
@@ -420,6 +421,16 @@ static qn_status end(qni_fit *fit, qn_status status) {
     return status != QN_OK ? status : fit->interrupted ? QN_INTERRUPTED : QN_OK;
 }
 
+/** What made a run fail: calls that go on with what could not be made return INVALID_ARGUMENT, but
+ * the first error is on the context. Where none is, as when a callback failed, it gets one. */
+static qn_status cause(qn_context *ctx, qn_status status) {
+    if (status == QN_OK || status == QN_INTERRUPTED)
+        return status;
+    const qn_status first = qn_context_error(ctx, NULL);
+    return first != QN_OK ? first
+                          : qn_context_fail(ctx, status, "fit: %s", qn_status_string(status));
+}
+
 qn_status qn_fit(qn_module *module, qn_dataset *train_set, const qn_fit_opts *opts) {
     qni_fit fit = {.module = module, .train = train_set};
     if (opts)
@@ -435,6 +446,7 @@ qn_status qn_fit(qn_module *module, qn_dataset *train_set, const qn_fit_opts *op
     if (status == QN_OK)
         status = train(&fit);
     status = end(&fit, status);
+    status = cause(fit.ctx, status);
     if (fit.opts.handle_interrupt)
         qni_interrupt_restore();
     release(&fit);

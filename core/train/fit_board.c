@@ -38,10 +38,10 @@ static qn_status write_settings(const qni_fit *fit) {
             write_row(out, pairs.items[i].key, pairs.items[i].value);
     }
     if (out)
-        failed |= fclose(out) != 0;
+        failed |= fclose(out) != 0 || !text; /* which glibc loses without a word */
     qni_pairs_free(&pairs);
     qn_status status =
-        failed ? qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: no memory for its settings")
+        failed ? qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: out of memory for its settings")
                : qn_tensorboard_text(fit->board, "settings", fit->epoch_count, text);
     free(text);
     return status;

@@ -16,15 +16,22 @@ static json_t *number(double value) { return isfinite(value) ? json_real(value) 
 /** Writes one object, which is released, as a line. */
 static qn_status write_line(qni_fit *fit, json_t *line) {
     if (!line)
-        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "log: no memory for a line");
+        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "log: out of memory for a line");
     const unsigned held = qn_write_enter();
-    bool failed = json_dumpf(line, fit->log, 0) || fputc('\n', fit->log) == EOF || fflush(fit->log);
+    /* json_dumpf() does not tell of every write that failed, the stream does */
+    bool failed = json_dumpf(line, fit->log, 0) || fputc('\n', fit->log) == EOF ||
+                  fflush(fit->log) || ferror(fit->log);
+    const int error = errno;
     qn_write_leave(held);
     json_decref(line);
     if (failed)
-        return qn_context_fail(fit->ctx, QN_IO_ERROR, "log: cannot write '%s': %s", fit->opts.log,
-                               strerror(errno));
+        return qn_context_fail_io(fit->ctx, error, "log: cannot write '%s'", fit->opts.log);
     return QN_OK;
+}
+
+/** Adds a text to an object; false when memory is out. */
+static bool add_text(json_t *object, const char *key, const char *text) {
+    return json_object_set_new(object, key, json_string(text)) == 0;
 }
 
 /** The caller's settings and those of the run, as one object of texts; NULL when memory is out. */
@@ -32,13 +39,16 @@ static json_t *settings(const qni_fit *fit) {
     qni_pairs pairs = {0};
     qni_fit_settings(fit, &pairs);
     json_t *object = pairs.failed ? NULL : json_object();
-    for (int i = 0; i < pairs.count; i++)
-        json_object_set_new(object, pairs.items[i].key, json_string(pairs.items[i].value));
-    for (int i = 0; i < fit->opts.settings_count; i++)
-        json_object_set_new(object, fit->opts.settings[i].key,
-                            json_string(fit->opts.settings[i].value));
+    bool made = object;
+    for (int i = 0; i < pairs.count && made; i++)
+        made = add_text(object, pairs.items[i].key, pairs.items[i].value);
+    for (int i = 0; i < fit->opts.settings_count && made; i++)
+        made = add_text(object, fit->opts.settings[i].key, fit->opts.settings[i].value);
     qni_pairs_free(&pairs);
-    return object;
+    if (made)
+        return object;
+    json_decref(object);
+    return NULL;
 }
 
 /** Samples of a dataset, 0 without one. */
@@ -67,9 +77,9 @@ qn_status qni_log_begin(qni_fit *fit) {
         return qn_context_error(fit->ctx, NULL);
     fit->log = fdopen(fd, "w");
     if (!fit->log) {
+        const int error = errno;
         close(fd);
-        return qn_context_fail(fit->ctx, QN_IO_ERROR, "log: cannot write '%s': %s", fit->opts.log,
-                               strerror(errno));
+        return qn_context_fail_io(fit->ctx, error, "log: cannot write '%s'", fit->opts.log);
     }
     if (ftruncate(fd, 0) != 0)
         errno = 0; /* a pipe or a terminal, which has nothing to empty */

@@ -80,8 +80,8 @@ static qn_status check_place(const qni_fit *fit, const output *out) {
     else if (stat(out->path, &there) == 0 ? access(out->path, W_OK) == 0
                                           : errno == ENOENT && access(dirname(copy), W_OK) == 0)
         return QN_OK;
-    return qn_context_fail(fit->ctx, QN_IO_ERROR, "fit: cannot write the %s '%s': %s", out->what,
-                           out->path, strerror(errno));
+    return qn_context_fail_io(fit->ctx, errno, "fit: cannot write the %s '%s'", out->what,
+                              out->path);
 }
 
 /** What takes the place of another file at the end must find a regular one, or none. */
@@ -93,7 +93,9 @@ static qn_status check_replaced(const qni_fit *fit, const output *out) {
                            out->path);
 }
 
+/** Whether a text is UTF-8; ENOMEM in errno where memory for that is out. */
 static bool is_utf8(const char *text) {
+    errno = 0;
     json_t *string = json_string(text);
     json_decref(string);
     return string != NULL;
@@ -104,10 +106,14 @@ static qn_status check_settings(const qni_fit *fit) {
     for (int i = 0; i < fit->opts.settings_count; i++) {
         const qn_metadata *setting = &fit->opts.settings[i];
         const bool key = is_utf8(setting->key);
-        if (!key || !is_utf8(setting->value))
-            return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT,
-                                   "fit: setting %d (%s) is not UTF-8, as models and logs need it",
-                                   i, key ? setting->key : "its key");
+        if (key && is_utf8(setting->value))
+            continue;
+        if (errno == ENOMEM)
+            return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: out of memory for setting %d",
+                                   i);
+        return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT,
+                               "fit: setting %d (%s) is not UTF-8, as models and logs need it", i,
+                               key ? setting->key : "its key");
     }
     return QN_OK;
 }
@@ -137,7 +143,7 @@ int qni_output_claim(qn_context *ctx, const char *what, const char *path) {
     struct stat there;
     const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) {
-        qn_context_fail(ctx, QN_IO_ERROR, "%s: cannot write '%s': %s", what, path, strerror(errno));
+        qn_context_fail_io(ctx, errno, "%s: cannot write '%s'", what, path);
         return -1;
     }
     if (fstat(fd, &there) == 0 && S_ISREG(there.st_mode) && flock(fd, LOCK_EX | LOCK_NB) != 0 &&

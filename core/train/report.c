@@ -206,7 +206,8 @@ static qn_status write_page(FILE *out, qni_fit *fit, const qn_fit_result *result
     qni_machine(fit->ctx, &machine);
     qn_status status = QN_OK;
     if (settings.failed || machine.failed)
-        status = qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: no memory for its tables");
+        status =
+            qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: out of memory for its tables");
     qni_report_head(out, fit->opts.title ? fit->opts.title : "Training run");
     write_heading(out, fit, result);
     write_tiles(out, fit, result);
@@ -240,8 +241,8 @@ static qn_status write_file(qni_fit *fit, const qn_fit_result *result,
     qn_status status = out ? write_page(out, fit, result, found) : QN_OK;
     qn_locale_leave(locale);
     const bool whole = out && !ferror(out);
-    if ((out && fclose(out) != 0) || !whole)
-        status = qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: no memory for the page");
+    if ((out && fclose(out) != 0) || !whole || !page) /* glibc may lose it without a word */
+        status = qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: out of memory for the page");
     if (status == QN_OK)
         status = qn_file_write(fit->ctx, fit->opts.report, page, bytes);
     free(page);

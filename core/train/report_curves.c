@@ -24,7 +24,7 @@ qn_status qni_report_curves(FILE *out, const qni_fit *fit) {
     const size_t count = (size_t)fit->epoch_count;
     double *values = calloc(3 * count + 1, sizeof(*values));
     if (!values)
-        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: no memory for its charts");
+        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: out of memory for its charts");
     double *train = values, *validation = values + count, *accuracy = values + 2 * count;
     for (int i = 0; i < fit->epoch_count; i++) {
         train[i] = fit->epochs[i].train_loss;

@@ -56,7 +56,7 @@ static qn_status make_room(inspection *pass, const qn_tensor *prediction) {
     pass->targets = calloc(batch, sizeof(*pass->targets));
     if (pass->out->confusion && pass->probabilities && pass->targets)
         return QN_OK;
-    return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "report: no memory for %zu classes", classes);
+    return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "report: out of memory for %zu classes", classes);
 }
 
 static qn_status inspect_batch(qn_tensor *prediction, const qn_batch *batch, void *data) {

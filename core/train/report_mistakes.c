@@ -92,7 +92,7 @@ static qn_status write_gallery(FILE *out, const qn_dataset *dataset, const pictu
         fputs("<figure>", out);
         if (!write_image(out, p, bytes))
             return qn_context_fail(qn_dataset_context(dataset), QN_OUT_OF_MEMORY,
-                                   "report: cannot make a PNG of sample %lld",
+                                   "report: out of memory for the PNG of sample %lld",
                                    (long long)found->worst[i].index);
         write_caption(out, info, &found->worst[i]);
         fputs("</figure>\n", out);
@@ -111,7 +111,7 @@ static qn_status write_images(FILE *out, const qn_dataset *dataset, const pictur
         status = write_gallery(out, dataset, p, found, x, bytes);
     else
         status = qn_context_fail(qn_dataset_context(dataset), QN_OUT_OF_MEMORY,
-                                 "report: no memory for an image of %zu values", count);
+                                 "report: out of memory for an image of %zu values", count);
     fputs("</div>", out);
     free(x);
     free(bytes);

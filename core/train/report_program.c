@@ -10,7 +10,7 @@ qn_status qni_report_open(qni_fit *fit) {
     if (report)
         report->out = open_memstream(&report->page, &report->size);
     if (!report || !report->out)
-        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: no memory");
+        return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "report: out of memory");
     report->ctx = fit->ctx;
     return QN_OK;
 }
@@ -33,7 +33,8 @@ qn_status qn_report_number(qn_report *report, const char *key, double value) {
     size_t room = (size_t)report->number_count + 1;
     qni_number *numbers = realloc(report->numbers, room * sizeof(*numbers));
     if (!numbers)
-        return qn_context_fail(report->ctx, QN_OUT_OF_MEMORY, "report: no memory for '%s'", key);
+        return qn_context_fail(report->ctx, QN_OUT_OF_MEMORY, "report: out of memory for '%s'",
+                               key);
     report->numbers = numbers;
     qni_number *number = &numbers[report->number_count++];
     number->value = value;
@@ -56,7 +57,7 @@ static void change(qn_report *report, qni_report_part part) {
 static qn_status written(const qn_report *report) {
     if (!ferror(report->out))
         return QN_OK;
-    return qn_context_fail(report->ctx, QN_OUT_OF_MEMORY, "report: no memory for its sections");
+    return qn_context_fail(report->ctx, QN_OUT_OF_MEMORY, "report: out of memory for its sections");
 }
 
 static void end_section(qn_report *report) {

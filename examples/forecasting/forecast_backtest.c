@@ -75,7 +75,7 @@ int forecast_calibrate(forecast_model *model, const forecast_set *set) {
                 .windows = count / stride + (model->kind == QN_WINDOWS_SINGLE ? model->items : 1)};
     e.values = malloc((size_t)(e.windows * size) * sizeof(*e.values));
     if (!e.values) {
-        example_error("no memory for the errors of %lld windows", (long long)e.windows);
+        example_error("out of memory for the errors of %lld windows", (long long)e.windows);
         return EXAMPLE_FAILED;
     }
     for (int64_t i = 0; i < e.windows * size; i++)
@@ -190,7 +190,7 @@ static int run_backtest(const example_options *options, const forecast_model *mo
     free(b.naive_mean);
     free(b.naive_quantiles);
     if (b.failed && code == EXAMPLE_OK) {
-        example_error("no memory for the back-test");
+        example_error("out of memory for the back-test");
         return EXAMPLE_FAILED;
     }
     out->model = qn_forecast_score_metrics(&b.score);

@@ -49,7 +49,7 @@ qn_module *deepar(qn_context *ctx, const forecast_sizes *sizes) {
     parts *p = calloc(1, sizeof(*p));
     qn_module *net = p ? qn_module_new(ctx, "deepar", deepar_forward, p, free) : NULL;
     if (!p)
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "deepar: no memory for its parts");
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "deepar: out of memory for its parts");
     if (!net)
         return NULL;
     p->used = sizes->used;
@@ -164,7 +164,7 @@ qn_status deepar_paths(qn_module *module, const forecast_sizes *sizes, const flo
     qn_status status = QN_OK;
     if (!d.rows || !d.drawn)
         status = qn_context_fail(qn_module_context(module), QN_OUT_OF_MEMORY,
-                                 "deepar: no memory for %lld paths", (long long)rows);
+                                 "deepar: out of memory for %lld paths", (long long)rows);
     if (status == QN_OK)
         status = run_past(&d);
     for (int64_t h = 0; h < sizes->horizon && status == QN_OK; h++)

@@ -110,7 +110,7 @@ static int make(qn_context *ctx, size_t names, forecast_model *m) {
     m->std = calloc((size_t)m->items, sizeof(*m->std));
     m->offsets = calloc(offsets, sizeof(*m->offsets));
     if (!m->mean || !m->std || !m->offsets) {
-        example_error("no memory for %lld items", (long long)m->items);
+        example_error("out of memory for %lld items", (long long)m->items);
         return EXAMPLE_FAILED;
     }
     m->net = forecast_network(ctx, m->name, s);
@@ -178,7 +178,7 @@ int forecast_model_new(const example_options *options, const forecast_set *set,
     snprintf(out->frequency, sizeof(out->frequency), "%s", set->facts.frequency);
     char *names = join_names(set->series, &size);
     if (!names) {
-        example_error("no memory for the names of %lld items", (long long)out->items);
+        example_error("out of memory for the names of %lld items", (long long)out->items);
         return EXAMPLE_FAILED;
     }
     code = make(ctx, size, out);
@@ -302,7 +302,7 @@ static int arrange_items(const forecast_model *model, const forecast_set *set) {
     if (!made || !names || qn_tensor_read(buffer, made, size) != QN_OK) {
         free(made);
         free(names);
-        example_error("no memory for the names of %lld items", (long long)model->items);
+        example_error("out of memory for the names of %lld items", (long long)model->items);
         return EXAMPLE_FAILED;
     }
     made[size] = '\0';

@@ -33,7 +33,7 @@ static qn_module *network_new(qn_context *ctx, const char *kind, qn_forward_fn f
                               const forecast_sizes *sizes) {
     parts *empty = calloc(1, sizeof(*empty));
     if (!empty) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for its parts", kind);
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for its parts", kind);
         return NULL;
     }
     empty->sizes = *sizes;

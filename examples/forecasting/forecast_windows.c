@@ -156,7 +156,7 @@ static void run_recursive(run *r) {
           *sorted = malloc((size_t)paths * sizeof(*sorted));
     if (!x || !y || !sorted)
         qn_context_fail(qn_dataset_context(r->windows), QN_OUT_OF_MEMORY,
-                        "no memory for %lld windows", (long long)r->batch);
+                        "out of memory for %lld windows", (long long)r->batch);
     for (int64_t first = 0; first < info->count && x && y && sorted; first += r->batch) {
         const int64_t left = info->count - first, n = left < r->batch ? left : r->batch;
         if (n < r->batch && r->request->drop_last)
@@ -236,7 +236,7 @@ int forecast_windows(const forecast_model *model, const forecast_set *set,
         opts.start = opts.end = 0;
     r.windows = qn_windows(set->series, &opts);
     if (r.windows && !reserve(&r))
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "no memory for forecasts");
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory for forecasts");
     if (r.windows && !qn_context_error(ctx, NULL)) {
         const bool grad = qn_context_set_grad(ctx, false);
         const bool training = qn_module_is_training(model->net);

@@ -18,7 +18,7 @@ int text_metrics_new(const text_model *model, text_metrics *out) {
     out->confusion = calloc(classes * classes, sizeof(*out->confusion));
     if (out->counts && out->confusion)
         return EXAMPLE_OK;
-    example_error("no memory for the measures of %zu classes", classes);
+    example_error("out of memory for the measures of %zu classes", classes);
     return EXAMPLE_FAILED;
 }
 
@@ -96,7 +96,7 @@ static int64_t *match_classes(const text_model *model, const qn_corpus *corpus, 
     const int64_t count = qn_corpus_classes(corpus);
     int64_t *match = malloc((size_t)count * sizeof(*match));
     if (!match) {
-        example_error("no memory for %lld classes", (long long)count);
+        example_error("out of memory for %lld classes", (long long)count);
         *code = EXAMPLE_FAILED;
         return NULL;
     }
@@ -157,7 +157,7 @@ int text_metrics_add(text_metrics *metrics, const text_model *model, const qn_co
     bool *targets = malloc((size_t)metrics->classes);
     if (!logits || !targets)
         qn_context_fail(qn_dataset_context(dataset), QN_OUT_OF_MEMORY,
-                        "no memory for the outputs of %lld texts",
+                        "out of memory for the outputs of %lld texts",
                         (long long)qn_corpus_count(corpus));
     else
         qn_tensor_read(outputs, logits, size);

@@ -108,7 +108,7 @@ int text_model_classes(const qn_corpus *corpus, text_model *model, size_t *size)
         next = stpcpy(next, qn_corpus_class(corpus, i)) + 1;
     if (next && index_names(model, count))
         return EXAMPLE_OK;
-    example_error("no memory for the names of %lld classes", (long long)count);
+    example_error("out of memory for the names of %lld classes", (long long)count);
     return EXAMPLE_FAILED;
 }
 

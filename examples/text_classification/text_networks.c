@@ -27,7 +27,7 @@ typedef struct parts {
 static qn_module *network_new(qn_context *ctx, const char *kind, qn_forward_fn forward) {
     parts *empty = calloc(1, sizeof(*empty));
     if (!empty) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for its parts", kind);
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for its parts", kind);
         return NULL;
     }
     return qn_module_tidy(qn_module_new(ctx, kind, forward, empty, free));

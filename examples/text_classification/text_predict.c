@@ -61,7 +61,7 @@ static qn_tensor *batch_tensor(const predictor *p) {
         longest = p->lengths[i] > longest ? p->lengths[i] : longest;
     int64_t *x = calloc((size_t)p->waiting * (size_t)longest, sizeof(*x));
     if (!x) {
-        qn_context_fail(p->ctx, QN_OUT_OF_MEMORY, "no memory for lines of %lld tokens",
+        qn_context_fail(p->ctx, QN_OUT_OF_MEMORY, "out of memory for lines of %lld tokens",
                         (long long)longest);
         return NULL;
     }
@@ -118,7 +118,7 @@ static int add_line(predictor *p, const char *text) {
     int64_t *ids = count > 0 ? malloc((size_t)count * sizeof(*ids)) : NULL;
     if (!ids || qn_vocabulary_encode(p->model.vocabulary, text, ids, count) < 0) {
         free(ids);
-        qn_context_fail(p->ctx, QN_OUT_OF_MEMORY, "%s: no memory for line %lld", p->name,
+        qn_context_fail(p->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for line %lld", p->name,
                         p->line + p->waiting);
         return example_status(p->ctx);
     }
@@ -153,7 +153,7 @@ static int predict_files(const example_options *options, predictor *p) {
     p->order = malloc(classes * sizeof(*p->order));
     p->probability = malloc(BATCH * classes * sizeof(*p->probability));
     if (!p->order || !p->probability) {
-        example_error("no memory for %zu classes", classes);
+        example_error("out of memory for %zu classes", classes);
         return EXAMPLE_FAILED;
     }
     qn_module_train(p->model.net, false);

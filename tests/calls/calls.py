@@ -134,8 +134,8 @@ def main():
             bounded = has_array and p in COUNTS and make in ("small", "large", "size")
             notes.append(f'{{"{p}", {values}, {pointer(kind, make)}, {int(bounded)}, '
                          f'{int(make in HANDLES)}}}')
-        extra = ", NULL" if name == "qn_nn_sequential" else ', "%d", 1' if name == "qn_context_fail" else ""
-        if name == "qn_context_fail":
+        extra = ", NULL" if name == "qn_nn_sequential" else ""
+        if name in ("qn_context_fail", "qn_context_fail_io"):
             arguments[-1] = '"%s"'
             extra = ', "words"'
             notes[-1] = '{"format", 1, 0, 0, 0}'

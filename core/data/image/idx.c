@@ -184,7 +184,7 @@ qn_status qn_idx_read(qn_context *ctx, const char *path, qn_idx_array *out) {
         convert(&header, bytes.data + header.data_offset, out->data);
     } else {
         *out = (qn_idx_array){0};
-        status = qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for %lld elements", path,
+        status = qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %lld elements", path,
                                  (long long)header.count);
     }
     free(bytes.data);

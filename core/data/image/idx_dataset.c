@@ -101,7 +101,7 @@ qn_dataset *qn_idx_open(qn_context *ctx, const char *images, const char *labels,
     }
     idx_images *data = calloc(1, sizeof(*data));
     if (!data) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for the dataset", images);
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the dataset", images);
         return NULL;
     }
     float std = set.std != 0 ? set.std : 1;

@@ -17,8 +17,8 @@ qn_status qni_image_open(qn_context *ctx, const char *path, uint64_t height, uin
     image->width = (int64_t)width;
     image->pixels = calloc(height * width, sizeof(*image->pixels));
     if (!image->pixels) {
-        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for %llu x %llu pixels", path,
-                               (unsigned long long)width, (unsigned long long)height);
+        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %llu x %llu pixels",
+                               path, (unsigned long long)width, (unsigned long long)height);
     }
     return QN_OK;
 }
@@ -111,7 +111,7 @@ qn_tensor *qn_image_resize(qn_tensor *image, int64_t height, int64_t width) {
     float *to = calloc((size_t)(height * width), sizeof(*to));
     qn_tensor *out = NULL;
     if (!from || !between || !to) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "image_resize: no memory for [%lld, %lld]",
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "image_resize: out of memory for [%lld, %lld]",
                         (long long)height, (long long)width);
     } else if (!qn_tensor_read(image, from, (size_t)(h * w) * sizeof(*from))) {
         resize(from, h, w, between, to, height, width);

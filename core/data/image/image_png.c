@@ -1,4 +1,5 @@
 /* image_png.c: PNG of any colour type to grey, by libpng. */
+#include <errno.h>
 #include <png.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,7 +74,7 @@ static void read_samples(png_reader *reader) {
     reader->samples = calloc(height, row_bytes);
     if (!reader->samples) {
         reader->status =
-            qn_context_fail(reader->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %u x %u pixels",
+            qn_context_fail(reader->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %u x %u pixels",
                             reader->path, height, width);
         return;
     }
@@ -95,7 +96,11 @@ static void convert(const png_reader *reader) {
 
 /* Where libpng's errors come back to: nothing local changes after setjmp(). */
 static qn_status decode(png_reader *reader) {
+    errno = 0; /* libpng's words for having no memory are many */
     if (setjmp(png_jmpbuf(reader->png))) {
+        if (errno == ENOMEM)
+            return qn_context_fail(reader->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for libpng",
+                                   reader->path);
         return qn_context_fail(reader->ctx, QN_BAD_FORMAT, "%s: offset %zu: PNG: %s", reader->path,
                                reader->offset, reader->message);
     }
@@ -115,7 +120,7 @@ qn_status qni_png_decode(qn_context *ctx, const char *path, const qni_bytes *byt
     if (reader.info) {
         status = decode(&reader);
     } else {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for libpng", path);
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for libpng", path);
     }
     png_destroy_read_struct(&reader.png, &reader.info, NULL);
     free(reader.samples);

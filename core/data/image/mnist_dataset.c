@@ -17,7 +17,7 @@ static char *find_file(qn_context *ctx, const char *folder, const char *split, c
     const size_t size = strlen(folder) + strlen(split) + strlen(kind) + strlen(type) + 8;
     char *path = malloc(size);
     if (!path) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for a file name", folder);
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for a file name", folder);
         return NULL;
     }
     for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
@@ -32,18 +32,16 @@ static char *find_file(qn_context *ctx, const char *folder, const char *split, c
 }
 
 /* One more than the largest label of the training files, so that a test file with another is
- * refused; 0 where there are none, as in a folder to test with alone. */
+ * refused; 0 where there are none, as in a folder to test with alone. What is wrong with those
+ * files is for whoever opens them to tell, but memory that gave out stays the context's error. */
 static int64_t training_classes(qn_context *ctx, const char *folder) {
     char *path = find_file(ctx, folder, "train", "labels");
     qn_idx_array labels = {.data = NULL};
     int64_t classes = 0;
-    if (!path) {
+    const qn_status status = path ? qn_idx_read(ctx, path, &labels) : qn_context_error(ctx, NULL);
+    if (status != QN_OK && status != QN_OUT_OF_MEMORY)
         qn_context_clear_error(ctx);
-        return 0;
-    }
-    if (qn_idx_read(ctx, path, &labels) != QN_OK)
-        qn_context_clear_error(ctx); /* for whoever opens that file to tell */
-    else if (labels.dtype == QN_U8 && labels.shape.rank == 1)
+    if (status == QN_OK && labels.dtype == QN_U8 && labels.shape.rank == 1)
         for (int64_t i = 0; i < labels.shape.dim[0]; i++) {
             const int64_t label = ((const uint8_t *)labels.data)[i];
             classes = label >= classes ? label + 1 : classes;

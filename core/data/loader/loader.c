@@ -178,7 +178,7 @@ static qn_status open_loader(qn_loader *loader, qn_dataset *dataset, const qn_lo
     }
     if (!enough) {
         return qn_context_fail(loader->ctx, QN_OUT_OF_MEMORY,
-                               "loader of %s: no memory for batches of %lld",
+                               "loader of %s: out of memory for batches of %lld",
                                loader->maker.desc->name, (long long)loader->maker.opts.batch_size);
     }
     start_thread(loader);

@@ -89,8 +89,9 @@ qn_status qni_maker_open(qni_maker *maker, qn_dataset *dataset, const qn_loader_
                                desc->name, fault);
     }
     if (!take_memory(maker)) {
-        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "loader of %s: no memory for %lld samples",
-                               desc->name, (long long)desc->count);
+        return qn_context_fail(ctx, QN_OUT_OF_MEMORY,
+                               "loader of %s: out of memory for %lld samples", desc->name,
+                               (long long)desc->count);
     }
     return QN_OK;
 }

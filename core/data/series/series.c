@@ -55,7 +55,7 @@ qn_status qni_table_reserve(qni_table *table, size_t count) {
     const size_t room = 2 * count;
     double *values = realloc(table->values, room * sizeof(*values));
     if (!values)
-        return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %zu values",
+        return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %zu values",
                                table->path, room);
     table->values = values;
     table->room = room;
@@ -98,7 +98,7 @@ qn_status qni_column_drop(qni_table *table, const char *name, const char *why) {
     qni_notes_add(table->notes, "%s: column '%s' is left out: %s", table->path, name, why);
     if (qni_strings_add(&table->dropped, name, strlen(name)))
         return QN_OK;
-    return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for column '%s'",
+    return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for column '%s'",
                            table->path, name);
 }
 
@@ -201,8 +201,8 @@ static qn_status lay_out(const qni_table *table, qn_series *s, qn_series_fill fi
     s->end = calloc(items, sizeof(*s->end));
     s->offset = calloc(items, sizeof(*s->offset));
     if (!s->start || !s->end || !s->offset)
-        return qn_context_fail(s->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %zu items", table->path,
-                               items);
+        return qn_context_fail(s->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %zu items",
+                               table->path, items);
     qn_status status = place_items(table, s, &total);
     if (status != QN_OK)
         return status;
@@ -211,7 +211,7 @@ static qn_status lay_out(const qni_table *table, qn_series *s, qn_series_fill fi
     const int64_t lines = s->format == QN_SERIES_WIDE ? s->steps : total;
     s->lines = calloc((size_t)lines, sizeof(*s->lines));
     if (!s->values || !s->observed || !s->lines)
-        return qn_context_fail(s->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %lld values",
+        return qn_context_fail(s->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %lld values",
                                table->path, (long long)total);
     place_values(table, s);
     for (int64_t i = 0; i < s->items; i++)

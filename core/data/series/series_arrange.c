@@ -67,10 +67,11 @@ qn_status qn_series_arrange(qn_series *s, const char *const *names, int64_t coun
     if (!names || count <= 0)
         return qn_context_fail(s->ctx, QN_INVALID_ARGUMENT, "series: no names of items");
     arrangement a = {.from = NULL};
-    qn_status status = take_memory(&a, s, names, count)
-                           ? match_items(s, &a.items, names, count, a.from, a.taken)
-                           : qn_context_fail(s->ctx, QN_OUT_OF_MEMORY,
-                                             "series: no memory for %lld items", (long long)count);
+    qn_status status =
+        take_memory(&a, s, names, count)
+            ? match_items(s, &a.items, names, count, a.from, a.taken)
+            : qn_context_fail(s->ctx, QN_OUT_OF_MEMORY, "series: out of memory for %lld items",
+                              (long long)count);
     if (status == QN_OK) {
         const qni_strings before = s->names;
         reorder(s->start, a.from, count, a.scratch);

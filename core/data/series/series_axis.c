@@ -21,8 +21,9 @@ static qn_status reserve_stamp(qni_table *table) {
         s->items = items;
     qni_time *day_first = items ? realloc(s->day_first, room * sizeof(*day_first)) : NULL;
     if (!day_first)
-        return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %lld timestamps",
-                               table->path, (long long)room);
+        return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY,
+                               "%s: out of memory for %lld timestamps", table->path,
+                               (long long)room);
     s->day_first = day_first;
     s->room = (int64_t)room;
     return QN_OK;
@@ -222,7 +223,7 @@ static qn_status find_frequency(const qni_table *table, qni_axis *axis) {
     const qni_stamps *s = &table->stamps;
     int64_t *scratch = malloc((size_t)s->count * sizeof(*scratch)), times;
     if (!scratch)
-        return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %lld distances",
+        return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %lld distances",
                                table->path, (long long)s->count);
     axis->day = common_day(s);
     axis->unit = axis->day ? QNI_MONTHS : QNI_SECONDS;

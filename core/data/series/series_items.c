@@ -74,7 +74,7 @@ bool qni_items_have_header(const qni_csv_record *record) {
 }
 
 static qn_status out_of_memory(const reader *r) {
-    return qn_context_fail(r->table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for line %lld",
+    return qn_context_fail(r->table->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for line %lld",
                            r->table->path, (long long)r->rows + 1);
 }
 

@@ -63,7 +63,7 @@ static qn_status take_names(reader *r, const qni_csv_record *record) {
             break;
     }
     if (!r->columns || !r->columns[record->count - 1].name)
-        return qn_context_fail(r->table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %d columns",
+        return qn_context_fail(r->table->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %d columns",
                                r->table->path, record->count);
     return refuse_same_names(r, record->line);
 }
@@ -127,7 +127,7 @@ static qn_status take_record(void *data, const qni_csv_record *record) {
 static qn_status add_name(const qni_table *table, qni_strings *names, const char *name) {
     if (qni_strings_add(names, name, strlen(name)))
         return QN_OK;
-    return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for column '%s'",
+    return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for column '%s'",
                            table->path, name);
 }
 
@@ -138,7 +138,7 @@ static qn_status name_items(const reader *r) {
     qn_status status = QN_OK;
     table->columns = calloc((size_t)r->count + 1, sizeof(*table->columns));
     if (!table->columns)
-        return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: no memory for %d columns",
+        return qn_context_fail(table->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %d columns",
                                table->path, r->count);
     for (int i = 0; i < r->count && status == QN_OK; i++) {
         const column *c = &r->columns[i];

@@ -312,7 +312,7 @@ qn_dataset *qn_windows(qn_series *series, const qn_windows_opts *opts) {
             destroy_windows(w);
         if (qn_context_error(series->ctx, NULL) != QN_OK)
             return NULL;
-        qn_context_fail(series->ctx, QN_OUT_OF_MEMORY, "windows: no memory for %lld steps",
+        qn_context_fail(series->ctx, QN_OUT_OF_MEMORY, "windows: out of memory for %lld steps",
                         (long long)series->steps);
         return NULL;
     }

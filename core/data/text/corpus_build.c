@@ -13,8 +13,8 @@ typedef struct named_class {
 } named_class;
 
 static qn_status out_of_memory(const qni_corpus_builder *b) {
-    return qn_context_fail(b->ctx, QN_OUT_OF_MEMORY, "%s:%lld: no memory for the texts", b->path,
-                           (long long)b->line);
+    return qn_context_fail(b->ctx, QN_OUT_OF_MEMORY, "%s:%lld: out of memory for the texts",
+                           b->path, (long long)b->line);
 }
 
 /* Adds a number to an array; false when memory is out. */

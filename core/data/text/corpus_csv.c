@@ -171,7 +171,8 @@ static qn_status check_columns(const reading *r) {
         return QN_OK;
     const int64_t different = different_texts(b->corpus);
     if (different < 0)
-        return qn_context_fail(b->ctx, QN_OUT_OF_MEMORY, "%s: no memory for the texts", b->path);
+        return qn_context_fail(b->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the texts",
+                               b->path);
     if (2 * different <= texts && !b->opts->label_column)
         return qn_context_fail(
             b->ctx, QN_BAD_FORMAT,

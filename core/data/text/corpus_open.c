@@ -29,7 +29,7 @@ static size_t stem_length(const char *name) {
 static char *find_pair(qn_context *ctx, const char *path) {
     DIR *folder = opendir(path);
     if (!folder) {
-        qn_context_fail(ctx, QN_IO_ERROR, "%s: %s", path, strerror(errno));
+        qn_context_fail_io(ctx, errno, "%s", path);
         return NULL;
     }
     char *stem = NULL;
@@ -40,7 +40,7 @@ static char *find_pair(qn_context *ctx, const char *path) {
             stem = malloc(prefix + length + 1);
             if (!stem) {
                 closedir(folder);
-                qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for a file name", path);
+                qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for a file name", path);
                 return NULL;
             }
             snprintf(stem, prefix + length + 1, "%s/%s", path, entry->d_name);
@@ -67,7 +67,7 @@ static char *copy_stem(qn_context *ctx, const char *path) {
         qn_context_fail(ctx, QN_INVALID_ARGUMENT,
                         "%s: expected a folder, or a name that ends with .pos or .neg", path);
     } else if (!(stem = strndup(path, length))) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for a file name", path);
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for a file name", path);
     }
     return stem;
 }
@@ -77,7 +77,7 @@ static qn_status read_half(qni_corpus_builder *b, const char *stem, const char *
     size_t size = strlen(stem) + sizeof ".pos.gz";
     char *path = malloc(size);
     if (!path) {
-        return qn_context_fail(b->ctx, QN_OUT_OF_MEMORY, "%s: no memory for a file name", stem);
+        return qn_context_fail(b->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for a file name", stem);
     }
     struct stat info;
     snprintf(path, size, "%s.%s.gz", stem, ending);
@@ -156,7 +156,7 @@ static qn_status begin(qni_corpus_builder *b, const char *path, const qn_corpus_
         done = qni_string_table_add(&b->classes, name, strlen(name)) >= 0;
     }
     if (!done) {
-        return qn_context_fail(b->ctx, QN_OUT_OF_MEMORY, "%s: no memory for a corpus", path);
+        return qn_context_fail(b->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for a corpus", path);
     }
     b->path = corpus->path;
     b->opts = opts;

@@ -70,7 +70,7 @@ static qn_corpus *make_part(const qn_corpus *corpus, const bool *taken, bool mar
     part->rows = malloc((size_t)count * sizeof(*part->rows));
     if (!part->rows) {
         qn_corpus_free(part);
-        qn_context_fail(corpus->ctx, QN_OUT_OF_MEMORY, "no memory for a part of a corpus");
+        qn_context_fail(corpus->ctx, QN_OUT_OF_MEMORY, "out of memory for a part of a corpus");
         return NULL;
     }
     for (int64_t i = 0; i < corpus->count; i++) {
@@ -94,7 +94,7 @@ static qn_corpus *divide(const qn_corpus *corpus, uint64_t seed, const division 
         part = make_part(corpus, taken, true);
         rest = part ? make_part(corpus, taken, false) : NULL;
     } else {
-        qn_context_fail(corpus->ctx, QN_OUT_OF_MEMORY, "no memory to divide a corpus");
+        qn_context_fail(corpus->ctx, QN_OUT_OF_MEMORY, "out of memory for the parts of a corpus");
     }
     free(texts);
     free(taken);

@@ -142,7 +142,8 @@ static qn_dataset *make_dataset(text_data *data) {
     const char **names = calloc((size_t)data->classes, sizeof(*names));
     if (!names) {
         destroy_texts(data);
-        qn_context_fail(corpus->ctx, QN_OUT_OF_MEMORY, "%s: no memory for the dataset", desc.name);
+        qn_context_fail(corpus->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the dataset",
+                        desc.name);
         return NULL;
     }
     for (int64_t i = 0; i < data->classes; i++) {
@@ -184,7 +185,7 @@ qn_dataset *qn_text_dataset(const qn_corpus *corpus, const qn_vocabulary *vocabu
         if (data) {
             destroy_texts(data);
         }
-        qn_context_fail(corpus->ctx, QN_OUT_OF_MEMORY, "%s: no memory for the dataset", path);
+        qn_context_fail(corpus->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the dataset", path);
         return NULL;
     }
     return make_dataset(data);

@@ -56,15 +56,13 @@ qn_text_lines *qn_text_lines_open(qn_context *ctx, const char *path) {
     }
     if (!lines || !lines->path || !lines->line) {
         qn_text_lines_free(lines);
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory to read it", path);
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory while reading it", path);
         return NULL;
     }
     errno = 0;
     lines->file = open_path(path);
     if (!lines->file) {
-        const bool memory = errno == 0 || errno == ENOMEM;
-        qn_context_fail(ctx, memory ? QN_OUT_OF_MEMORY : QN_IO_ERROR, "%s: %s", path,
-                        memory ? "no memory to read it" : strerror(errno));
+        qn_context_fail_io(ctx, errno ? errno : ENOMEM, "%s", path);
         qn_text_lines_free(lines);
         return NULL;
     }
@@ -77,19 +75,24 @@ int64_t qn_text_lines_number(const qn_text_lines *lines) {
     return qn_object_alive(lines, "text_lines_number") ? lines->number : 0;
 }
 
-static qn_status read_error(const qn_text_lines *lines) {
+qn_status qni_gzip_status(qn_context *ctx, struct gzFile_s *file, const char *path,
+                          int64_t number) {
     int code;
-    const char *words = gzerror(lines->file, &code);
-    return qn_context_fail(lines->ctx, code == Z_ERRNO ? QN_IO_ERROR : QN_BAD_FORMAT, "%s:%lld: %s",
-                           lines->path, (long long)lines->number,
-                           code == Z_ERRNO ? strerror(errno) : words);
+    const char *words = gzerror(file, &code);
+    if (code == Z_OK || code == Z_STREAM_END)
+        return QN_OK;
+    if (code == Z_ERRNO || code == Z_MEM_ERROR)
+        return qn_context_fail_io(ctx, code == Z_ERRNO ? errno : ENOMEM, "%s:%lld", path,
+                                  (long long)number);
+    return qn_context_fail(ctx, QN_BAD_FORMAT, "%s:%lld: %s", path, (long long)number, words);
 }
 
 static bool grow(qn_text_lines *lines) {
     char *line = lines->room < MOST_ROOM ? realloc(lines->line, 2 * lines->room) : NULL;
     if (!line) {
-        qn_context_fail(lines->ctx, QN_OUT_OF_MEMORY, "%s:%lld: no memory for a line of %zu bytes",
-                        lines->path, (long long)lines->number, lines->room);
+        qn_context_fail(lines->ctx, QN_OUT_OF_MEMORY,
+                        "%s:%lld: out of memory for a line of %zu bytes", lines->path,
+                        (long long)lines->number, lines->room);
         return false;
     }
     lines->line = line;
@@ -104,11 +107,9 @@ static int64_t read_line(qn_text_lines *lines) {
     lines->number++;
     for (;;) {
         const int byte = gzgetc(lines->file);
-        int code = Z_OK;
         if (byte < 0) {
-            gzerror(lines->file, &code);
-            if (code != Z_OK && code != Z_STREAM_END)
-                return read_error(lines) == QN_OK ? 0 : -1;
+            if (qni_gzip_status(lines->ctx, lines->file, lines->path, lines->number) != QN_OK)
+                return -1;
             break;
         }
         if (byte == '\0') {
@@ -145,7 +146,7 @@ const char *qn_text_lines_next(qn_text_lines *lines) {
     free(lines->decoded);
     lines->decoded = (char *)qni_utf8_from_lines(text, strlen(text), &size, NULL, NULL);
     if (!lines->decoded)
-        qn_context_fail(lines->ctx, QN_OUT_OF_MEMORY, "%s:%lld: no memory for a line", lines->path,
-                        (long long)lines->number);
+        qn_context_fail(lines->ctx, QN_OUT_OF_MEMORY, "%s:%lld: out of memory for a line",
+                        lines->path, (long long)lines->number);
     return lines->decoded;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "data/text_bytes.h"
 #include "vocabulary.h"
 
 enum { FIRST_ROOM = 1 << 16, MAX_LINE = 1 << 26 };
@@ -40,24 +41,13 @@ static bool grow_line(vector_reader *r) {
     size_t room = r->room ? 2 * r->room : FIRST_ROOM;
     char *line = realloc(r->line, room);
     if (!line) {
-        qn_context_fail(r->ctx, QN_OUT_OF_MEMORY, "%s:%lld: no memory for the line", r->path,
+        qn_context_fail(r->ctx, QN_OUT_OF_MEMORY, "%s:%lld: out of memory for the line", r->path,
                         r->number);
         return false;
     }
     r->line = line;
     r->room = room;
     return true;
-}
-
-static qn_status check_stream(const vector_reader *r) {
-    int code;
-    const char *message = gzerror(r->file, &code);
-    if (code == Z_OK || code == Z_STREAM_END) {
-        return QN_OK;
-    }
-    bool io = code == Z_ERRNO;
-    return qn_context_fail(r->ctx, io ? QN_IO_ERROR : QN_BAD_FORMAT, "%s:%lld: %s", r->path,
-                           r->number, io ? strerror(errno) : message);
 }
 
 /* Reads the next line into r->line; *length is its bytes, *more false at the file's end. */
@@ -71,7 +61,7 @@ static qn_status read_line(vector_reader *r, size_t *length, bool *more) {
         z_off_t before = gztell(r->file);
         if (!gzgets(r->file, r->line + *length, (int)(r->room - *length))) {
             *more = *length > 0;
-            return check_stream(r);
+            return qni_gzip_status(r->ctx, r->file, r->path, r->number);
         }
         size_t got = strlen(r->line + *length);
         if ((z_off_t)got != gztell(r->file) - before) {
@@ -217,10 +207,8 @@ static qn_status read_file(vector_reader *r) {
         gzbuffer(r->file, FIRST_ROOM);
         status = read_vectors(r);
         gzclose_r(r->file);
-    } else if (r->locale && errno) {
-        status = qn_context_fail(r->ctx, QN_IO_ERROR, "%s: %s", r->path, strerror(errno));
     } else {
-        status = qn_context_fail(r->ctx, QN_OUT_OF_MEMORY, "%s: no memory to read it", r->path);
+        status = qn_context_fail_io(r->ctx, r->locale && errno ? errno : ENOMEM, "%s", r->path);
     }
     if (r->locale) {
         freelocale(r->locale);
@@ -274,7 +262,7 @@ qn_status qn_vectors_read(qn_tensor *table, const qn_vocabulary *v, const char *
                             .rows = malloc(bytes),
                             .is_read = calloc((size_t)qn_vocabulary_size(v), sizeof(bool))};
     if (!reader.rows || !reader.is_read) {
-        status = qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: no memory for its vectors", path);
+        status = qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for its vectors", path);
     }
     status = status != QN_OK ? status : qn_tensor_read(table, reader.rows, bytes);
     status = status != QN_OK ? status : read_file(&reader);

@@ -125,7 +125,7 @@ qn_vocabulary *qn_vocabulary_new(const qn_corpus *corpus, const qn_vocabulary_op
     free(all.counts);
     if (!done) {
         qn_vocabulary_free(v);
-        qn_context_fail(corpus->ctx, QN_OUT_OF_MEMORY, "no memory for a vocabulary");
+        qn_context_fail(corpus->ctx, QN_OUT_OF_MEMORY, "out of memory for a vocabulary");
         return NULL;
     }
     return v;

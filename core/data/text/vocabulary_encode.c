@@ -72,7 +72,7 @@ int64_t qn_vocabulary_encode(const qn_vocabulary *v, const char *text, int64_t *
     }
     free(e.hashes);
     if (!done) {
-        qn_context_fail(v->ctx, QN_OUT_OF_MEMORY, "no memory to encode a text");
+        qn_context_fail(v->ctx, QN_OUT_OF_MEMORY, "out of memory while encoding a text");
         return -1;
     }
     if (e.count == 0) {

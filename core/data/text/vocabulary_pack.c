@@ -49,7 +49,7 @@ qn_tensor *qn_vocabulary_pack(qn_context *ctx, const qn_vocabulary *v) {
     size_t size = HEADER_BYTES + v->words.strings.used;
     uint8_t *bytes = calloc(1, size);
     if (!bytes) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "no memory to pack a vocabulary");
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory for a packed vocabulary");
         return NULL;
     }
     memcpy(bytes, magic, sizeof(magic) - 1);
@@ -109,7 +109,7 @@ static qn_status take_words(qn_vocabulary *v, const qni_bytes *packed) {
         }
         int64_t index = qni_string_table_add(&v->words, word, length);
         if (index < 0) {
-            return qn_context_fail(v->ctx, QN_OUT_OF_MEMORY, "no memory for a vocabulary");
+            return qn_context_fail(v->ctx, QN_OUT_OF_MEMORY, "out of memory for a vocabulary");
         }
         if ((uint64_t)index != i) {
             return bad(v->ctx, at, "a word that was there before");
@@ -147,7 +147,7 @@ qn_vocabulary *qn_vocabulary_unpack(const qn_tensor *packed) {
     qni_bytes bytes = {malloc((size_t)shape.dim[0] + 1), (size_t)shape.dim[0]};
     qn_vocabulary *v = NULL;
     if (!bytes.data) {
-        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "no memory to unpack a vocabulary");
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory for an unpacked vocabulary");
     } else if (qn_tensor_read(packed, bytes.data, bytes.size) == QN_OK) {
         v = unpack(ctx, &bytes);
     }

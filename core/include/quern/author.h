@@ -28,6 +28,12 @@ extern "C" {
 QN_API qn_status qn_context_fail(qn_context *ctx, qn_status status, const char *format, ...)
     QN_PRINTF(3, 4);
 
+/** Records that a call of the system failed, with the number that errno had: QN_OUT_OF_MEMORY for
+ * ENOMEM, as the file then is not to blame, else QN_IO_ERROR. The message ends with ": " and the
+ * reason in words. Returns the status. A NULL context is fine. */
+QN_API qn_status qn_context_fail_io(qn_context *ctx, int error, const char *format, ...)
+    QN_PRINTF(3, 4);
+
 /** Something that runs, by which errors are named: a layer (qn_forward() does this for modules).
  * describe(object) writes its name, at most `size` bytes with the end; it is called on errors
  * alone.
