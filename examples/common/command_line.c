@@ -305,7 +305,10 @@ int example_parse(const example_program *program, int argc, char **argv, example
     parse p = {.program = program, .options = out, .next = 1};
     /* argp's own messages take two lines; NO_ERRS leaves the words to us. */
     const unsigned flags = ARGP_IN_ORDER | ARGP_NO_ERRS | ARGP_NO_HELP;
-    if (argp_parse(&argp, argc, argv, flags, NULL, &p)) {
+    const error_t error = argp_parse(&argp, argc, argv, flags, NULL, &p);
+    if (error == ENOMEM)
+        return example_io_error(error, "the command line");
+    if (error) {
         int at = p.next < argc ? p.next : argc - 1;
         return p.failed
                    ? EXAMPLE_BAD_INPUT

@@ -1,6 +1,7 @@
 /* example.c: from the command line to the exit code. */
 #include "example_private.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -10,14 +11,30 @@
 
 const example_program *example_running;
 
-int example_error(const char *format, ...) {
+/** Prints "NAME: message", and after it ": " and the reason, where there is one, as a line. */
+static void print_error(const char *reason, const char *format, va_list arguments) {
     fprintf(stderr, "%s: ", example_running->name);
+    vfprintf(stderr, format, arguments);
+    if (reason)
+        fprintf(stderr, ": %s", reason);
+    fputc('\n', stderr);
+}
+
+int example_error(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    print_error(NULL, format, arguments);
     va_end(arguments);
-    fputc('\n', stderr);
     return EXAMPLE_BAD_INPUT;
+}
+
+int example_io_error(int error, const char *format, ...) {
+    const bool memory = error == ENOMEM;
+    va_list arguments;
+    va_start(arguments, format);
+    print_error(memory ? "out of memory" : strerror(error), format, arguments);
+    va_end(arguments);
+    return memory ? EXAMPLE_FAILED : EXAMPLE_BAD_INPUT;
 }
 
 void example_notes(const char *notes) {

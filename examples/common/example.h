@@ -82,6 +82,9 @@ int example_main(const example_program *program, int argc, char **argv);
 
 /** Prints "NAME: message" on stderr and returns EXAMPLE_BAD_INPUT. */
 int example_error(const char *format, ...) QN_PRINTF(1, 2);
+/** The same for a call of the system that failed with this errno: the reason in words follows.
+ * Where that is memory the exit code is EXAMPLE_FAILED. */
+int example_io_error(int error, const char *format, ...) QN_PRINTF(2, 3);
 /** Prints a context's error, if it has one, and returns the exit code for it. */
 int example_status(const qn_context *ctx);
 

@@ -63,9 +63,9 @@ static void set_offsets(forecast_model *m, errors *e, int64_t h) {
     }
 }
 
-int forecast_calibrate(forecast_model *model, const forecast_set *set) {
+qn_status forecast_calibrate(forecast_model *model, const forecast_set *set) {
     if (!model->offset_buffer)
-        return EXAMPLE_OK;
+        return QN_OK;
     const int64_t size = model->sizes.horizon * model->sizes.channels;
     qn_dataset *windows = forecast_dataset(model, set, set->train_end, set->validation_end, 0);
     const int64_t count = windows ? qn_dataset_info(windows)->count : 0;
@@ -75,20 +75,22 @@ int forecast_calibrate(forecast_model *model, const forecast_set *set) {
                 .windows = count / stride + (model->kind == QN_WINDOWS_SINGLE ? model->items : 1)};
     e.values = malloc((size_t)(e.windows * size) * sizeof(*e.values));
     if (!e.values) {
-        example_error("out of memory for the errors of %lld windows", (long long)e.windows);
-        return EXAMPLE_FAILED;
+        return qn_context_fail(qn_series_context(set->series), QN_OUT_OF_MEMORY,
+                               "out of memory for the errors of %lld windows",
+                               (long long)e.windows);
     }
     for (int64_t i = 0; i < e.windows * size; i++)
         e.values[i] = NAN;
     const forecast_request request = {
         .start = set->train_end, .end = set->validation_end, .stride = stride};
-    int code = forecast_windows(model, set, &request, take_errors, &e);
-    for (int64_t h = 0; h < model->sizes.horizon && code == EXAMPLE_OK; h++)
+    const qn_status status = forecast_windows(model, set, &request, take_errors, &e);
+    for (int64_t h = 0; h < model->sizes.horizon && status == QN_OK; h++)
         set_offsets(model, &e, h);
     free(e.values);
-    qn_tensor_write(model->offset_buffer, model->offsets,
-                    (size_t)(size * model->level_count) * sizeof(*model->offsets));
-    return code;
+    if (status != QN_OK)
+        return status;
+    return qn_tensor_write(model->offset_buffer, model->offsets,
+                           (size_t)(size * model->level_count) * sizeof(*model->offsets));
 }
 
 /* ---- squared and absolute errors ----------------------------------------------------------- */
@@ -171,8 +173,8 @@ static void take_backtest(void *data, const forecast_result *result) {
 }
 
 /** Consecutive windows over the test part, each beside the seasonal naive forecast. */
-static int run_backtest(const example_options *options, const forecast_model *model,
-                        const forecast_set *set, forecast_measures *out) {
+static qn_status run_backtest(const example_options *options, const forecast_model *model,
+                              const forecast_set *set, forecast_measures *out) {
     const int64_t horizon = model->sizes.horizon;
     const double samples = options->number[FORECAST_SAMPLES];
     backtest b = {.model = model, .set = set, .out = out};
@@ -186,21 +188,20 @@ static int run_backtest(const example_options *options, const forecast_model *mo
                                       .stride = horizon,
                                       .samples = samples > 0 ? (int)samples : SAMPLES};
     b.failed = !b.naive_mean || !b.naive_quantiles;
-    int code = b.failed ? EXAMPLE_OK : forecast_windows(model, set, &request, take_backtest, &b);
+    qn_status status = b.failed ? QN_OK : forecast_windows(model, set, &request, take_backtest, &b);
     free(b.naive_mean);
     free(b.naive_quantiles);
-    if (b.failed && code == EXAMPLE_OK) {
-        example_error("out of memory for the back-test");
-        return EXAMPLE_FAILED;
-    }
+    if (b.failed && status == QN_OK)
+        status = qn_context_fail(qn_series_context(set->series), QN_OUT_OF_MEMORY,
+                                 "out of memory for the back-test");
     out->model = qn_forecast_score_metrics(&b.score);
     out->naive = qn_forecast_score_metrics(&b.naive);
     out->windows = out->kept_count;
-    return code;
+    return status;
 }
 
-int forecast_measure(const example_options *options, const forecast_model *model,
-                     const forecast_set *set, forecast_measures *out) {
+qn_status forecast_measure(const example_options *options, const forecast_model *model,
+                           const forecast_set *set, forecast_measures *out) {
     qn_context *ctx = qn_series_context(set->series);
     sums s = {.model = model};
     *out = (forecast_measures){0};
@@ -210,17 +211,17 @@ int forecast_measure(const example_options *options, const forecast_model *model
                                     .batch_size =
                                         forecast_recipe_of(options, model->name).batch_size,
                                     .drop_last = options->own[FORECAST_DROP_LAST]};
-    int code = forecast_windows(model, set, &every, take_sums, &s);
+    qn_status status = forecast_windows(model, set, &every, take_sums, &s);
     out->mse = s.squared / (double)s.count;
     out->mae = s.absolute / (double)s.count;
-    if (code != EXAMPLE_OK)
-        return code;
+    if (status != QN_OK)
+        return status;
     /* Paths are drawn from the same numbers after any training, and by evaluate. */
     const qn_random_state random = qn_context_random(ctx);
     qn_context_seed(ctx, 1);
-    code = run_backtest(options, model, set, out);
+    status = run_backtest(options, model, set, out);
     qn_context_set_random(ctx, random);
-    return code;
+    return status;
 }
 
 void forecast_measures_free(forecast_measures *measures) {

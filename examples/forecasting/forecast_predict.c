@@ -73,8 +73,8 @@ static void write_result(void *data, const forecast_result *result) {
         (w->json ? write_json : write_csv)(w, result, h);
 }
 
-static int write_all(const example_options *options, const forecast_model *model,
-                     const forecast_set *set, FILE *out) {
+static qn_status write_all(const example_options *options, const forecast_model *model,
+                           const forecast_set *set, FILE *out) {
     const double samples = options->number[FORECAST_SAMPLES];
     writing w = {.model = model,
                  .set = set,
@@ -105,11 +105,11 @@ int forecast_predict(const example_options *options, qn_context *ctx) {
         code = forecast_model_check(&model, &set);
     FILE *out = code == EXAMPLE_OK && path ? fopen(path, "w") : stdout;
     if (!out)
-        code = example_error("cannot write '%s': %s", path, strerror(errno));
-    if (code == EXAMPLE_OK)
-        code = write_all(options, &model, &set, out);
+        code = example_io_error(errno, "cannot write '%s'", path);
+    if (code == EXAMPLE_OK && write_all(options, &model, &set, out) != QN_OK)
+        code = example_status(ctx);
     if (out && out != stdout && fclose(out) != 0 && code == EXAMPLE_OK)
-        code = example_error("cannot write '%s': %s", path, strerror(errno));
+        code = example_io_error(errno, "cannot write '%s'", path);
     forecast_model_free(&model);
     return code;
 }

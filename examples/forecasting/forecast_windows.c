@@ -224,9 +224,9 @@ static bool reserve(run *r) {
     return r->values && r->actual && r->mean && r->quantiles && r->negative;
 }
 
-int forecast_windows(const forecast_model *model, const forecast_set *set,
-                     const forecast_request *request,
-                     void (*take)(void *data, const forecast_result *result), void *data) {
+qn_status forecast_windows(const forecast_model *model, const forecast_set *set,
+                           const forecast_request *request,
+                           void (*take)(void *data, const forecast_result *result), void *data) {
     qn_context *ctx = qn_series_context(set->series);
     run r = {.model = model, .set = set, .request = request, .take = take, .data = data};
     qn_windows_opts opts = window_opts(model, set, request->start, request->end);
@@ -251,5 +251,5 @@ int forecast_windows(const forecast_model *model, const forecast_set *set,
     free(r.quantiles);
     free(r.negative);
     qn_dataset_free(r.windows);
-    return example_status(ctx);
+    return qn_context_error(ctx, NULL);
 }

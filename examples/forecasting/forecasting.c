@@ -19,11 +19,11 @@ typedef struct finish {
 static qn_status measure(qn_report *report, void *data) {
     finish *f = data;
     qn_context *ctx = qn_series_context(f->set->series);
-    int code = forecast_calibrate(f->model, f->set);
-    if (code == EXAMPLE_OK)
-        code = forecast_measure(f->options, f->model, f->set, &f->measures);
-    if (code != EXAMPLE_OK)
-        return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the trained model could not be measured");
+    qn_status status = forecast_calibrate(f->model, f->set);
+    if (status == QN_OK)
+        status = forecast_measure(f->options, f->model, f->set, &f->measures);
+    if (status != QN_OK)
+        return status;
     forecast_measures_report(&f->measures, f->model, f->set, report);
     return qn_context_error(ctx, NULL);
 }
@@ -96,8 +96,8 @@ static int evaluate_model(const example_options *options, qn_context *ctx) {
         code = forecast_set_open(options, ctx, options->data, &set);
     if (code == EXAMPLE_OK)
         code = forecast_model_check(&model, &set);
-    if (code == EXAMPLE_OK)
-        code = forecast_measure(options, &model, &set, &measures);
+    if (code == EXAMPLE_OK && forecast_measure(options, &model, &set, &measures) != QN_OK)
+        code = example_status(ctx);
     if (code == EXAMPLE_OK)
         forecast_measures_print(&measures, &model, options->json);
     forecast_measures_free(&measures);

@@ -114,10 +114,10 @@ typedef struct forecast_result {
 } forecast_result;
 
 /** Forecasts windows in order of time (of item first, where windows are of single items), and gives
- * each item's result to take(). Returns the exit code. */
-int forecast_windows(const forecast_model *model, const forecast_set *set,
-                     const forecast_request *request,
-                     void (*take)(void *data, const forecast_result *result), void *data);
+ * each item's result to take(). What goes wrong is the context's error. */
+qn_status forecast_windows(const forecast_model *model, const forecast_set *set,
+                           const forecast_request *request,
+                           void (*take)(void *data, const forecast_result *result), void *data);
 
 /** The datasets of a part of the set as the model takes them, cut to at most `most` windows (0:
  * all). */
@@ -145,11 +145,12 @@ typedef struct forecast_measures {
     int64_t kept_count;
 } forecast_measures;
 
-/** Sets a point model's offsets from its errors on the validation part. Returns the exit code. */
-int forecast_calibrate(forecast_model *model, const forecast_set *set);
-/** Measures a model on the test part. Returns the exit code. */
-int forecast_measure(const example_options *options, const forecast_model *model,
-                     const forecast_set *set, forecast_measures *out);
+/** Sets a point model's offsets from its errors on the validation part. What goes wrong is the
+ * context's error. */
+qn_status forecast_calibrate(forecast_model *model, const forecast_set *set);
+/** Measures a model on the test part. What goes wrong is the context's error. */
+qn_status forecast_measure(const example_options *options, const forecast_model *model,
+                           const forecast_set *set, forecast_measures *out);
 void forecast_measures_free(forecast_measures *measures);
 /** Prints them as a table, or as one JSON line. */
 void forecast_measures_print(const forecast_measures *measures, const forecast_model *model,

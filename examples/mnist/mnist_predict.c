@@ -108,7 +108,7 @@ static bool is_idx(const char *path, int *code) {
     const bool standard = strcmp(path, "-") == 0;
     FILE *file = standard ? stdin : fopen(path, "rb");
     if (!file) {
-        *code = example_error("cannot read '%s': %s", path, strerror(errno));
+        *code = example_io_error(errno, "cannot read '%s'", path);
         return false;
     }
     const int first = getc(file);

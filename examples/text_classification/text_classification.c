@@ -7,7 +7,6 @@ typedef struct finish {
     const qn_corpus *test;
     qn_dataset *dataset;
     text_metrics metrics;
-    int code; /* exit code of the measuring */
 } finish;
 
 /* ---- train --------------------------------------------------------------------------------- */
@@ -35,10 +34,9 @@ static void report_classes(qn_report *report, const finish *f) {
 /** Adds the measures to log and report. */
 static qn_status measure(qn_report *report, void *data) {
     finish *f = data;
-    f->code = text_metrics_add(&f->metrics, f->model, f->test, f->dataset, 0);
-    if (f->code != EXAMPLE_OK)
-        return qn_context_fail(qn_dataset_context(f->dataset), QN_INVALID_ARGUMENT,
-                               "the trained model could not be measured");
+    const qn_status status = text_metrics_add(&f->metrics, f->model, f->test, f->dataset, 0);
+    if (status != QN_OK)
+        return status;
     const text_summary s = text_metrics_summary(&f->metrics);
     qn_report_number(report, "test_accuracy", s.accuracy);
     qn_report_number(report, "macro_f1", s.macro_f1);
@@ -123,8 +121,9 @@ static int evaluate(const example_options *options, qn_context *ctx, const text_
     int code = example_status(ctx);
     if (code == EXAMPLE_OK)
         code = text_metrics_new(model, &metrics);
-    if (code == EXAMPLE_OK)
-        code = text_metrics_add(&metrics, model, test, dataset, options->batch_size);
+    if (code == EXAMPLE_OK &&
+        text_metrics_add(&metrics, model, test, dataset, options->batch_size) != QN_OK)
+        code = example_status(ctx);
     if (code == EXAMPLE_OK)
         print_evaluation(options, &metrics, model);
     text_metrics_free(&metrics);

@@ -133,9 +133,9 @@ typedef struct text_summary {
 int text_metrics_new(const text_model *model, text_metrics *out);
 void text_metrics_free(text_metrics *metrics);
 /** Runs the model over a dataset made of `corpus` and adds what came out. Class names are matched,
- * so that the corpus may have its own order. Returns the exit code. */
-int text_metrics_add(text_metrics *metrics, const text_model *model, const qn_corpus *corpus,
-                     qn_dataset *dataset, int64_t batch_size);
+ * so that the corpus may have its own order. What goes wrong is the context's error. */
+qn_status text_metrics_add(text_metrics *metrics, const text_model *model, const qn_corpus *corpus,
+                           qn_dataset *dataset, int64_t batch_size);
 /** Adds what came out on other texts. */
 void text_metrics_join(text_metrics *metrics, const text_metrics *other);
 text_summary text_metrics_summary(const text_metrics *metrics);

@@ -3,6 +3,7 @@
  * The checkpoint is a safetensors file with what the folds that ended came to; the
  * fold under way has one of its own beside it, "NAME.3". Between the two nothing is
  * lost, wherever a run is cut. */
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -256,8 +257,8 @@ static int fit_fold(const validation *v, int fold, const text_model *model, qn_c
     }
     if (code == EXAMPLE_OK)
         code = example_status(v->ctx);
-    if (code == EXAMPLE_OK)
-        code = text_metrics_add(measured, model, held_out, test, 0);
+    if (code == EXAMPLE_OK && text_metrics_add(measured, model, held_out, test, 0) != QN_OK)
+        code = example_status(v->ctx);
     const text_summary s = text_metrics_summary(measured);
     v->records[fold] = (fold_record){.accuracy = s.accuracy,
                                      .loss = s.loss,
@@ -333,7 +334,7 @@ static int begin(validation *v) {
     if (code != EXAMPLE_OK)
         return code;
     if (log && !(v->log = fopen(log, "w")))
-        return example_error("cannot write '%s'", log);
+        return example_io_error(errno, "cannot write '%s'", log);
     log_start(v);
     for (int i = 0; i < v->done; i++)
         log_fold(v, i);
@@ -351,6 +352,12 @@ static int run_folds(validation *v) {
     return EXAMPLE_OK;
 }
 
+/** Whether all that was written has arrived. */
+static bool close_log(FILE *log) {
+    const bool failed = ferror(log);
+    return fclose(log) == 0 && !failed;
+}
+
 int text_folds(const example_options *options, qn_context *ctx, const text_set *set) {
     if (options->save || options->report || options->load || options->tensorboard)
         return example_error("--folds trains a model a fold and keeps none: it does not go with "
@@ -365,14 +372,15 @@ int text_folds(const example_options *options, qn_context *ctx, const text_set *
                    : options->resume   ? options->resume
                                        : "text_classification.checkpoint";
     v.records = calloc((size_t)v.folds, sizeof(*v.records));
-    int code = v.records ? text_model_classes(set->all, &v.classes, &size) : EXAMPLE_FAILED;
+    int code = v.records ? text_model_classes(set->all, &v.classes, &size)
+                         : example_io_error(ENOMEM, "the records of %d folds", v.folds);
     if (code == EXAMPLE_OK)
         code = text_metrics_new(&v.classes, &v.metrics);
     set_conditions(&v);
     if (code == EXAMPLE_OK)
         code = run_folds(&v);
-    if (v.log && fclose(v.log) && code == EXAMPLE_OK)
-        code = example_error("cannot write '%s'", options->log);
+    if (v.log && !close_log(v.log) && code == EXAMPLE_OK)
+        code = example_io_error(errno, "cannot write '%s'", options->log);
     text_metrics_free(&v.metrics);
     text_model_free(&v.classes);
     free(v.records);

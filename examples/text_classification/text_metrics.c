@@ -76,34 +76,33 @@ static int64_t class_of(const text_model *model, const char *name) {
     return -1;
 }
 
-/** Says where the first text of a class is that the model does not know. */
-static int unknown_class(const qn_corpus *corpus, int64_t class_index) {
+/** Records where the first text of a class is that the model does not know. */
+static void unknown_class(qn_context *ctx, const qn_corpus *corpus, int64_t class_index) {
     for (int64_t i = 0; i < qn_corpus_count(corpus); i++) {
         const int64_t *labels;
         const int count = qn_corpus_labels(corpus, i, &labels);
         for (int k = 0; k < count; k++)
             if (labels[k] == class_index)
-                return example_error("%s:%lld: the model knows no class '%s'",
-                                     qn_corpus_path(corpus), (long long)qn_corpus_line(corpus, i),
-                                     qn_corpus_class(corpus, class_index));
+                qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s:%lld: the model knows no class '%s'",
+                                qn_corpus_path(corpus), (long long)qn_corpus_line(corpus, i),
+                                qn_corpus_class(corpus, class_index));
     }
-    return example_error("the model knows no class '%s'", qn_corpus_class(corpus, class_index));
+    qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the model knows no class '%s'",
+                    qn_corpus_class(corpus, class_index));
 }
 
-/** The model's numbers of a corpus' classes, to be freed; NULL with the message printed and the
- * exit code in `*code`. */
-static int64_t *match_classes(const text_model *model, const qn_corpus *corpus, int *code) {
+/** The model's numbers of a corpus' classes, to be freed; NULL with the error on the context. */
+static int64_t *match_classes(qn_context *ctx, const text_model *model, const qn_corpus *corpus) {
     const int64_t count = qn_corpus_classes(corpus);
     int64_t *match = malloc((size_t)count * sizeof(*match));
     if (!match) {
-        example_error("out of memory for %lld classes", (long long)count);
-        *code = EXAMPLE_FAILED;
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory for %lld classes", (long long)count);
         return NULL;
     }
     for (int64_t i = 0; i < count; i++) {
         match[i] = class_of(model, qn_corpus_class(corpus, i));
         if (match[i] < 0) {
-            *code = unknown_class(corpus, i);
+            unknown_class(ctx, corpus, i);
             free(match);
             return NULL;
         }
@@ -121,18 +120,21 @@ static bool all_finite(const float *logits, int64_t classes) {
 
 /** Adds all texts of the dataset `name`. logits [texts][classes]; `targets` is room for a flag a
  * class. */
-static int add_texts(text_metrics *m, const qn_corpus *corpus, const char *name,
-                     const int64_t *match, const float *logits, bool *targets) {
+static void add_texts(text_metrics *m, const qn_corpus *corpus, const qn_dataset *dataset,
+                      const int64_t *match, const float *logits, bool *targets) {
+    qn_context *ctx = qn_dataset_context(dataset);
     const int64_t texts = qn_corpus_count(corpus);
-    for (int64_t i = 0; i < texts; i++, logits += m->classes) {
+    for (int64_t i = 0; i < texts && qn_context_error(ctx, NULL) == QN_OK;
+         i++, logits += m->classes) {
         const int64_t *labels;
         const int count = qn_corpus_labels(corpus, i, &labels);
         if (!m->several && count != 1)
-            return example_error("text %lld has %d labels, the model gives one", (long long)i,
-                                 count);
+            qn_context_fail(ctx, QN_INVALID_ARGUMENT,
+                            "text %lld has %d labels, the model gives one", (long long)i, count);
         if (!all_finite(logits, m->classes))
-            return example_error("%s: text %lld: the model gives no finite numbers", name,
-                                 (long long)i + 1);
+            qn_context_fail(ctx, QN_INVALID_ARGUMENT,
+                            "%s: text %lld: the model gives no finite numbers",
+                            qn_dataset_info(dataset)->name, (long long)i + 1);
         memset(targets, 0, (size_t)m->classes);
         for (int j = 0; j < count; j++)
             targets[match[labels[j]]] = true;
@@ -142,33 +144,28 @@ static int add_texts(text_metrics *m, const qn_corpus *corpus, const char *name,
             add_single(m, logits, match[labels[0]]);
         m->texts++;
     }
-    return EXAMPLE_OK;
 }
 
-int text_metrics_add(text_metrics *metrics, const text_model *model, const qn_corpus *corpus,
-                     qn_dataset *dataset, int64_t batch_size) {
-    int code = EXAMPLE_OK;
-    int64_t *match = match_classes(model, corpus, &code);
+qn_status text_metrics_add(text_metrics *metrics, const text_model *model, const qn_corpus *corpus,
+                           qn_dataset *dataset, int64_t batch_size) {
+    qn_context *ctx = qn_dataset_context(dataset);
+    int64_t *match = match_classes(ctx, model, corpus);
     if (!match)
-        return code;
+        return qn_context_error(ctx, NULL);
     qn_tensor *outputs = qn_predict(model->net, dataset, batch_size);
     const size_t size = (size_t)qn_tensor_count(outputs) * sizeof(float);
     float *logits = malloc(size + 1);
     bool *targets = malloc((size_t)metrics->classes);
     if (!logits || !targets)
-        qn_context_fail(qn_dataset_context(dataset), QN_OUT_OF_MEMORY,
-                        "out of memory for the outputs of %lld texts",
+        qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory for the outputs of %lld texts",
                         (long long)qn_corpus_count(corpus));
-    else
-        qn_tensor_read(outputs, logits, size);
-    code = example_status(qn_dataset_context(dataset));
-    if (code == EXAMPLE_OK && logits && targets)
-        code = add_texts(metrics, corpus, qn_dataset_info(dataset)->name, match, logits, targets);
+    else if (qn_tensor_read(outputs, logits, size) == QN_OK)
+        add_texts(metrics, corpus, dataset, match, logits, targets);
     qn_tensor_free(outputs);
     free(match);
     free(logits);
     free(targets);
-    return code;
+    return qn_context_error(ctx, NULL);
 }
 
 void text_metrics_join(text_metrics *metrics, const text_metrics *other) {

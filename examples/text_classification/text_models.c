@@ -200,18 +200,22 @@ static qn_tensor *read_bytes(qn_context *ctx, qn_tensor_file *file, const char *
     return qn_tensor_file_read(file, name, bytes) == QN_OK ? bytes : NULL;
 }
 
-/** Takes the class names out of their tensor. False when they are not
- * what text_model_new() makes. */
+/** Takes the class names out of their tensor. False when they are not what text_model_new() makes,
+ * or with the context's error. */
 static bool unpack_classes(qn_tensor *bytes, text_model *model) {
     const size_t size = (size_t)qn_tensor_count(bytes);
     int64_t count = 0;
     model->names = malloc(size);
-    if (!model->names || qn_tensor_read(bytes, model->names, size) != QN_OK ||
-        model->names[size - 1])
+    if (model->names &&
+        (qn_tensor_read(bytes, model->names, size) != QN_OK || model->names[size - 1]))
         return false;
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; model->names && i < size; i++)
         count += !model->names[i];
-    return index_names(model, count);
+    if (model->names && index_names(model, count))
+        return true;
+    qn_context_fail(qn_tensor_context(bytes), QN_OUT_OF_MEMORY,
+                    "out of memory for the names of the classes");
+    return false;
 }
 
 /** Makes a model as a file describes it. False when it does not. */

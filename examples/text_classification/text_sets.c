@@ -89,7 +89,7 @@ static int scan_folder(const char *folder, const char *wanted, set_files *out) {
     struct dirent **entries;
     const int count = scandir(folder, &entries, NULL, by_name);
     if (count < 0)
-        return example_error("cannot read '%s': %s", folder, strerror(errno));
+        return example_io_error(errno, "cannot read '%s'", folder);
     const int code = choose_files(folder, wanted, entries, count, out);
     for (int i = 0; i < count; i++)
         free(entries[i]);
