@@ -104,7 +104,7 @@ static bool file_exists(const char *folder, const char *name) {
 /* The headers of ours that a folder may include besides those of its own. */
 static const char *const *headers_for(const char *path) {
     static const char *const headers[] = {"quern/*", NULL};
-    static const char *const cpu[] = {"quern_backend.h", "cpu_threads.h", NULL};
+    static const char *const cpu[] = {"quern_backend.h", "cpu_threads.h", "cpu_numbers.h", NULL};
     static const char *const backend[] = {"quern_backend.h", NULL};
     static const char *const cuda[] = {"quern_backend.h", "cuda_queue.h",     "cuda_plans.h",
                                        "cuda_bfloat16.h", "cudasim_device.h", NULL};

@@ -31,7 +31,7 @@ static correlating begin(const amx_correlation *conv, int threads, amx_room *roo
                      .taps = conv->taps[0] * conv->taps[1],
                      .depth = amx_ceil_div(conv->channels, AMX_DEPTH),
                      .panels = amx_ceil_div(conv->rows, AMX_ROWS),
-                     .slots = amx_smaller(threads, conv->images * row_blocks(conv))};
+                     .slots = cpu_min(threads, conv->images * row_blocks(conv))};
     c.layout =
         (amx_planes){.width = c.field.extent[1], .plane = amx_odd_lines(2 * c.field.length) / 2};
     c.phase_room = c.depth * AMX_PAIRS * 2 * c.layout.plane;
@@ -57,7 +57,7 @@ static void weights_task(const void *arg, int64_t panel) {
     const correlating *c = arg;
     const amx_correlation *conv = c->of;
     const amx_part part = {.outer = panel * AMX_ROWS,
-                           .outer_count = amx_smaller(AMX_ROWS, conv->rows - panel * AMX_ROWS),
+                           .outer_count = cpu_min(AMX_ROWS, conv->rows - panel * AMX_ROWS),
                            .inner_count = conv->channels};
     amx_operand w = {.outer = conv->weight_row, .inner = conv->weight_channel};
     for (int64_t tap = 0; tap < c->taps; tap++) {
@@ -94,7 +94,7 @@ static void correlate_rows(const correlating *c, const uint16_t *planes, int64_t
         .count = 2, .pitch = 2 * (size_t)c->layout.plane * sizeof(uint16_t), .offset = c->offsets};
     amx_sums to = {.c = sums, .pitch = AMX_SIDE * sizeof(float)};
     amx_spread out = {.sums = sums,
-                      .rows = amx_smaller(AMX_SIDE, conv->rows - row),
+                      .rows = cpu_min(AMX_SIDE, conv->rows - row),
                       .width = c->field.extent[1],
                       .extent = {conv->out[0], conv->out[1]},
                       .c = y + row * conv->out[0] * conv->out[1],

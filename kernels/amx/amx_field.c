@@ -35,7 +35,7 @@ amx_image qnk_amx_phase_image(const amx_field *f, int64_t phase, amx_image image
         const int64_t there = amx_ceil_div(image.extent[1 + i] - first, f->stride[i]);
         const int64_t room = f->extent[i] - skipped;
         image.data += first * image.stride[1 + i];
-        image.extent[1 + i] = amx_smaller(there < 0 ? 0 : there, room < 0 ? 0 : room);
+        image.extent[1 + i] = cpu_min(there < 0 ? 0 : there, room < 0 ? 0 : room);
         image.stride[1 + i] *= f->stride[i];
         layout->padding[i] = skipped;
     }

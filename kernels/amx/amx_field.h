@@ -5,6 +5,7 @@
 #define QN_AMX_FIELD_H
 
 #include "amx_pack.h"
+#include "cpu_numbers.h"
 
 enum {
     AMX_ALIGNMENT = 64,
@@ -55,8 +56,6 @@ static inline void *amx_take(amx_room *room, size_t bytes) {
     room->used += (bytes + AMX_ALIGNMENT - 1) / AMX_ALIGNMENT * AMX_ALIGNMENT;
     return part;
 }
-
-static inline int64_t amx_smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static inline int64_t amx_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

@@ -34,7 +34,7 @@ static weighing begin_weighing(const amx_grad_weight *conv, amx_room *room) {
                   .taps = conv->taps[0] * conv->taps[1],
                   .rows = amx_round_up(conv->rows, AMX_ROWS),
                   .channels = amx_round_up(conv->channels, AMX_ROWS),
-                  .chunks = amx_smaller(conv->images, CHUNKS)};
+                  .chunks = cpu_min(conv->images, CHUNKS)};
     const int64_t sums = w.taps * w.rows * w.channels, phases = amx_phases(&w.field);
     while (w.chunks > 1 && w.chunks * sums > most_sums)
         w.chunks--;

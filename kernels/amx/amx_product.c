@@ -11,6 +11,7 @@
 #include "amx_product.h"
 
 #include "amx_machine.h"
+#include "cpu_numbers.h"
 #include "cpu_threads.h"
 
 /* Sizes measured on a Xeon with 2 MB of L2 and one thread: others were level or slower. */
@@ -38,8 +39,6 @@ typedef struct amx_round {
     int64_t row_panels, col_panels, blocks; /* panels of a matrix, tiles of a panel */
     uint16_t *a, *b;
 } amx_round;
-
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static int64_t panels_of(int64_t extent) { return (extent + AMX_ROWS - 1) / AMX_ROWS; }
 
@@ -79,7 +78,7 @@ static void pack_a_task(const void *arg, int64_t index) {
     amx_operand operand = r->of->a;
     operand.data += matrix_offset(&r->of->a_lead, r->matrix + matrix);
     const amx_part part = {.outer = r->row + row,
-                           .outer_count = smaller(AMX_ROWS, r->rows - row),
+                           .outer_count = cpu_min(AMX_ROWS, r->rows - row),
                            .inner = r->at,
                            .inner_count = r->k};
     r->vectors->pack(&operand, &part, false, r->a + index * r->blocks * AMX_TILE);
@@ -91,7 +90,7 @@ static void pack_b_task(const void *arg, int64_t index) {
     amx_operand operand = r->of->b;
     operand.data += matrix_offset(&r->of->b_lead, r->matrix + matrix);
     const amx_part part = {.outer = r->col + col,
-                           .outer_count = smaller(AMX_ROWS, r->cols - col),
+                           .outer_count = cpu_min(AMX_ROWS, r->cols - col),
                            .inner = r->at,
                            .inner_count = r->k};
     r->vectors->pack(&operand, &part, true, r->b + index * r->blocks * AMX_TILE);
@@ -108,8 +107,8 @@ static amx_block block_at(const amx_round *r, int64_t matrix, int64_t row, int64
     const amx_product *p = r->of;
     amx_block b = {.c = p->c + (matrix * p->m + r->row + row) * p->n + r->col + col,
                    .col = r->col + col,
-                   .rows = smaller(AMX_SIDE, r->rows - row),
-                   .cols = smaller(AMX_SIDE, r->cols - col)};
+                   .rows = cpu_min(AMX_SIDE, r->rows - row),
+                   .cols = cpu_min(AMX_SIDE, r->cols - col)};
     b.whole = b.rows == AMX_SIDE && b.cols == AMX_SIDE;
     return b;
 }
@@ -159,7 +158,7 @@ typedef struct amx_depth {
 } amx_depth;
 
 static amx_depth depth_at(const amx_round *r, int64_t at) {
-    const int64_t count = smaller(block.depth, r->blocks - at);
+    const int64_t count = cpu_min(block.depth, r->blocks - at);
     return (amx_depth){.at = at,
                        .blocks = count,
                        .first = r->at + at == 0,
@@ -195,7 +194,7 @@ static void multiply_task(const void *arg, int64_t index) {
     const int64_t matrix = index / pairs / chunks;
     const uint16_t *a = r->a + matrix * r->row_panels * r->blocks * AMX_TILE;
     const uint16_t *b = r->b + matrix * r->col_panels * r->blocks * AMX_TILE;
-    const int64_t end = smaller((chunk + 1) * block.chunk, r->cols);
+    const int64_t end = cpu_min((chunk + 1) * block.chunk, r->cols);
     amx_scratch scratch __attribute__((aligned(64)));
     int64_t at = 0;
     qnk_amx_begin();
@@ -258,11 +257,11 @@ const char *qnk_amx_declines(const qn_call *call) {
 
 /* Tiles of A and of B that one matrix takes in a round. */
 static int64_t tiles_of_a(const amx_product *p) {
-    return panels_of(smaller(p->m, block.rows)) * amx_blocks(smaller(p->k, block.k));
+    return panels_of(cpu_min(p->m, block.rows)) * amx_blocks(cpu_min(p->k, block.k));
 }
 
 static int64_t tiles_of_b(const amx_product *p) {
-    return panels_of(smaller(p->n, block.cols)) * amx_blocks(smaller(p->k, block.k));
+    return panels_of(cpu_min(p->n, block.cols)) * amx_blocks(cpu_min(p->k, block.k));
 }
 
 /* Matrices in a round: one, unless several are small. */
@@ -270,7 +269,7 @@ static int64_t matrices_together(const amx_product *p) {
     if (p->m > block.rows || p->n > block.cols || p->k > block.k)
         return 1;
     const int64_t fit = block.tiles / (tiles_of_a(p) + tiles_of_b(p) + 1);
-    return fit < 1 ? 1 : smaller(fit, p->count);
+    return fit < 1 ? 1 : cpu_min(fit, p->count);
 }
 
 static bool is_empty(const amx_product *p) { return p->m == 0 || p->n == 0 || p->count == 0; }
@@ -286,9 +285,9 @@ size_t qnk_amx_product_workspace(const amx_product *product) {
 static void run_sums(amx_round *r, int threads) {
     const amx_product *p = r->of;
     for (r->row = 0; r->row < p->m; r->row += block.rows) {
-        r->rows = smaller(block.rows, p->m - r->row);
+        r->rows = cpu_min(block.rows, p->m - r->row);
         for (r->col = 0; r->col < p->n; r->col += block.cols) {
-            r->cols = smaller(block.cols, p->n - r->col);
+            r->cols = cpu_min(block.cols, p->n - r->col);
             r->pack_a = r->col == 0;
             r->pack_b =
                 r->row == 0 || p->n > block.cols; /* else the B of the row before is there */
@@ -306,10 +305,10 @@ void qnk_amx_product_run(const amx_product *product, void *workspace, int thread
     amx_round r = {.of = p, .vectors = qnk_amx_vectors(), .a = workspace};
     r.b = r.a + together * tiles_of_a(p) * AMX_TILE;
     for (r.matrix = 0; r.matrix < p->count; r.matrix += r.matrices) {
-        r.matrices = smaller(together, p->count - r.matrix);
+        r.matrices = cpu_min(together, p->count - r.matrix);
         r.at = 0;
         do { /* sums over nothing are stored as well */
-            r.k = smaller(block.k, p->k - r.at);
+            r.k = cpu_min(block.k, p->k - r.at);
             run_sums(&r, work < block.threaded ? 1 : threads);
             r.at += r.k;
         } while (r.at < p->k);

@@ -7,6 +7,7 @@
 #include <cblas.h>
 #include <limits.h>
 
+#include "cpu_numbers.h"
 #include "cpu_threads.h"
 #include "openblas_serial.h"
 #include "quern_backend.h"
@@ -102,14 +103,12 @@ static int64_t batch_offset(const qn_view *view, int64_t batch) {
     return offset;
 }
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* Panel number `index` of the whole call: one product of rows x k by k x cols, and what follows. */
 static void run_panel(const qn_call *call, const product *p, int64_t index) {
     const int64_t batch = index / p->panels, start = index % p->panels * p->width;
     const int64_t row = p->cut_rows ? start : 0, col = p->cut_rows ? 0 : start;
-    const int64_t rows = p->cut_rows ? smaller(p->width, p->m - start) : p->m;
-    const int64_t cols = p->cut_rows ? p->n : smaller(p->width, p->n - start);
+    const int64_t rows = p->cut_rows ? cpu_min(p->width, p->m - start) : p->m;
+    const int64_t cols = p->cut_rows ? p->n : cpu_min(p->width, p->n - start);
     const int64_t a_at = batch_offset(&call->in[0], batch) + row * p->a.row_step;
     const int64_t b_at = batch_offset(&call->in[1], batch) + col * p->b.col_step;
     const int64_t c_at = (batch * p->m + row) * p->n + col;

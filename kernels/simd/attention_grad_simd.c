@@ -147,7 +147,7 @@ static void copy_rows(const backward *f, attention_rows x, float scale, float *t
     for (int64_t t = 0; t < f->plan.tq; t++)
         for (int64_t c = 0; c < f->plan.d; c += V_WIDTH)
             v_store(to + t * f->d_pitch + c,
-                    scale * v_load_part(x.at + t * x.step + c, gemm_min(V_WIDTH, f->plan.d - c)));
+                    scale * v_load_part(x.at + t * x.step + c, cpu_min(V_WIDTH, f->plan.d - c)));
 }
 
 /* What is needed of all queries. Where a query looked nowhere, or is not there, its weights become
@@ -194,7 +194,7 @@ static void grad_of_keys(const backward *f, attention_block *b, scratch s) {
     clear(s.dk, b->keys * f->d_pitch);
     clear(s.dv, b->keys * f->d_pitch);
     for (b->i = 0; b->i < plan->tq; b->i += ATTENTION_QUERIES) {
-        b->queries = gemm_min(ATTENTION_QUERIES, plan->tq - b->i);
+        b->queries = cpu_min(ATTENTION_QUERIES, plan->tq - b->i);
         b->pitch = attention_whole(b->queries);
         if (attention_unseen(plan, b))
             continue;
@@ -210,7 +210,7 @@ static void grad_of_keys(const backward *f, attention_block *b, scratch s) {
     const attention_rows dv = attention_head(&f->dv, b->n, b->h);
     for (int64_t j = 0; j < b->keys; j++)
         for (int64_t c = 0; c < plan->d; c += V_WIDTH) {
-            const int64_t part = gemm_min(V_WIDTH, plan->d - c), at = j * f->d_pitch + c;
+            const int64_t part = cpu_min(V_WIDTH, plan->d - c), at = j * f->d_pitch + c;
             v_store_part(dk.at + (b->j + j) * dk.step + c, v_load(s.dk + at), part);
             v_store_part(dv.at + (b->j + j) * dv.step + c, v_load(s.dv + at), part);
         }
@@ -225,7 +225,7 @@ static void slot_task(const void *arg, int64_t slot) {
         attention_block b = {.n = head / plan->heads, .h = head % plan->heads};
         start(f, b.n, b.h, s);
         for (b.j = 0; b.j < plan->tk; b.j += ATTENTION_KEYS) {
-            b.keys = gemm_min(ATTENTION_KEYS, plan->tk - b.j);
+            b.keys = cpu_min(ATTENTION_KEYS, plan->tk - b.j);
             grad_of_keys(f, &b, s);
         }
         for (int64_t e = 0; e < plan->d * plan->tq_pitch; e += V_WIDTH)
@@ -233,8 +233,7 @@ static void slot_task(const void *arg, int64_t slot) {
         const attention_rows dq = attention_head(&f->dq, b.n, b.h);
         for (int64_t c = 0; c < plan->d; c += V_WIDTH)
             gemm_transpose(s.dq + c * plan->tq_pitch, plan->tq_pitch,
-                           (int)gemm_min(V_WIDTH, plan->d - c), plan->tq, dq.at + c, dq.step,
-                           false);
+                           (int)cpu_min(V_WIDTH, plan->d - c), plan->tq, dq.at + c, dq.step, false);
     }
 }
 

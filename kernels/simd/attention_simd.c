@@ -86,7 +86,7 @@ static void finish(const forward *f, const attention_block *b, scratch s) {
         const vf sum = v_load(s.sum + i), greatest = v_load(s.greatest + i);
         const vi nowhere = sum == 0.0f;
         const vf log_sum = v_select(nowhere, v_set(-INFINITY), greatest + v_log(sum));
-        const int64_t lanes = gemm_min(V_WIDTH, b->queries - i);
+        const int64_t lanes = cpu_min(V_WIDTH, b->queries - i);
         v_store_part(lse + i, log_sum, lanes);
         for (int64_t c = 0; c < plan->d; c++) {
             float *at = s.y + c * b->pitch + i;
@@ -95,8 +95,8 @@ static void finish(const forward *f, const attention_block *b, scratch s) {
     }
     const attention_rows y = attention_head(&f->call->out[QN_ATTENTION_OUT_Y], b->n, b->h);
     for (int64_t c = 0; c < plan->d; c += V_WIDTH)
-        gemm_transpose(s.y + c * b->pitch, b->pitch, (int)gemm_min(V_WIDTH, plan->d - c),
-                       b->queries, y.at + b->i * y.step + c, y.step, false);
+        gemm_transpose(s.y + c * b->pitch, b->pitch, (int)cpu_min(V_WIDTH, plan->d - c), b->queries,
+                       y.at + b->i * y.step + c, y.step, false);
 }
 
 /* ---- one task ---------------------------------------------------------------------------- */
@@ -121,12 +121,12 @@ static void attend(const forward *f, int64_t n, int64_t h, int64_t i, scratch s)
     const attention_plan *plan = &f->plan;
     const attention_rows k = attention_head(&f->call->in[QN_ATTENTION_K], n, h);
     attention_block b = {
-        .n = n, .h = h, .i = i, .queries = gemm_min(ATTENTION_QUERIES, plan->tq - i)};
+        .n = n, .h = h, .i = i, .queries = cpu_min(ATTENTION_QUERIES, plan->tq - i)};
     b.pitch = attention_whole(b.queries);
     start(f, &b, s);
     const attention_rows q = {s.q, b.pitch}, y = {s.y, b.pitch}, weights = {s.scores, b.pitch};
     for (; b.j < plan->tk; b.j += ATTENTION_KEYS) {
-        b.keys = gemm_min(ATTENTION_KEYS, plan->tk - b.j);
+        b.keys = cpu_min(ATTENTION_KEYS, plan->tk - b.j);
         if (attention_unseen(plan, &b))
             break;
         attention_scores(plan, &b, (attention_rows){k.at + b.j * k.step, k.step}, q, s.scores);

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-static int64_t lanes_of(int64_t left) { return left < V_WIDTH ? left : V_WIDTH; }
-
 /* 1 / the size of a window. */
 static float share_of(const simd_pool *p, simd_window rows, simd_window columns) {
     const qn_pool2d_attrs *attrs = p->attrs;
@@ -22,7 +20,7 @@ static void pool_2x2(const simd_pool *p, const float *x, float *y) {
     for (int64_t row = 0; row < p->rows; row++, y += p->columns) {
         const float *upper = x + 2 * row * p->width, *lower = upper + p->width;
         for (int64_t j = 0; j < p->columns; j += V_WIDTH) {
-            int64_t lanes = lanes_of(p->columns - j);
+            int64_t lanes = cpu_min(p->columns - j, V_WIDTH);
             vf a, b, c, d;
             v_load_pairs(upper + 2 * j, lanes, &a, &b);
             v_load_pairs(lower + 2 * j, lanes, &c, &d);
@@ -76,7 +74,7 @@ static void grad_2x2(const simd_pool *p, const float *g, float *dx) {
     for (int64_t row = 0; row < p->rows; row++, g += p->columns) {
         float *upper = dx + 2 * row * p->width, *lower = upper + p->width;
         for (int64_t j = 0; j < p->columns; j += V_WIDTH) {
-            int64_t lanes = lanes_of(p->columns - j);
+            int64_t lanes = cpu_min(p->columns - j, V_WIDTH);
             vf share = 0.25f * v_load_part(g + j, lanes);
             v_store_pairs(upper + 2 * j, 2 * lanes, share, share);
             v_store_pairs(lower + 2 * j, 2 * lanes, share, share);

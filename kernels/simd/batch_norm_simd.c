@@ -156,11 +156,9 @@ static size_t columns_workspace(const qn_call *call, int x) {
            (size_t)(4 * s.bands * SIMD_BAND) * sizeof(float);
 }
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* The rows of a group. */
 static int64_t group_end(const columns *s, int64_t group) {
-    return smaller((group + 1) * GROUP, s->rows);
+    return cpu_min((group + 1) * GROUP, s->rows);
 }
 
 /* The sum of a channel's partial sums number `which`. */
@@ -174,7 +172,7 @@ static double join(const columns *s, int which, int64_t c) {
 static void reduce_columns_task(const void *arg, int64_t index) {
     const columns *s = arg;
     const int64_t group = index / s->bands, first = index % s->bands * SIMD_BAND;
-    const int64_t row = group * GROUP, count = smaller(SIMD_BAND, s->channels - first);
+    const int64_t row = group * GROUP, count = cpu_min(SIMD_BAND, s->channels - first);
     double total[SIMD_BAND] = {0};
     s->reduction->column(s->x + row * s->channels + first, count, group_end(s, group) - row,
                          s->channels, s->constant[0] + first, total);
@@ -188,7 +186,7 @@ static void normalise_columns_task(const void *arg, int64_t group) {
     const vf lowest = v_set(lowest_of(s->call));
     for (int64_t row = group * GROUP; row < group_end(s, group); row++)
         for (int64_t c = 0; c < s->channels; c += V_WIDTH) {
-            const int64_t at = row * s->channels + c, part = smaller(V_WIDTH, s->channels - c);
+            const int64_t at = row * s->channels + c, part = cpu_min(V_WIDTH, s->channels - c);
             const vf x = part == V_WIDTH ? v_load(s->x + at) : v_load_part(s->x + at, part);
             const vf out = normalise(x, v_load(s->constant[0] + c), v_load(s->constant[1] + c),
                                      v_load(s->constant[2] + c), lowest);
@@ -347,7 +345,7 @@ static void sum_grad_columns_task(const void *arg, int64_t group) {
     const int64_t end = group_end(&s, group);
     double *partial = s.partial + 2 * group * s.channels;
     for (int64_t c = 0; c < s.channels; c += V_WIDTH) {
-        const int64_t part = smaller(V_WIDTH, s.channels - c);
+        const int64_t part = cpu_min(V_WIDTH, s.channels - c);
         const vf mean = v_load(s.constant[1] + c);
         vf even[2] = {{0}}, odd[2] = {{0}};
         int64_t row = group * GROUP;
@@ -373,7 +371,7 @@ static void grad_columns_task(const void *arg, int64_t group) {
             const int64_t at = row * s->channels + c;
             const vf constant[4] = {v_load(s->constant[0] + c), v_load(s->constant[1] + c),
                                     v_load(s->constant[2] + c), v_load(s->constant[3] + c)};
-            grad_row(dx + at, s->g + at, s->x + at, smaller(V_WIDTH, s->channels - c), constant);
+            grad_row(dx + at, s->g + at, s->x + at, cpu_min(V_WIDTH, s->channels - c), constant);
         }
 }
 

@@ -52,7 +52,7 @@ static void store_filter(const gather *s, int64_t o) {
 
 static void block_task(const void *arg, int64_t block) {
     const gather *s = arg;
-    const int64_t first = block * BLOCK, end = gemm_min(first + BLOCK, s->outputs);
+    const int64_t first = block * BLOCK, end = cpu_min(first + BLOCK, s->outputs);
     const int64_t size = s->kernel * s->channels;
     memset(s->sums + first * size, 0, (size_t)((end - first) * size) * sizeof(float));
     for (int64_t n = 0; n < s->samples; n++) {

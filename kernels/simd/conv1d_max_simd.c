@@ -44,7 +44,7 @@ static search search_of(const qn_call *call) {
     s.staged = s.padding > 0 || s.x->stride[2] != 1 || s.x->stride[1] != s.channels;
     s.stage_size = gemm_round_up((s.steps + 2 * s.padding) * s.channels + V_WIDTH, 16);
     const double work = (double)s.x->shape[0] * (double)s.windows * (double)s.length;
-    s.strands = work * (double)s.outputs < threaded ? 1 : gemm_min(call->threads, s.x->shape[0]);
+    s.strands = work * (double)s.outputs < threaded ? 1 : cpu_min(call->threads, s.x->shape[0]);
     s.panels = call->workspace;
     s.stage = s.panels + gemm_round_up(panel_floats(&s), 16);
     return s;
@@ -58,7 +58,7 @@ static void pack_task(const void *arg, int64_t index) {
     const search *s = arg;
     const int64_t o = index * V_WIDTH, panel = o / GEMM_COLS * GEMM_COLS;
     const int64_t pitch = gemm_pitch(s->outputs - panel);
-    const int lanes = (int)gemm_min(V_WIDTH, s->outputs - o);
+    const int lanes = (int)cpu_min(V_WIDTH, s->outputs - o);
     const float *src = (const float *)s->w->data + o * s->w->stride[0];
     float *dst = s->panels + panel * s->length + o - panel;
     for (int64_t j = 0; j < s->kernel; j++)
@@ -72,7 +72,7 @@ static const float *stage(const search *s, int64_t sample, int64_t windows, floa
     if (!s->staged)
         return x;
     const int64_t end = windows + s->kernel - 1, before = s->padding * s->channels;
-    const int64_t rows = gemm_min(s->steps, end > s->padding ? end - s->padding : 0);
+    const int64_t rows = cpu_min(s->steps, end > s->padding ? end - s->padding : 0);
     memset(dst, 0, (size_t)before * sizeof(float));
     windows_rows(x, s->x->stride[1], s->x->stride[2], rows, s->channels, dst + before);
     const int64_t filled = s->padding + rows;
@@ -110,7 +110,7 @@ static void challenge(leaders *best, const float *tile, int rows, int64_t first)
 static void search_panel(const search *s, const float *x, int64_t windows, int64_t o,
                          leaders *best) {
     float out[GEMM_ROWS * GEMM_COLS] __attribute__((aligned(64))) = {0};
-    gemm_tile tile = {.cols = gemm_min(GEMM_COLS, s->outputs - o),
+    gemm_tile tile = {.cols = cpu_min(GEMM_COLS, s->outputs - o),
                       .k = s->length,
                       .a_step = s->channels,
                       .b = s->panels + o * s->length,
@@ -146,7 +146,7 @@ static void strand_task(const void *arg, int64_t strand) {
         float *y = (float *)s->y->data + sample * s->outputs;
         int32_t *index = (int32_t *)s->index->data + sample * s->outputs;
         for (int64_t o = 0; o < s->outputs; o += GEMM_COLS) {
-            const int64_t cols = gemm_min(GEMM_COLS, s->outputs - o);
+            const int64_t cols = cpu_min(GEMM_COLS, s->outputs - o);
             leaders best;
             search_panel(s, x, windows, o, &best);
             for (int64_t i = 0; i < cols; i++) {

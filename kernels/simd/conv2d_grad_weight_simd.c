@@ -59,7 +59,7 @@ static void layout_bands(layout *l) {
     const int64_t pixel = l->gathered ? l->channels : l->pitch;
     const int64_t row = l->width * pixel * l->attrs->stride[0] +
                         l->out_w * (l->block_panels * GEMM_ROWS + (l->gathered ? l->pitch : 0));
-    const int64_t fit = gemm_max(1, block.band / row);
+    const int64_t fit = cpu_max(1, block.band / row);
     l->bands = (l->out_h + fit - 1) / fit;
     l->band_rows = (l->out_h + l->bands - 1) / l->bands;
     l->staged_rows = source_extent(l->attrs, 0, l->band_rows);
@@ -68,14 +68,14 @@ static void layout_bands(layout *l) {
 static void layout_tasks(layout *l, int threads) {
     l->panels = gemm_row_panels(l->rows);
     l->sums = l->groups * l->rows * l->channels * l->taps;
-    l->parts = gemm_min(block.parts, gemm_min(l->images, block.sums / l->sums));
-    l->parts = gemm_max(1, l->parts);
+    l->parts = cpu_min(block.parts, cpu_min(l->images, block.sums / l->sums));
+    l->parts = cpu_max(1, l->parts);
     l->block_panels = l->parts * l->groups * l->panels / block.tasks;
-    l->block_panels = gemm_max(1, gemm_min(l->block_panels, block.panels));
+    l->block_panels = cpu_max(1, cpu_min(l->block_panels, block.panels));
     l->blocks = (l->panels + l->block_panels - 1) / l->block_panels;
     l->tasks = l->parts * l->groups * l->blocks;
     const double work = (double)l->sums * (double)(l->images * l->out_h * l->out_w);
-    l->slots = work < block.threaded ? 1 : gemm_max(1, gemm_min(threads, l->tasks));
+    l->slots = work < block.threaded ? 1 : cpu_max(1, cpu_min(threads, l->tasks));
 }
 
 /* There is something to compute: no extent but the number of images may be 0. */
@@ -208,7 +208,7 @@ static void add_band(const layout *l, int64_t panel, int64_t end, int64_t k, con
         for (int64_t tap = 0; tap < taps; tap++) {
             const int64_t y = tap / kernel_w * l->attrs->dilation[0];
             const int64_t x = tap % kernel_w * l->attrs->dilation[1];
-            gemm_tile t = {.cols = gemm_min(GEMM_COLS, l->cols - col),
+            gemm_tile t = {.cols = cpu_min(GEMM_COLS, l->cols - col),
                            .k = k,
                            .a_step = l->in_place ? l->g->stride[1] : 0,
                            .b = b + (y * l->width + x) * l->pitch + col,
@@ -229,11 +229,11 @@ static void add_band(const layout *l, int64_t panel, int64_t end, int64_t k, con
 /* One image: stages x and packs g band by band. */
 static void add_image(const layout *l, int64_t image, int64_t group, int64_t panel, float *scratch,
                       float *sums) {
-    const int64_t end = gemm_min(panel + l->block_panels, l->panels);
+    const int64_t end = cpu_min(panel + l->block_panels, l->panels);
     float *a = scratch, *staged = a + l->a_size, *rows_of_b = staged + l->stage_size;
     const float *source = group_source(l, image, group);
     for (int64_t top = 0; top < l->out_h; top += l->band_rows) {
-        const int64_t rows = gemm_min(l->band_rows, l->out_h - top);
+        const int64_t rows = cpu_min(l->band_rows, l->out_h - top);
         if (l->gathered) {
             stage_planes(l, source, top, staged);
             gather(l, staged, rows, rows_of_b);
@@ -261,7 +261,7 @@ static void slot_task(const void *arg, int64_t slot) {
         const int64_t group = task / l->blocks % l->groups, part = task / l->blocks / l->groups;
         float *sums = l->part_sums + part * l->sums + group * size;
         const int64_t begin = gemm_row_start(l->rows, panel);
-        const int64_t end = gemm_row_start(l->rows, gemm_min(panel + l->block_panels, l->panels));
+        const int64_t end = gemm_row_start(l->rows, cpu_min(panel + l->block_panels, l->panels));
         zero_run(sums + begin * l->channels * l->taps, (end - begin) * l->channels * l->taps);
         const int64_t stop = l->images * (part + 1) / l->parts;
         for (int64_t image = l->images * part / l->parts; image < stop; image++)

@@ -130,7 +130,7 @@ static void backward_cells(const void *arg, recurrent_cells at) {
     const float *h_before = recurrent_before(&at, l->y, l->h0, h);
     for (int64_t sample = at.first; sample < at.first + at.rows; sample++)
         for (int64_t j = at.j; j < at.end; j += V_WIDTH)
-            gates_back(l, at.step, sample, h_before + sample * h, j, gemm_min(V_WIDTH, at.end - j));
+            gates_back(l, at.step, sample, h_before + sample * h, j, cpu_min(V_WIDTH, at.end - j));
 }
 
 static const char *declines_grad(const qn_call *call) { return recurrent_declines_grad(call, 3); }

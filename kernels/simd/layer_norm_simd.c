@@ -7,8 +7,6 @@
 /* Rows of a task; the gradient keeps sums over them for weight and bias. */
 enum { GROUP = 32 };
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static const char *declines(const qn_call *call) {
     if (call->in[0].dtype != QN_F32)
         return "f32 only";
@@ -41,7 +39,7 @@ static void normalise_row(const qn_call *call, int64_t row, int64_t n) {
             v_store(y + i,
                     v_fma((v_load(x + i) - middle) * scale, v_load(weight + i), v_load(bias + i)));
     for (; i < n; i += V_WIDTH) {
-        int64_t lanes = smaller(V_WIDTH, n - i);
+        int64_t lanes = cpu_min(V_WIDTH, n - i);
         vf xhat = (v_load_part(x + i, lanes) - middle) * scale;
         v_store_part(
             y + i, v_fma(xhat, parameter(weight, i, lanes, 1.0f), parameter(bias, i, lanes, 0.0f)),
@@ -55,7 +53,7 @@ static void layer_norm_task(const void *arg, int64_t index) {
     const qn_call *call = arg;
     int64_t rows = qn_view_count(&call->out[QN_LAYER_NORM_OUT_MEAN]),
             n = qn_view_count(&call->in[QN_LAYER_NORM_X]) / rows;
-    int64_t end = smaller((index + 1) * GROUP, rows);
+    int64_t end = cpu_min((index + 1) * GROUP, rows);
     for (int64_t row = index * GROUP; row < end; row++)
         normalise_row(call, row, n);
 }
@@ -148,7 +146,7 @@ static void layer_norm_grad_task(const void *arg, int64_t index) {
     const qn_call *call = arg;
     int64_t rows = qn_view_count(&call->in[QN_LAYER_NORM_GRAD_MEAN]),
             n = qn_view_count(&call->out[QN_LAYER_NORM_GRAD_OUT_DWEIGHT]);
-    int64_t end = smaller((index + 1) * GROUP, rows);
+    int64_t end = cpu_min((index + 1) * GROUP, rows);
     float *dweight = (float *)call->workspace + index * 2 * n;
     row_grad r = {.weight = call->in[QN_LAYER_NORM_GRAD_WEIGHT].data,
                   .dweight = dweight,
@@ -182,7 +180,7 @@ static size_t layer_norm_grad_workspace(const qn_call *call) {
 static void add_groups(float *out, const float *partial, int64_t n, int64_t groups,
                        int64_t stride) {
     for (int64_t i = 0; i < n; i += V_WIDTH) {
-        int64_t lanes = smaller(V_WIDTH, n - i);
+        int64_t lanes = cpu_min(V_WIDTH, n - i);
         vd low = {0}, high = {0};
         for (int64_t group = 0; group < groups; group++) {
             vf v = v_load_part(partial + group * stride + i, lanes);

@@ -139,7 +139,7 @@ static void backward_cells(const void *arg, recurrent_cells at) {
     const float *c_before = recurrent_before(&at, l->c, l->c0, h);
     for (int64_t sample = at.first; sample < at.first + at.rows; sample++)
         for (int64_t j = at.j; j < at.end; j += V_WIDTH)
-            gates_back(l, at.step, sample, c_before + sample * h, j, gemm_min(V_WIDTH, at.end - j));
+            gates_back(l, at.step, sample, c_before + sample * h, j, cpu_min(V_WIDTH, at.end - j));
 }
 
 static const char *declines_grad(const qn_call *call) { return recurrent_declines_grad(call, 4); }

@@ -82,7 +82,7 @@ static void pack_task(const void *arg, int64_t index) {
         return;
     }
     const int64_t col = (index - r->row_panels) * block.pack * GEMM_COLS;
-    const int64_t cols = gemm_min(block.pack * GEMM_COLS, r->cols - col);
+    const int64_t cols = cpu_min(block.pack * GEMM_COLS, r->cols - col);
     const float *src = p->b + r->pc * p->b_row + (r->jc + col) * p->b_col;
     float *dst = p->b_panels + col * r->k;
     if (p->b_col == 1) {
@@ -91,7 +91,7 @@ static void pack_task(const void *arg, int64_t index) {
     }
     for (int64_t j = 0; j < cols; j += V_WIDTH) {
         const int64_t panel = j / GEMM_COLS * GEMM_COLS;
-        gemm_pack(src + j * p->b_col, p->b_col, p->b_row, (int)gemm_min(V_WIDTH, cols - j), r->k,
+        gemm_pack(src + j * p->b_col, p->b_col, p->b_row, (int)cpu_min(V_WIDTH, cols - j), r->k,
                   dst + panel * r->k + j - panel, gemm_pitch(cols - panel));
     }
 }
@@ -115,7 +115,7 @@ static vf bias_part(const product *p, int64_t col, int64_t part) {
 /* Bias and activation on a finished part of the output; `col` is its first column. */
 static void finish(const product *p, int64_t col, int64_t rows, int64_t cols, float *c) {
     for (int64_t j = 0; j < cols; j += V_WIDTH) {
-        const int64_t part = gemm_min(V_WIDTH, cols - j);
+        const int64_t part = cpu_min(V_WIDTH, cols - j);
         const vf shift = bias_part(p, col + j, part);
         for (int64_t i = 0; i < rows; i++) {
             float *at = c + i * p->c_step + j;
@@ -165,9 +165,9 @@ static void tile_task(const void *arg, int64_t index) {
     } else {
         t.a = p->a_panels + panel * a_panel_size(r->k);
     }
-    const int64_t end = gemm_min((chunk + 1) * r->chunk, r->col_panels);
+    const int64_t end = cpu_min((chunk + 1) * r->chunk, r->col_panels);
     for (int64_t j = chunk * r->chunk; j < end; j++) {
-        t.cols = gemm_min(GEMM_COLS, r->cols - j * GEMM_COLS);
+        t.cols = cpu_min(GEMM_COLS, r->cols - j * GEMM_COLS);
         t.b = p->b_panels + j * GEMM_COLS * r->k;
         t.b_step = gemm_pitch(t.cols);
         finished_tile(p, &t, r->ic + row, r->jc + j * GEMM_COLS, r->pc == 0, r->pc + r->k == p->k);
@@ -178,7 +178,7 @@ static void run_round(gemm_round *r, int threads) {
     r->row_panels = gemm_row_panels(r->rows);
     r->col_panels = (r->cols + GEMM_COLS - 1) / GEMM_COLS;
     r->chunk = r->row_panels * r->col_panels / block.tasks;
-    r->chunk = r->chunk < 1 ? 1 : gemm_min(r->chunk, block.chunk);
+    r->chunk = r->chunk < 1 ? 1 : cpu_min(r->chunk, block.chunk);
     const int64_t packs = (r->col_panels + block.pack - 1) / block.pack;
     simd_parallel(threads, r->row_panels + (r->pack_b ? packs : 0), pack_task, r);
     const int64_t chunks = (r->col_panels + r->chunk - 1) / r->chunk;
@@ -196,12 +196,12 @@ static void multiply(const product *p, int threads) {
     const int64_t kc = block_length(p->n, p->k);
     gemm_round r = {.of = p};
     for (r.jc = 0; r.jc < p->n; r.jc += block.cols) {
-        r.cols = gemm_min(block.cols, p->n - r.jc);
+        r.cols = cpu_min(block.cols, p->n - r.jc);
         r.pc = 0;
         do { /* sums over nothing are to be stored as well */
-            r.k = gemm_min(kc, p->k - r.pc);
+            r.k = cpu_min(kc, p->k - r.pc);
             for (r.ic = 0; r.ic < p->m; r.ic += block.rows) {
-                r.rows = gemm_min(block.rows, p->m - r.ic);
+                r.rows = cpu_min(block.rows, p->m - r.ic);
                 r.pack_b = r.ic == 0;
                 run_round(&r, threads);
             }
@@ -265,12 +265,12 @@ static product plan(const qn_call *call) {
 
 /* Floats of packed A and of packed B. */
 static int64_t a_room(const product *p) {
-    const int64_t rows = gemm_min(p->m, block.rows);
+    const int64_t rows = cpu_min(p->m, block.rows);
     return p->direct ? 0 : gemm_row_panels(rows) * a_panel_size(block_length(p->n, p->k));
 }
 
 static int64_t product_room(const product *p) {
-    const int64_t cols = gemm_round_up(gemm_min(p->n, block.cols), GEMM_COLS);
+    const int64_t cols = gemm_round_up(cpu_min(p->n, block.cols), GEMM_COLS);
     return gemm_round_up(a_room(p), 16) + gemm_round_up(cols * block_length(p->n, p->k), 16);
 }
 
@@ -288,7 +288,7 @@ static batch plan_batch(const qn_call *call) {
     const product *p = &all.first;
     all.count = p->m * p->n == 0 ? 0 : qn_view_count(&call->out[0]) / (p->m * p->n);
     if (all.count > 1 && (double)p->m * (double)p->n * (double)p->k < 8 * block.threaded)
-        all.slots = gemm_min(all.count, call->threads);
+        all.slots = cpu_min(all.count, call->threads);
     return all;
 }
 

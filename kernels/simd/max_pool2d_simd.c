@@ -6,8 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-static int64_t lanes_of(int64_t left) { return left < V_WIDTH ? left : V_WIDTH; }
-
 /* ---- forward ----------------------------------------------------------------------------- */
 
 /* The better of the best so far and a candidate that comes after it: of ties the first, of NaNs
@@ -23,7 +21,7 @@ static void pool_2x2(const simd_pool *p, const float *x, float *y, int32_t *inde
     for (int64_t row = 0; row < p->rows; row++, y += p->columns, index += p->columns) {
         const float *upper = x + 2 * row * p->width, *lower = upper + p->width;
         for (int64_t j = 0; j < p->columns; j += V_WIDTH) {
-            int64_t lanes = lanes_of(p->columns - j);
+            int64_t lanes = cpu_min(p->columns - j, V_WIDTH);
             vi at = (int32_t)(2 * row * p->width + 2 * j) + 2 * v_iota(), corner = at;
             vf best, right, below, last;
             v_load_pairs(upper + 2 * j, lanes, &best, &right);
@@ -97,7 +95,7 @@ static void grad_2x2(const simd_pool *p, const float *g, const int32_t *index, f
     for (int64_t row = 0; row < p->rows; row++, g += p->columns, index += p->columns) {
         float *upper = dx + 2 * row * p->width, *lower = upper + p->width;
         for (int64_t j = 0; j < p->columns; j += V_WIDTH) {
-            int64_t lanes = lanes_of(p->columns - j);
+            int64_t lanes = cpu_min(p->columns - j, V_WIDTH);
             vi corner = (int32_t)(2 * row * p->width + 2 * j) + 2 * v_iota();
             vi at = v_load_int_part(index + j, lanes) - corner;
             vf v = v_load_part(g + j, lanes);

@@ -14,6 +14,7 @@
 
 #include <immintrin.h>
 
+#include "cpu_numbers.h"
 #include "quern_backend.h"
 
 #ifndef QN_ISA

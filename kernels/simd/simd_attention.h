@@ -88,7 +88,7 @@ static inline const char *attention_declines(const qn_call *call, int first, int
 static inline int attention_slots(const qn_call *call, const qn_view *q, int64_t tk,
                                   int64_t tasks) {
     const int threads = simd_threads(call, qn_view_count(q) * tk / 4);
-    return (int)gemm_min(threads, tasks < 1 ? 1 : tasks);
+    return (int)cpu_min(threads, tasks < 1 ? 1 : tasks);
 }
 
 static inline attention_rows attention_head(const qn_view *x, int64_t n, int64_t h) {
@@ -100,8 +100,7 @@ static inline attention_rows attention_head(const qn_view *x, int64_t n, int64_t
 static inline void attention_turn(attention_rows x, int64_t count, int64_t d, float *to,
                                   int64_t pitch) {
     for (int64_t t = 0; t < count; t += V_WIDTH)
-        gemm_pack(x.at + t * x.step, x.step, 1, (int)gemm_min(V_WIDTH, count - t), d, to + t,
-                  pitch);
+        gemm_pack(x.at + t * x.step, x.step, 1, (int)cpu_min(V_WIDTH, count - t), d, to + t, pitch);
 }
 
 /** c [rows, cols] = (or += ) a [rows, k] b [k, cols]; b and c in whole vectors of columns. */
@@ -114,7 +113,7 @@ static inline void attention_product(attention_rows a, int64_t rows, int64_t k, 
         tile.rows = (int)(gemm_row_start(rows, panel + 1) - row);
         tile.a = a.at + row * a.step;
         for (int64_t col = 0; col < cols; col += GEMM_COLS) {
-            tile.cols = gemm_min(GEMM_COLS, cols - col);
+            tile.cols = cpu_min(GEMM_COLS, cols - col);
             tile.b = b.at + col;
             tile.c = c.at + row * c.step + col;
             gemm_tile_run(&tile);
@@ -144,7 +143,7 @@ static inline void attention_causal(const attention_plan *plan, const attention_
     for (int64_t j = 0; j < b->keys; j++, s += b->pitch) {
         const int64_t first = b->j + j - (plan->tk - plan->tq) - b->i; /* the first that may look */
         for (int64_t i = 0; i < b->pitch && i < first; i += V_WIDTH) {
-            const vi hidden = v_iota() < (int32_t)gemm_min(V_WIDTH, first - i);
+            const vi hidden = v_iota() < (int32_t)cpu_min(V_WIDTH, first - i);
             v_store(s + i, v_select(hidden, v_set(-INFINITY), v_load(s + i)));
         }
     }

@@ -56,8 +56,8 @@ static void layout_axis(layout *l, int i) {
     const conv_axis *axis = &l->pass->axis[i];
     const int64_t far = axis->taps > 0 ? (axis->taps - 1) * axis->shift_step : 0;
     const int64_t span = far < 0 ? -far : far;
-    l->lowest[i] = axis->shift_first + gemm_min(far, 0);
-    l->phases[i] = gemm_min(axis->step, span + 1);
+    l->lowest[i] = axis->shift_first + cpu_min(far, 0);
+    l->phases[i] = cpu_min(axis->step, span + 1);
     l->reach[i] = span / axis->step;
 }
 
@@ -66,8 +66,8 @@ static void layout_bands(layout *l) {
     const conv_pass *pass = l->pass;
     const int64_t out = pass->axis[0].out;
     const int64_t staged = pass->channels * l->phases[0] * l->phases[1] * l->pitch;
-    const int64_t row = gemm_max(1, staged + pass->rows * l->pitch); /* no channels at all: 0 */
-    const int64_t fit = gemm_max(1, (block.band - staged * l->reach[0]) / row);
+    const int64_t row = cpu_max(1, staged + pass->rows * l->pitch); /* no channels at all: 0 */
+    const int64_t fit = cpu_max(1, (block.band - staged * l->reach[0]) / row);
     l->bands = (out + fit - 1) / fit;
     l->band_rows = l->bands ? (out + l->bands - 1) / l->bands : 0;
 }
@@ -91,9 +91,9 @@ static layout plan(const conv_pass *pass, int threads) {
     const conv_axis *wide = &pass->axis[1];
     if (wide->step == 1) {
         const int64_t right = wide->out + l.reach[1] + l.lowest[1] - wide->in;
-        l.shared = gemm_max(0, gemm_min(l.reach[1], gemm_min(-l.lowest[1], right)));
+        l.shared = cpu_max(0, cpu_min(l.reach[1], cpu_min(-l.lowest[1], right)));
     }
-    l.pitch = gemm_max(1, wide->out + l.reach[1] - l.shared);
+    l.pitch = cpu_max(1, wide->out + l.reach[1] - l.shared);
     layout_bands(&l);
     l.plane = (l.band_rows + l.reach[0]) * l.pitch;
     l.channel = l.plane * l.phases[0] * l.phases[1];
@@ -106,7 +106,7 @@ static layout plan(const conv_pass *pass, int threads) {
     l.per_slot = l.stage_size + (l.direct ? 0 : l.c_step * pass->rows);
     l.tasks = pass->batch * pass->groups * l.bands;
     const double work = (double)l.tasks * (double)l.c_step * (double)pass->rows * (double)l.k;
-    l.slots = work < block.threaded ? 1 : gemm_max(1, gemm_min(threads, l.tasks));
+    l.slots = work < block.threaded ? 1 : cpu_max(1, cpu_min(threads, l.tasks));
     return l;
 }
 
@@ -163,7 +163,7 @@ static void pack_task(const void *arg, int64_t index) {
 
 SIMD_INLINE void zero_run(float *dst, int64_t count) {
     for (int64_t i = 0; i < count; i += V_WIDTH)
-        v_store_part(dst + i, (vf){0}, gemm_min(V_WIDTH, count - i));
+        v_store_part(dst + i, (vf){0}, cpu_min(V_WIDTH, count - i));
 }
 
 SIMD_INLINE void copy_run(const float *src, float *dst, int64_t count) {
@@ -176,7 +176,7 @@ SIMD_INLINE void copy_run(const float *src, float *dst, int64_t count) {
 
 /* Number of i >= 0, up to `count`, with first + i * step < bound. */
 static int64_t positions_below(int64_t bound, int64_t first, int64_t step, int64_t count) {
-    return bound <= first ? 0 : gemm_min(count, (bound - first + step - 1) / step);
+    return bound <= first ? 0 : cpu_min(count, (bound - first + step - 1) / step);
 }
 
 /* The columns of a window that the plane has, and where the first of them lies in a row of the
@@ -188,7 +188,7 @@ typedef struct inside {
 static inside columns_inside(const conv_window *w) {
     const int64_t begin = positions_below(0, w->first[1], w->step[1], w->count[1]);
     const int64_t bound = positions_below(w->extent[1], w->first[1], w->step[1], w->count[1]);
-    return (inside){begin, gemm_max(begin, bound),
+    return (inside){begin, cpu_max(begin, bound),
                     (w->first[1] + begin * w->step[1]) * w->stride[1]};
 }
 
@@ -233,7 +233,7 @@ void conv_stage_last(const conv_window *w, int64_t channels, int64_t channel_str
         zero_run(dst, begin * pitch);
         for (int64_t c = 0; c < channels; c += V_WIDTH)
             gemm_pack(src + c * channel_stride, channel_stride, step,
-                      (int)gemm_min(V_WIDTH, channels - c), end - begin, dst + begin * pitch + c,
+                      (int)cpu_min(V_WIDTH, channels - c), end - begin, dst + begin * pitch + c,
                       pitch);
         zero_run(dst + end * pitch, (w->count[1] - end) * pitch);
     }
@@ -280,7 +280,7 @@ static void multiply_block(const layout *l, const run *r, int64_t panel, int64_t
         for (int64_t i = panel; i < end; i++) {
             const int64_t row = gemm_row_start(all, i), rows = gemm_row_start(all, i + 1) - row;
             const gemm_tile t = {.rows = (int)rows,
-                                 .cols = gemm_min(GEMM_COLS, r->count - q),
+                                 .cols = cpu_min(GEMM_COLS, r->count - q),
                                  .k = k,
                                  .a = r->weights + i * l->panel_size + p * rows,
                                  .b = r->staged + q,
@@ -299,10 +299,10 @@ static void multiply_band(const layout *l, run *r, int64_t band_rows) {
     r->count = (band_rows - 1) * l->pitch + l->pass->axis[1].out;
     int64_t p = 0;
     do { /* sums over nothing are to be stored as well */
-        const int64_t k = gemm_min(block.k, l->k - p);
-        const int64_t together = gemm_max(1, block.weights / (GEMM_ROWS * gemm_max(1, k)));
+        const int64_t k = cpu_min(block.k, l->k - p);
+        const int64_t together = cpu_max(1, block.weights / (GEMM_ROWS * cpu_max(1, k)));
         for (int64_t i = 0; i < l->panels; i += together)
-            multiply_block(l, r, i, gemm_min(i + together, l->panels), p, k);
+            multiply_block(l, r, i, cpu_min(i + together, l->panels), p, k);
         p += k;
     } while (p < l->k);
 }
@@ -326,7 +326,7 @@ SIMD_INLINE void finish_run(const float *src, float *dst, int64_t step, int64_t 
                             float lowest) {
     const vf add = v_set(shift), least = v_set(lowest);
     for (int64_t i = 0; i < count; i += V_WIDTH) {
-        const int64_t part = gemm_min(V_WIDTH, count - i);
+        const int64_t part = cpu_min(V_WIDTH, count - i);
         const vf x = part == V_WIDTH ? v_load(src + i) : v_load_part(src + i, part);
         const vf y = v_max(least, x + add);
         if (step != 1)
@@ -361,7 +361,7 @@ static void store_band(const layout *l, int64_t first_channel, int64_t top, int6
 static void compute_band(const layout *l, int64_t image, int64_t group, int64_t top,
                          float *scratch) {
     const conv_pass *pass = l->pass;
-    const int64_t band_rows = gemm_min(l->band_rows, pass->axis[0].out - top);
+    const int64_t band_rows = cpu_min(l->band_rows, pass->axis[0].out - top);
     if (band_rows <= 0)
         return;
     const int64_t channel = group * pass->rows;

@@ -22,8 +22,6 @@ typedef struct copy {
     int64_t rows, group; /* rows along the last axis (strips where turned) in all, and of a task */
 } copy;
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* ---- layout ------------------------------------------------------------------------------ */
 
 /* Axes by falling stride in dst, so that writing is sequential. */
@@ -159,7 +157,7 @@ static void turn_corners(const copy *c, float *dst, const float *src, int64_t ro
     for (int64_t r = 0; r < rows; r += CORNER)
         for (int64_t k = 0; k < columns; k += CORNER)
             turn_corner(dst + r * dst_row + k, dst_row, src + k * src_column + r, src_column,
-                        smaller(CORNER, rows - r), smaller(CORNER, columns - k));
+                        cpu_min(CORNER, rows - r), cpu_min(CORNER, columns - k));
 }
 
 /* A rectangle: dst[r][k] = src[k][r], rows r along src's contiguous axis. */
@@ -190,7 +188,7 @@ static void turn_strip(const copy *c, char *dst, const char *src, int64_t rows) 
     int64_t dst_row = c->axes[c->rank - 2].dst, src_column = c->axes[c->rank - 1].src;
     for (int64_t k = 0; k < columns; k += TILE)
         for (int64_t r = 0; r < rows; r += BLOCK) {
-            int64_t high = smaller(BLOCK, rows - r), wide = smaller(TILE, columns - k);
+            int64_t high = cpu_min(BLOCK, rows - r), wide = cpu_min(TILE, columns - k);
             char *to = dst + (r * dst_row + k) * size;
             const char *from = src + (k * src_column + r) * size;
             if (high == BLOCK && wide == TILE && size == sizeof(float))
@@ -204,7 +202,7 @@ static void turn_strip(const copy *c, char *dst, const char *src, int64_t rows) 
 
 static void copy_task(const void *arg, int64_t index) {
     const copy *c = arg;
-    int64_t end = smaller((index + 1) * c->group, c->rows);
+    int64_t end = cpu_min((index + 1) * c->group, c->rows);
     for (int64_t row = index * c->group; row < end; row++) {
         int64_t rest = row, to = 0, from = 0, strip = 0;
         for (int i = c->rank - 2; i >= 0; i--) {
@@ -212,7 +210,7 @@ static void copy_task(const void *arg, int64_t index) {
             bool in_strips = c->turned && i == c->rank - 2;
             int64_t steps = in_strips ? (a.extent + STRIP - 1) / STRIP : a.extent;
             int64_t at = rest % steps * (in_strips ? STRIP : 1);
-            strip = in_strips ? smaller(STRIP, a.extent - at) : strip;
+            strip = in_strips ? cpu_min(STRIP, a.extent - at) : strip;
             rest /= steps;
             to += at * a.dst;
             from += at * a.src;

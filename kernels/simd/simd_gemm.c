@@ -169,7 +169,7 @@ static void pack_four(const float *src, int64_t lane_step, int lanes, int64_t k,
 static void pack_columns(const float *src, int64_t lane_step, int lanes, int64_t k, float *dst,
                          int64_t pitch) {
     for (int64_t p = 0; p < k; p += V_WIDTH, src += V_WIDTH) {
-        const int64_t part = gemm_min(V_WIDTH, k - p);
+        const int64_t part = cpu_min(V_WIDTH, k - p);
         vf r[V_WIDTH];
         GEMM_UNROLL
         for (int lane = 0; lane < V_WIDTH; lane++)
@@ -215,7 +215,7 @@ void gemm_pack_panels(const float *src, int64_t k_step, int64_t cols, int64_t k,
         }
         to = dst + full * GEMM_COLS * k + p * pitch;
         for (int64_t j = 0; j < rest; j += V_WIDTH)
-            v_store(to + j, v_load_part(from + j, gemm_min(V_WIDTH, rest - j)));
+            v_store(to + j, v_load_part(from + j, cpu_min(V_WIDTH, rest - j)));
     }
 }
 
@@ -223,7 +223,7 @@ void gemm_pack_panels(const float *src, int64_t k_step, int64_t cols, int64_t k,
 static void transpose_four(const float *src, int64_t src_step, int rows, int64_t cols, float *dst,
                            int64_t dst_step) {
     for (int64_t j = 0; j < cols; j += V_WIDTH, src += V_WIDTH, dst += V_WIDTH * dst_step) {
-        const int64_t part = gemm_min(V_WIDTH, cols - j);
+        const int64_t part = cpu_min(V_WIDTH, cols - j);
         vf r[4];
         GEMM_UNROLL
         for (int i = 0; i < 4; i++)
@@ -242,7 +242,7 @@ void gemm_transpose(const float *src, int64_t src_step, int rows, int64_t cols, 
         return;
     }
     for (int64_t j = 0; j < cols; j += V_WIDTH, src += V_WIDTH) {
-        const int64_t part = gemm_min(V_WIDTH, cols - j);
+        const int64_t part = cpu_min(V_WIDTH, cols - j);
         vf r[V_WIDTH];
         GEMM_UNROLL
         for (int i = 0; i < V_WIDTH; i++)

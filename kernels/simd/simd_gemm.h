@@ -83,10 +83,6 @@ SIMD_INLINE int64_t gemm_row_start(int64_t rows, int64_t index) {
     return rows * index / gemm_row_panels(rows);
 }
 
-SIMD_INLINE int64_t gemm_min(int64_t a, int64_t b) { return a < b ? a : b; }
-
-SIMD_INLINE int64_t gemm_max(int64_t a, int64_t b) { return a > b ? a : b; }
-
 /** Floats from one row of a packed column panel to the next. */
 SIMD_INLINE int64_t gemm_pitch(int64_t cols) { return cols > V_WIDTH ? GEMM_COLS : V_WIDTH; }
 

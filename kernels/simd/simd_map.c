@@ -166,19 +166,17 @@ static void run_gathered(const map *m, int64_t begin, int64_t end, bool first,
     m->function(&span);
 }
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static void run_task(const void *arg, int64_t index) {
     const map *m = arg;
     int64_t row = m->shape[m->rank - 1], start = index * TASK;
-    int64_t end = smaller(start + TASK, m->count);
+    int64_t end = cpu_min(start + TASK, m->count);
     _Alignas(64) char gathered[SIMD_MAP_INPUTS][CHUNK * sizeof(double)];
     for (int64_t begin = start, next; begin < end; begin = next) {
         if (m->by_rows) {
-            next = smaller(begin - begin % row + row, end);
+            next = cpu_min(begin - begin % row + row, end);
             run_row(m, begin, next);
         } else {
-            next = smaller(begin + m->chunk, end);
+            next = cpu_min(begin + m->chunk, end);
             run_gathered(m, begin, next, begin == start, gathered);
         }
     }

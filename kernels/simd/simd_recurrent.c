@@ -64,7 +64,7 @@ static void run(const workload *work, int threads) {
             simd_parallel(threads, work->blocks, block_task, &(round){work, iteration});
         return;
     }
-    int64_t groups = gemm_min(threads, work->rows / limit.rows);
+    int64_t groups = cpu_min(threads, work->rows / limit.rows);
     groups = groups < 1 ? 1 : groups;
     simd_parallel(threads, groups, rows_task, &(grouped){work, groups});
 }
@@ -97,7 +97,7 @@ static void pack_gates_task(const void *arg, int64_t block) {
     float *dst = p->packed + block * block_size(p->gates, hidden);
     for (int gate = 0; gate < p->gates; gate++)
         gemm_pack((const float *)p->w->data + (gate * hidden + j) * p->w->stride[0],
-                  p->w->stride[0], p->w->stride[1], (int)gemm_min(V_WIDTH, hidden - j), hidden,
+                  p->w->stride[0], p->w->stride[1], (int)cpu_min(V_WIDTH, hidden - j), hidden,
                   dst + gate / 2 * GEMM_COLS * hidden + gate % 2 * V_WIDTH,
                   pair_pitch(p->gates, gate));
 }
@@ -113,10 +113,10 @@ static void pack_gates(const qn_call *call, const qn_view *w, int gates, float *
 static void pack_back_task(const void *arg, int64_t block) {
     const packing *p = arg;
     const int64_t rows = p->w->shape[0], j = block * GEMM_COLS;
-    const int64_t cols = gemm_min(GEMM_COLS, p->w->shape[1] - j);
+    const int64_t cols = cpu_min(GEMM_COLS, p->w->shape[1] - j);
     for (int64_t i = 0; i < cols; i += V_WIDTH)
         gemm_pack((const float *)p->w->data + (j + i) * p->w->stride[1], p->w->stride[1],
-                  p->w->stride[0], (int)gemm_min(V_WIDTH, cols - i), rows, p->packed + j * rows + i,
+                  p->w->stride[0], (int)cpu_min(V_WIDTH, cols - i), rows, p->packed + j * rows + i,
                   gemm_pitch(cols));
 }
 
@@ -151,7 +151,7 @@ static void product(const float *h, int rows, int64_t hidden, int gates, const f
 /* dh += g W_hh for `rows` rows of g [.., count] and one block of columns of dh [.., hidden]. */
 static void product_back(const float *g, int64_t rows, int64_t count, const float *packed,
                          int64_t block, float *dh, int64_t hidden) {
-    const int64_t j = block * GEMM_COLS, cols = gemm_min(GEMM_COLS, hidden - j);
+    const int64_t j = block * GEMM_COLS, cols = cpu_min(GEMM_COLS, hidden - j);
     for (int64_t panel = 0; panel < gemm_row_panels(rows); panel++) {
         const int64_t row = gemm_row_start(rows, panel);
         const gemm_tile tile = {.rows = (int)(gemm_row_start(rows, panel + 1) - row),
@@ -201,7 +201,7 @@ static void forward_panel(const recurrent_pass *pass, int64_t count, int64_t fir
     float sums[GEMM_ROWS * MOST_GATES * V_WIDTH] __attribute__((aligned(64)));
     recurrent_cells at = cells_at(s, count, first, rows);
     at.j = block * V_WIDTH;
-    at.end = gemm_min(s->hidden, at.j + V_WIDTH);
+    at.end = cpu_min(s->hidden, at.j + V_WIDTH);
     at.sums = sums;
     const float *h_before = recurrent_before(&at, pass->h, pass->h0, s->hidden);
     if (h_before && any_within(s, at.step, first, rows))
@@ -236,7 +236,7 @@ static void backward_part(const recurrent_pass *pass, int64_t iteration, int64_t
         return;
     recurrent_cells at = cells_at(s, count, row, rows);
     at.j = block * GEMM_COLS;
-    at.end = gemm_min(h, at.j + GEMM_COLS);
+    at.end = cpu_min(h, at.j + GEMM_COLS);
     pass->cells(pass->arg, at);
 }
 

@@ -104,8 +104,6 @@ static const char *make_plan(const qn_call *call, plan *p) {
 
 /* ---- the row form ------------------------------------------------------------------------ */
 
-static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static double reduce_rows(const plan *p, int64_t output, int64_t piece) {
     const simd_reduction *r = p->reduction;
     const float *x = p->x + offset_of(&p->kept, output);
@@ -113,10 +111,10 @@ static double reduce_rows(const plan *p, int64_t output, int64_t piece) {
     if (p->rows_per_piece == 0) {
         int64_t parts = (p->inner + PIECE - 1) / PIECE, begin = piece % parts * PIECE;
         x += offset_of(&p->rows, piece / parts) + begin;
-        return r->row(x, smaller(PIECE, p->inner - begin), center);
+        return r->row(x, cpu_min(PIECE, p->inner - begin), center);
     }
     double total = r->identity;
-    int64_t end = smaller((piece + 1) * p->rows_per_piece, p->rows.count);
+    int64_t end = cpu_min((piece + 1) * p->rows_per_piece, p->rows.count);
     for (int64_t row = piece * p->rows_per_piece; row < end; row++)
         total = r->join(total, r->row(x + offset_of(&p->rows, row), p->inner, center));
     return total;
@@ -125,7 +123,7 @@ static double reduce_rows(const plan *p, int64_t output, int64_t piece) {
 static void row_task(const void *arg, int64_t index) {
     const plan *p = arg;
     int64_t piece = index / p->groups, first = index % p->groups * p->group;
-    int64_t end = smaller(first + p->group, p->outputs);
+    int64_t end = cpu_min(first + p->group, p->outputs);
     for (int64_t output = first; output < end; output++)
         p->result[piece * p->outputs + output] = reduce_rows(p, output, piece);
 }
@@ -137,7 +135,7 @@ static void column_task(const void *arg, int64_t index) {
     int64_t outer = p->kept.count * p->bands;
     int64_t piece = index / outer, kept = index % outer / p->bands;
     int64_t column = index % p->bands * SIMD_BAND;
-    int64_t columns = smaller(SIMD_BAND, p->inner - column);
+    int64_t columns = cpu_min(SIMD_BAND, p->inner - column);
     int64_t output = kept * p->inner + column;
     double total[SIMD_BAND];
     float center[SIMD_BAND] = {0};
@@ -146,10 +144,10 @@ static void column_task(const void *arg, int64_t index) {
         center[c] = p->center ? p->center[output + c] : 0.0f;
     }
     const float *x = p->x + offset_of(&p->kept, kept) + column;
-    int64_t row = piece * PIECE_ROWS, end = smaller(row + PIECE_ROWS, p->rows.count);
+    int64_t row = piece * PIECE_ROWS, end = cpu_min(row + PIECE_ROWS, p->rows.count);
     int64_t inner = p->rows.shape[p->rows.rank - 1], stride = p->rows.stride[p->rows.rank - 1];
     while (row < end) { /* rows one stride apart, at most a block of them */
-        int64_t run = smaller(smaller(inner - row % inner, end - row), COLUMN_BLOCK);
+        int64_t run = cpu_min(cpu_min(inner - row % inner, end - row), COLUMN_BLOCK);
         p->reduction->column(x + offset_of(&p->rows, row), columns, run, stride, center, total);
         row += run;
     }
@@ -213,7 +211,7 @@ SIMD_INLINE double reduce_row(const float *x, int64_t n, float center, float ide
     vf middle = v_set(center), lowest = v_set(identity);
     double total = identity;
     for (int64_t begin = 0; begin < n; begin += ROW_BLOCK) {
-        int64_t end = smaller(begin + ROW_BLOCK, n), i = begin;
+        int64_t end = cpu_min(begin + ROW_BLOCK, n), i = begin;
         vf lane[LANES] = {lowest, lowest, lowest, lowest};
         for (; i + LANES * V_WIDTH <= end; i += LANES * V_WIDTH)
             for (int k = 0; k < LANES; k++)
@@ -248,7 +246,7 @@ SIMD_INLINE void reduce_column(const float *x, int64_t columns, int64_t rows, in
             v_store(sum + k * V_WIDTH, lane[k]);
     } else {
         for (int64_t c = 0; c < columns; c += V_WIDTH) {
-            int64_t width = smaller(columns - c, V_WIDTH);
+            int64_t width = cpu_min(columns - c, V_WIDTH);
             vf lane = v_set(identity), middle = v_load(center + c);
             const float *from = x + c;
             for (int64_t row = 0; row < rows; row++, from += stride)

@@ -22,7 +22,7 @@ SIMD_INLINE void windows_rows(const float *src, int64_t row_step, int64_t step, 
     /* gemm_pack() writes whole vectors: what the last ones of a row put into the next row is
      * written over by the blocks that follow, which therefore go from the end to the start. */
     for (int64_t i = (width - 1) / V_WIDTH * V_WIDTH; i >= 0; i -= V_WIDTH)
-        gemm_pack(src + i * step, step, row_step, (int)gemm_min(V_WIDTH, width - i), rows, dst + i,
+        gemm_pack(src + i * step, step, row_step, (int)cpu_min(V_WIDTH, width - i), rows, dst + i,
                   width);
 }
 
@@ -48,7 +48,7 @@ typedef struct windows_part {
  * negative, in 0 .. extent. */
 SIMD_INLINE windows_part windows_inside(int64_t start, int64_t kernel, int64_t extent) {
     const int64_t first = start < 0 ? 0 : start;
-    const int64_t last = gemm_min(start + kernel, extent);
+    const int64_t last = cpu_min(start + kernel, extent);
     return (windows_part){first, first - start, last > first ? last - first : 0};
 }
 

@@ -56,7 +56,7 @@ static layout plan(const conv_pass *pass, int threads) {
         l.lowest[i] = pass->axis[i].shift_first - (pass->axis[i].shift_step < 0 ? l.taps - 1 : 0);
     l.pitch = gemm_round_up(pass->channels, V_WIDTH);
     l.grid = winograd_grid_of(l.taps, pass->batch, pass->axis[0].out, pass->axis[1].out,
-                              gemm_max(block.tiles, block.v / (l.places * l.pitch)));
+                              cpu_max(block.tiles, block.v / (l.places * l.pitch)));
     l.panels = (pass->rows + GEMM_COLS - 1) / GEMM_COLS;
     l.panel_size = GEMM_COLS * pass->channels + WINOGRAD_APART;
     l.v_step = l.grid.band * l.grid.tiles * l.pitch + WINOGRAD_APART;
@@ -65,7 +65,7 @@ static layout plan(const conv_pass *pass, int threads) {
     l.tasks = l.grid.rows ? pass->groups * ((l.grid.rows + l.grid.band - 1) / l.grid.band) : 0;
     const double work = (double)(l.grid.rows * l.grid.tiles) * (double)l.places *
                         (double)(pass->channels * pass->rows);
-    l.slots = work < block.threaded ? 1 : gemm_max(1, gemm_min(threads, l.tasks));
+    l.slots = work < block.threaded ? 1 : cpu_max(1, cpu_min(threads, l.tasks));
     return l;
 }
 
@@ -111,7 +111,7 @@ static void pack_task(const void *arg, int64_t index) {
     const layout *l = arg;
     const conv_pass *pass = l->pass;
     const int64_t panel = index % l->panels, group = index / l->panels, row = panel * GEMM_COLS;
-    const int64_t cols = gemm_min(GEMM_COLS, pass->rows - row), pitch = gemm_pitch(cols);
+    const int64_t cols = cpu_min(GEMM_COLS, pass->rows - row), pitch = gemm_pitch(cols);
     float *dst = l->weights + index * l->places * l->panel_size;
     for (int64_t c = 0; c < pass->channels; c++)
         for (int64_t i = 0; i < pitch; i++) {
@@ -199,10 +199,10 @@ static void store_row(const outputs *o, int64_t image, int64_t top, const float 
     const int64_t pitch = pass->out_extent[1], plane = pass->out_extent[0] * pitch;
     float *dst = pass->out + (image * pass->groups * pass->rows + o->channel) * plane +
                  (down->to_first + top) * pitch + across->to_first;
-    for (int64_t i = 0; i < gemm_min(OUT, down->out - top); i++)
+    for (int64_t i = 0; i < cpu_min(OUT, down->out - top); i++)
         for (int64_t x = 0; x < across->out; x += V_WIDTH)
             gemm_transpose(y + (i * OUT * o->l->grid.tiles + x) * GEMM_COLS, GEMM_COLS,
-                           (int)gemm_min(V_WIDTH, across->out - x), o->cols, dst + i * pitch + x,
+                           (int)cpu_min(V_WIDTH, across->out - x), o->cols, dst + i * pitch + x,
                            plane, false);
 }
 
@@ -224,7 +224,7 @@ static outputs outputs_of(const layout *l, int64_t group, int64_t panel) {
     const conv_pass *pass = l->pass;
     const int64_t row = panel * GEMM_COLS;
     outputs o = {
-        .l = l, .channel = group * pass->rows + row, .cols = gemm_min(GEMM_COLS, pass->rows - row)};
+        .l = l, .channel = group * pass->rows + row, .cols = cpu_min(GEMM_COLS, pass->rows - row)};
     for (int64_t i = 0; pass->bias && i < o.cols; i++)
         o.bias[i] = pass->bias[(o.channel + i) * pass->bias_step];
     return o;
@@ -256,7 +256,7 @@ static void slot_task(const void *arg, int64_t slot) {
     for (int64_t task = l->tasks * slot / l->slots; task < l->tasks * (slot + 1) / l->slots;
          task++) {
         const int64_t begin = task % bands * band;
-        compute(l, task / bands, begin, gemm_min(begin + band, l->grid.rows),
+        compute(l, task / bands, begin, cpu_min(begin + band, l->grid.rows),
                 l->scratch + slot * slot_size(l));
     }
 }

@@ -43,15 +43,15 @@ typedef struct layout {
 static void layout_tasks(layout *l, int threads) {
     l->panels = gemm_row_panels(l->rows);
     l->sums = l->groups * l->places * l->rows * l->channels;
-    l->parts = gemm_min(block.parts, gemm_min(l->images, block.sums / l->sums));
-    l->parts = gemm_max(1, l->parts);
-    l->block_panels = gemm_max(1, l->parts * l->groups * l->panels / block.tasks);
-    l->block_panels = gemm_min(l->block_panels, l->panels);
+    l->parts = cpu_min(block.parts, cpu_min(l->images, block.sums / l->sums));
+    l->parts = cpu_max(1, l->parts);
+    l->block_panels = cpu_max(1, l->parts * l->groups * l->panels / block.tasks);
+    l->block_panels = cpu_min(l->block_panels, l->panels);
     l->blocks = (l->panels + l->block_panels - 1) / l->block_panels;
     l->tasks = l->parts * l->groups * l->blocks;
     const double tiles = (double)(l->images * l->grid.tile_rows * l->grid.tiles);
     l->slots =
-        (double)l->sums * tiles < block.threaded ? 1 : gemm_max(1, gemm_min(threads, l->tasks));
+        (double)l->sums * tiles < block.threaded ? 1 : cpu_max(1, cpu_min(threads, l->tasks));
 }
 
 static layout plan(const qn_call *call) {
@@ -66,7 +66,7 @@ static layout plan(const qn_call *call) {
     l.pitch = gemm_round_up(l.channels, V_WIDTH);
     layout_tasks(&l, call->threads);
     l.grid = winograd_grid_of(l.taps, (l.images + l.parts - 1) / l.parts, g->shape[2], g->shape[3],
-                              gemm_max(block.tiles, block.v / (l.places * l.pitch)));
+                              cpu_max(block.tiles, block.v / (l.places * l.pitch)));
     const int64_t tiles = l.grid.band * l.grid.tiles;
     l.v_step = tiles * l.pitch + WINOGRAD_APART;
     l.a_step = tiles * GEMM_ROWS + V_WIDTH + WINOGRAD_APART;
@@ -85,13 +85,13 @@ bool winograd_grad_weight_serves(const qn_call *call) {
         !is_square(attrs->stride, 1) || !is_square(attrs->dilation, 1) || g->shape[0] == 0)
         return false;
     const layout l = plan(call);
-    const int64_t rows = gemm_min(l.rows, l.block_panels * GEMM_ROWS);
+    const int64_t rows = cpu_min(l.rows, l.block_panels * GEMM_ROWS);
     return winograd_pays(taps, l.channels, rows, g->shape[2], g->shape[3]);
 }
 
 /* Floats of what the transforms of the source, or of a row panel of gradients, take. */
 static int64_t scratch_size(const layout *l) {
-    return winograd_scratch(&l->grid, gemm_max(l->channels, GEMM_ROWS));
+    return winograd_scratch(&l->grid, cpu_max(l->channels, GEMM_ROWS));
 }
 
 static int64_t slot_size(const layout *l) {
@@ -144,7 +144,7 @@ static void multiply(const layout *l, int64_t panel, int64_t end, int64_t n, con
             for (int64_t i = panel; i < end; i++) {
                 const int64_t row = gemm_row_start(l->rows, i);
                 const gemm_tile t = {.rows = (int)(gemm_row_start(l->rows, i + 1) - row),
-                                     .cols = gemm_min(GEMM_COLS, l->channels - c),
+                                     .cols = cpu_min(GEMM_COLS, l->channels - c),
                                      .k = n,
                                      .a = a + ((i - panel) * l->places + place) * l->a_step,
                                      .b = v + place * l->v_step + c,
@@ -164,7 +164,7 @@ static void add_band(const layout *l, const band *b, int64_t panel, int64_t end,
         planes_of(l->x, b->group * l->channels, l->channels, l->attrs->padding);
     winograd_source(&l->grid, &planes, b->begin, b->end, scratch, v, l->pitch, l->v_step);
     for (; panel < end; panel += PANELS) {
-        const int64_t next = gemm_min(panel + PANELS, end);
+        const int64_t next = cpu_min(panel + PANELS, end);
         transform_gradients(l, b, panel, next, scratch, a);
         multiply(l, panel, next, (b->end - b->begin) * l->grid.tiles, a, v, sums, accumulate);
     }
@@ -181,8 +181,8 @@ static void slot_task(const void *arg, int64_t slot) {
         const int64_t stop = l->images * (part + 1) / l->parts * l->grid.tile_rows;
         float *sums = l->part_sums + part * l->sums + group * l->places * l->rows * l->channels;
         for (int64_t row = begin; row < stop; row += l->grid.band) {
-            const band b = {group, row, gemm_min(row + l->grid.band, stop)};
-            add_band(l, &b, panel, gemm_min(panel + l->block_panels, l->panels),
+            const band b = {group, row, cpu_min(row + l->grid.band, stop)};
+            add_band(l, &b, panel, cpu_min(panel + l->block_panels, l->panels),
                      l->scratch + slot * slot_size(l), sums, row > begin);
         }
     }
@@ -229,7 +229,7 @@ static void reduce_task(const void *arg, int64_t index) {
     const float *sums = l->part_sums + (group * l->places * l->rows + row) * l->channels;
     float *out = r->out + index * l->channels * taps;
     for (int64_t c = 0; c < l->channels; c += V_WIDTH) {
-        const int64_t count = gemm_min(V_WIDTH, l->channels - c);
+        const int64_t count = cpu_min(V_WIDTH, l->channels - c);
         vf u[WINOGRAD_PLACES], w[WINOGRAD_TAPS * WINOGRAD_TAPS];
         add_parts(l, sums + c, count, u);
         if (l->taps == 3)

@@ -24,11 +24,11 @@ winograd_grid winograd_grid_of(int64_t taps, int64_t planes, int64_t out_h, int6
     winograd_grid g = {
         .in = (int)taps + 1, .tile_rows = tiles_along(out_h), .tiles = tiles_along(out_w)};
     g.rows = planes * g.tile_rows;
-    const int64_t fit = gemm_max(1, gemm_min(most / g.tiles, g.rows));
+    const int64_t fit = cpu_max(1, cpu_min(most / g.tiles, g.rows));
     const int64_t bands = (g.rows + fit - 1) / fit;
     g.band = bands ? (g.rows + bands - 1) / bands : 0;
     const int64_t width = OUT * g.tiles + g.in - OUT;
-    g.pixels = (OUT * gemm_min(g.band, g.tile_rows) + g.in - OUT) * width;
+    g.pixels = (OUT * cpu_min(g.band, g.tile_rows) + g.in - OUT) * width;
     g.columns = width * g.in * V_WIDTH;
     return g;
 }
@@ -151,7 +151,7 @@ typedef struct segment {
 /* The segment that starts at tile row `at` of a band that ends with `end`. */
 static segment segment_at(const winograd_grid *grid, int64_t at, int64_t end) {
     const int64_t first = at % grid->tile_rows;
-    return (segment){at / grid->tile_rows, first, gemm_min(grid->tile_rows - first, end - at)};
+    return (segment){at / grid->tile_rows, first, cpu_min(grid->tile_rows - first, end - at)};
 }
 
 /* What a segment's tiles read, each `span` elements along an axis, channels last. */
