@@ -10,6 +10,9 @@
 
 #include "bench_models.h"
 
+/** Exit codes besides 0: memory or a device gave out; options, files or data. */
+enum { BENCH_FAILED = 1, BENCH_BAD_INPUT = 2 };
+
 /** What is to be measured in one process. */
 typedef struct bench_setting {
     const bench_model *model;
@@ -46,8 +49,17 @@ bench_spread bench_time(void (*body)(void *data), void *data, double seconds, in
 /** Times over the windows of a setting: most of them that are kept. */
 enum { BENCH_MOST_WINDOWS = 64 };
 
+/** Memory of `bytes`; where there is none the program ends with a line and BENCH_FAILED. jansson's
+ * is taken here as well: not each of its calls tells when it had no room. */
+void *bench_alloc(size_t bytes);
+
+/** Prints "quern-bench: ", a path and why a call of the system failed on it; the exit code. */
+int bench_io_error(const char *path, int error);
+
 /** Opens a context with the device, the threads and the precision of a setting. */
 qn_context *bench_open(const bench_setting *setting);
+/** Prints a context's error, if it has one, frees it, and returns the exit code. */
+int bench_close(qn_context *ctx);
 /** Writes a setting's precision into a row, unless it is f32: rows keep the names they had before
  * there were others. */
 void bench_note_precision(const bench_setting *setting, json_t *row);
@@ -55,13 +67,13 @@ void bench_note_precision(const bench_setting *setting, json_t *row);
  * loops measured here do not scale losses. */
 bool bench_precision_of(const char *name, qn_precision *precision);
 
-/* Each measures in this process and gives a row, or an array of rows; NULL after printing the
- * error. */
-json_t *bench_train(const bench_setting *setting);
-json_t *bench_ops(const bench_setting *setting);
-json_t *bench_compare(const bench_setting *setting);
+/* Each measures in this process and gives a row, or an array of rows, in *rows; on failure *rows is
+ * NULL, and the result the exit code after a line with the error. */
+int bench_train(const bench_setting *setting, json_t **rows);
+int bench_ops(const bench_setting *setting, json_t **rows);
+int bench_compare(const bench_setting *setting, json_t **rows);
 /** What the machine gives at best: fma_gflops (absent on devices), sgemm_gflops, copy_gbs. */
-json_t *bench_limits(const bench_setting *setting);
+int bench_limits(const bench_setting *setting, json_t **rows);
 
 /** GFLOP/s of a square matrix product on a context. */
 double bench_product_gflops(qn_context *ctx, int64_t n);

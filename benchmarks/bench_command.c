@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench.h"
 #include "bench_instances.h"
 
 enum { LONGEST_LIST = 16, TEXT = 256 };
@@ -260,7 +261,7 @@ static json_t *command_line(const bench_options *o) {
     return json_string(text);
 }
 
-static json_t *machine(const bench_options *o) {
+static json_t *machine(const bench_options *o, int *code) {
     struct utsname system;
     char date[32], kernel[TEXT];
     time_t now = time(NULL);
@@ -274,18 +275,27 @@ static json_t *machine(const bench_options *o) {
                   "cores", (int)sysconf(_SC_NPROCESSORS_ONLN), "memory_gib",
                   (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE) / (1 << 30));
     json_object_set_new(facts, "command", command_line(o));
-    qn_context_free(ctx);
+    *code = bench_close(ctx);
     return facts;
 }
 
 /** What an earlier run wrote by --json, which holds an array `part`; NULL after a line that says
- * what is wrong. */
-static json_t *load_earlier(const char *path, const char *part) {
+ * what is wrong, with the exit code in *code. */
+static json_t *load_earlier(const char *path, const char *part, int *code) {
     json_error_t error;
-    json_t *earlier =
-        is_standard(path) ? json_loadf(stdin, 0, &error) : json_load_file(path, 0, &error);
-    if (earlier && json_is_array(json_object_get(earlier, part)))
+    FILE *file = is_standard(path) ? stdin : fopen(path, "r");
+    if (!file) {
+        *code = bench_io_error(path, errno);
+        return NULL;
+    }
+    json_t *earlier = json_loadf(file, 0, &error);
+    if (file != stdin)
+        fclose(file);
+    *code = BENCH_BAD_INPUT;
+    if (earlier && json_is_array(json_object_get(earlier, part))) {
+        *code = 0;
         return earlier;
+    }
     if (earlier)
         fprintf(stderr, "quern-bench: %s: expected an object with \"%s\", as --json writes it\n",
                 path, part);
@@ -311,12 +321,17 @@ static void show(const bench_layout *layout, const json_t *document) {
     }
 }
 
-static bool write_json(const char *path, const json_t *document) {
-    if ((is_standard(path) ? json_dumpf(document, stdout, JSON_INDENT(1))
-                           : json_dump_file(document, path, JSON_INDENT(1))) == 0)
-        return true;
-    fprintf(stderr, "quern-bench: %s: cannot write\n", path);
-    return false;
+/** Writes the document; the exit code. The stream tells of each write that failed, jansson not. */
+static int write_json(const char *path, const json_t *document) {
+    FILE *out = is_standard(path) ? stdout : fopen(path, "w");
+    bool failed = !out || json_dumpf(document, out, JSON_INDENT(1)) != 0 || fflush(out) != 0 ||
+                  ferror(out) != 0;
+    int error = errno;
+    if (out && out != stdout && fclose(out) != 0 && !failed) {
+        error = errno;
+        failed = true;
+    }
+    return failed ? bench_io_error(path, error) : 0;
 }
 
 /** Measures, and shows and writes what came of it. */
@@ -327,10 +342,10 @@ static int make_document(const bench_options *o, const bench_layout *layout, con
         bench_mark_changes(layout, json_object_get(document, "rows"), earlier);
     if (shows_tables(o))
         show(layout, document);
-    if (code == 0 && o->json && !write_json(o->json, document))
-        code = 1;
+    if (code == 0 && o->json && write_json(o->json, document) != 0)
+        code = BENCH_FAILED;
     if (code == 0 && o->html && !bench_write_page(o->html, layout, document))
-        code = 1;
+        code = BENCH_FAILED;
     return code;
 }
 
@@ -338,22 +353,25 @@ static int make_document(const bench_options *o, const bench_layout *layout, con
 static int run_command(const bench_options *o, const json_t *known, const json_t *earlier,
                        json_t *instances) {
     const bench_layout *layout = bench_layout_of(o->command);
+    int code;
     json_t *document = json_pack("{s:s, s:o, s:[], s:[]}", "command", layout->command, "machine",
-                                 machine(o), "limits", "rows");
+                                 machine(o, &code), "limits", "rows");
     if (instances)
         json_object_set(document, "instances", instances);
-    int code = make_document(o, layout, known, earlier, document);
+    if (code == 0)
+        code = make_document(o, layout, known, earlier, document);
     json_decref(document);
     return code;
 }
 
 int bench_command(const bench_options *o) {
     bool compare = strcmp(o->command, "compare") == 0;
-    json_t *earlier = o->baseline ? load_earlier(o->baseline, "rows") : NULL;
-    json_t *known = o->limits ? load_earlier(o->limits, "limits") : NULL;
-    json_t *instances = compare ? bench_instances(o->instances) : NULL;
-    bool read = (earlier || !o->baseline) && (known || !o->limits) && (instances || !compare);
-    int code = read ? run_command(o, known, earlier, instances) : 2;
+    int code = 0;
+    json_t *earlier = o->baseline ? load_earlier(o->baseline, "rows", &code) : NULL;
+    json_t *known = o->limits && code == 0 ? load_earlier(o->limits, "limits", &code) : NULL;
+    json_t *instances = compare && code == 0 ? bench_instances(o->instances, &code) : NULL;
+    if (code == 0)
+        code = run_command(o, known, earlier, instances);
     json_decref(earlier);
     json_decref(known);
     json_decref(instances);

@@ -67,7 +67,7 @@ static bool train(const bench_setting *setting, training *t, json_t *row) {
     return qn_context_error(t->ctx, NULL) == QN_OK;
 }
 
-json_t *bench_compare(const bench_setting *setting) {
+int bench_compare(const bench_setting *setting, json_t **rows) {
     training t = {0};
     json_t *row =
         json_pack("{s:s, s:s, s:I, s:i}", "model", setting->model->name, "device", setting->device,
@@ -79,10 +79,9 @@ json_t *bench_compare(const bench_setting *setting) {
     if (ok && qn_context_fallbacks(t.ctx) > 0)
         json_object_set_new(row, "fallbacks",
                             json_integer((json_int_t)qn_context_fallbacks(t.ctx)));
-    ok = qn_context_error(t.ctx, stderr) == QN_OK && ok;
-    qn_context_free(t.ctx);
-    if (ok)
-        return row;
-    json_decref(row);
-    return NULL;
+    const int code = bench_close(t.ctx);
+    *rows = code == 0 ? row : NULL;
+    if (code != 0)
+        json_decref(row);
+    return code;
 }

@@ -2,6 +2,8 @@
  * replaced. */
 #include "bench_instances.h"
 
+#include "bench.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
@@ -72,14 +74,15 @@ static json_t *read_all(FILE *file, const char *path) {
     return instances;
 }
 
-json_t *bench_instances(const char *path) {
+json_t *bench_instances(const char *path, int *code) {
     const char *name = path ? path : BENCH_INSTANCES;
     FILE *file = fopen(name, "r");
     if (!file) {
-        fprintf(stderr, "quern-bench: %s: %s\n", name, strerror(errno));
+        *code = bench_io_error(name, errno);
         return NULL;
     }
     json_t *instances = read_all(file, name);
+    *code = instances ? 0 : BENCH_BAD_INPUT;
     fclose(file);
     return instances;
 }

@@ -9,7 +9,7 @@ double bench_price(const char *list, const char *device);
 
 /** The instance types as an array of objects: name, vcpus, memory_gib, gpu, price, date. From
  * `path`, or the ones built in when it is NULL; NULL after saying on stderr what is wrong with the
- * file, and where. */
-json_t *bench_instances(const char *path);
+ * file, and where, with the exit code in *code. */
+json_t *bench_instances(const char *path, int *code);
 
 #endif

@@ -118,7 +118,7 @@ static double copy_gbs(qn_context *ctx) {
     return 2e-9 * COPY_MEGABYTES * (1 << 20) / seconds.median;
 }
 
-json_t *bench_limits(const bench_setting *setting) {
+int bench_limits(const bench_setting *setting, json_t **rows) {
     qn_context *ctx = bench_open(setting);
     json_t *row = json_pack("{s:s, s:i, s:s}", "device", qn_context_device(ctx), "threads",
                             setting->threads, "description", qn_context_describe(ctx));
@@ -126,10 +126,9 @@ json_t *bench_limits(const bench_setting *setting) {
         json_object_set_new(row, "fma_gflops", json_real(fma_gflops(setting->threads)));
     json_object_set_new(row, "sgemm_gflops", json_real(bench_product_gflops(ctx, PRODUCT_SIZE)));
     json_object_set_new(row, "copy_gbs", json_real(copy_gbs(ctx)));
-    qn_status status = qn_context_error(ctx, stderr);
-    qn_context_free(ctx);
-    if (status == QN_OK)
-        return row;
-    json_decref(row);
-    return NULL;
+    const int code = bench_close(ctx);
+    *rows = code == 0 ? row : NULL;
+    if (code != 0)
+        json_decref(row);
+    return code;
 }

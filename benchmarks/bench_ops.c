@@ -228,6 +228,15 @@ static bool choose_workload(qn_context *ctx, const bench_op *op, const bench_set
     return false;
 }
 
+/** Puts the name of the row that failed before the context's error. */
+static void name_row(qn_context *ctx, const char *row) {
+    char message[512];
+    const qn_status status = qn_context_error(ctx, NULL);
+    snprintf(message, sizeof(message), "%s", qn_context_message(ctx));
+    qn_context_clear_error(ctx);
+    qn_context_fail(ctx, status, "%s: %s", row, message);
+}
+
 static json_t *measure_rows(qn_context *ctx, const bench_setting *setting) {
     json_t *rows = json_array();
     for (int i = 0; i < OPS && qn_context_error(ctx, NULL) == QN_OK; i++) {
@@ -240,23 +249,21 @@ static json_t *measure_rows(qn_context *ctx, const bench_setting *setting) {
         if (row)
             json_array_append_new(rows, row);
         else
-            fprintf(stderr, "quern-bench: %s: ", ops[i].id);
+            name_row(ctx, ops[i].id);
     }
     if (*setting->inputs && json_array_size(rows) == 0 && qn_context_error(ctx, NULL) == QN_OK)
-        qn_context_fail(
-            ctx, QN_INVALID_ARGUMENT,
-            "quern-bench: --op '%s': expected the whole name of one row beside --inputs",
-            setting->filter);
+        qn_context_fail(ctx, QN_INVALID_ARGUMENT,
+                        "--op '%s': expected the whole name of one row beside --inputs",
+                        setting->filter);
     return rows;
 }
 
-json_t *bench_ops(const bench_setting *setting) {
+int bench_ops(const bench_setting *setting, json_t **rows) {
     qn_context *ctx = bench_open(setting);
-    json_t *rows = measure_rows(ctx, setting);
-    qn_status status = qn_context_error(ctx, stderr);
-    qn_context_free(ctx);
-    if (status == QN_OK)
-        return rows;
-    json_decref(rows);
-    return NULL;
+    json_t *measured = measure_rows(ctx, setting);
+    const int code = bench_close(ctx);
+    *rows = code == 0 ? measured : NULL;
+    if (code != 0)
+        json_decref(measured);
+    return code;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench.h"
 #include "bench_table.h"
 
 enum { BAR_HEIGHT = 18, BAR_LEFT = 260, BAR_WIDTH = 460, ROOF_WIDTH = 640, ROOF_HEIGHT = 380 };
@@ -60,7 +61,7 @@ static void bar(FILE *out, const bench_layout *layout, const json_t *row, double
     char *name = bench_row_name(layout, row);
     int middle = y + BAR_HEIGHT / 2;
     fprintf(out, "<text x='%d' y='%d' text-anchor='end'>", BAR_LEFT - 8, middle + 4);
-    escaped(out, name ? name : "");
+    escaped(out, name);
     fprintf(out, "</text><rect class='bar' x='%d' y='%d' width='%.1f' height='%d'/>", BAR_LEFT,
             y + 2, BAR_WIDTH * value / most, BAR_HEIGHT - 4);
     if (!isnan(least) && !isnan(top))
@@ -216,7 +217,7 @@ static void instances(FILE *out, const json_t *list) {
 bool bench_write_page(const char *path, const bench_layout *layout, const json_t *document) {
     FILE *out = fopen(path, "w");
     if (!out) {
-        fprintf(stderr, "quern-bench: %s: %s\n", path, strerror(errno));
+        bench_io_error(path, errno);
         return false;
     }
     const json_t *rows = json_object_get(document, "rows"), *limits, *limit;
@@ -238,7 +239,7 @@ bool bench_write_page(const char *path, const bench_layout *layout, const json_t
     fputs("</html>\n", out);
     bool written = fflush(out) == 0 && !ferror(out);
     if (fclose(out) != 0 || !written) {
-        fprintf(stderr, "quern-bench: %s: cannot write\n", path);
+        bench_io_error(path, errno);
         return false;
     }
     return true;

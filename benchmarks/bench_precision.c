@@ -1,4 +1,5 @@
 /* bench_precision.c: contexts as a setting asks for them, and precisions by name. */
+#include <stdio.h>
 #include <string.h>
 
 #include "bench.h"
@@ -15,6 +16,17 @@ qn_context *bench_open(const bench_setting *setting) {
     qn_context_set_threads(ctx, setting->threads);
     qn_context_set_matmul_precision(ctx, setting->precision);
     return ctx;
+}
+
+int bench_close(qn_context *ctx) {
+    const qn_status status = qn_context_error(ctx, NULL);
+    if (status != QN_OK)
+        fprintf(stderr, "quern-bench: %s\n", qn_context_message(ctx));
+    qn_context_free(ctx);
+    if (status == QN_OK)
+        return 0;
+    return status == QN_OUT_OF_MEMORY || status == QN_INTERNAL_ERROR ? BENCH_FAILED
+                                                                     : BENCH_BAD_INPUT;
 }
 
 void bench_note_precision(const bench_setting *setting, json_t *row) {

@@ -1,6 +1,8 @@
 /* bench_table.c: layouts of the commands, and rows as text. */
 #include "bench_table.h"
 
+#include "bench.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,9 +109,10 @@ void bench_cell(const bench_column *column, const json_t *row, char *text, size_
 
 char *bench_row_name(const bench_layout *layout, const json_t *row) {
     enum { ROOM = 256 };
-    char *name = calloc(1, ROOM);
+    char *name = bench_alloc(ROOM);
     size_t used = 0;
-    for (int i = 0; name && i < BENCH_NAMES && used < ROOM; i++) {
+    *name = '\0';
+    for (int i = 0; i < BENCH_NAMES && used < ROOM; i++) {
         char cell[64];
         if (!json_object_get(row, layout->names[i]))
             continue;
@@ -151,7 +154,7 @@ static const json_t *find(const bench_layout *layout, const json_t *rows, const 
     const json_t *row;
     json_array_foreach(rows, i, row) {
         char *other = bench_row_name(layout, row);
-        bool same = other && strcmp(other, name) == 0;
+        bool same = strcmp(other, name) == 0;
         free(other);
         if (same)
             return row;
@@ -165,7 +168,7 @@ void bench_mark_changes(const bench_layout *layout, json_t *rows, const json_t *
     json_t *row;
     json_array_foreach(rows, i, row) {
         char *name = bench_row_name(layout, row);
-        const json_t *old = name ? find(layout, old_rows, name) : NULL;
+        const json_t *old = find(layout, old_rows, name);
         free(name);
         double was = number(old, layout->value, "");
         if (!old || was <= 0)

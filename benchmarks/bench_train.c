@@ -201,15 +201,17 @@ static void add_arithmetic(const bench_setting *setting, bench *b, json_t *row) 
         json_object_set_new(row, "products", json_real(sum.linear_ms / ms));
 }
 
-json_t *bench_train(const bench_setting *setting) {
+int bench_train(const bench_setting *setting, json_t **rows) {
     bench b = {0};
     bool ok = set_up(setting, &b) && step(&b) && qn_context_synchronize(b.ctx) == QN_OK;
     double first_step = bench_age();
     for (int i = 0; ok && i < WARM_UP_STEPS; i++)
         ok = step(&b);
-    json_t *row = json_pack("{s:s, s:s, s:I, s:i, s:f}", "model", setting->model->name, "device",
+    json_t *row = json_pack("{s:s, s:s, s:I, s:i}", "model", setting->model->name, "device",
                             qn_context_device(b.ctx), "batch", (json_int_t)setting->batch_size,
-                            "threads", setting->threads, "first_ms", 1e3 * first_step);
+                            "threads", setting->threads);
+    if (!isnan(first_step))
+        json_object_set_new(row, "first_ms", json_real(1e3 * first_step));
     bench_note_precision(setting, row);
     ok = ok && row && measure_steps(setting, &b, row);
     struct rusage usage;
@@ -220,10 +222,12 @@ json_t *bench_train(const bench_setting *setting) {
         add_arithmetic(setting, &b, row);
     if (ok)
         json_object_set_new(row, "sgemm_gflops", json_real(bench_product_gflops(b.ctx, 1024)));
-    ok = qn_context_error(b.ctx, stderr) == QN_OK && ok;
-    qn_context_free(b.ctx);
-    if (ok)
-        return row;
-    json_decref(row);
-    return NULL;
+    if (!ok && qn_context_error(b.ctx, NULL) == QN_OK)
+        qn_context_fail(b.ctx, QN_INVALID_ARGUMENT, "%s: not one batch of %lld samples",
+                        setting->data, (long long)setting->batch_size);
+    const int code = bench_close(b.ctx);
+    *rows = code == 0 ? row : NULL;
+    if (code != 0)
+        json_decref(row);
+    return code;
 }

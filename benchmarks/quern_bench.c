@@ -15,8 +15,6 @@
 #include "bench.h"
 #include "bench_command.h"
 
-enum { BAD_INPUT = 2 };
-
 static const struct argp_option argp_options[] = {
     {0, 0, 0, 0, "What is measured:", 1},
     {"model", 'm', "LIST", 0,
@@ -58,6 +56,20 @@ static const struct argp_option argp_options[] = {
     {0},
 };
 
+void *bench_alloc(size_t bytes) {
+    void *memory = malloc(bytes ? bytes : 1);
+    if (memory)
+        return memory;
+    fputs("quern-bench: out of memory\n", stderr);
+    exit(BENCH_FAILED);
+}
+
+int bench_io_error(const char *path, int error) {
+    const bool memory = error == ENOMEM;
+    fprintf(stderr, "quern-bench: %s: %s\n", path, memory ? "out of memory" : strerror(error));
+    return memory ? BENCH_FAILED : BENCH_BAD_INPUT;
+}
+
 static error_t parse(int key, char *value, struct argp_state *state) {
     static const char keys[] = "moIbtDprRanswdxeLPijhB";
     bench_options *o = state->input;
@@ -91,7 +103,7 @@ static const struct argp argp = {
 /** One line on stderr; gives the exit code for bad input. */
 static int complain(const char *what, const char *value, const char *expected) {
     fprintf(stderr, "quern-bench: %s '%s': expected %s\n", what, value, expected);
-    return BAD_INPUT;
+    return BENCH_BAD_INPUT;
 }
 
 static bool number(const char *text, double least, double most, double *value) {
@@ -141,12 +153,13 @@ static int measure(const bench_options *o, const char *what) {
         return code;
     if (strcmp(what, "compare") == 0 && setting.model->family != BENCH_IMAGES)
         return complain("--model", o->models, "mlp, lenet or cnn for compare");
-    json_t *rows = strcmp(what, "train") == 0     ? bench_train(&setting)
-                   : strcmp(what, "ops") == 0     ? bench_ops(&setting)
-                   : strcmp(what, "compare") == 0 ? bench_compare(&setting)
-                                                  : bench_limits(&setting);
-    if (!rows)
-        return BAD_INPUT;
+    json_t *rows = NULL;
+    code = strcmp(what, "train") == 0     ? bench_train(&setting, &rows)
+           : strcmp(what, "ops") == 0     ? bench_ops(&setting, &rows)
+           : strcmp(what, "compare") == 0 ? bench_compare(&setting, &rows)
+                                          : bench_limits(&setting, &rows);
+    if (code != 0)
+        return code;
     json_dumpf(rows, stdout, JSON_COMPACT);
     json_decref(rows);
     return 0;
@@ -176,8 +189,10 @@ int main(int argc, char **argv) {
                        .data = {BENCH_DATA "/mnist/data",
                                 BENCH_DATA "/text_classification/data/spam.train.csv.gz",
                                 BENCH_DATA "/forecasting/data/seattle-weather.csv"}};
-    argp_err_exit_status = BAD_INPUT;
-    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    json_set_alloc_funcs(bench_alloc, free);
+    argp_err_exit_status = BENCH_BAD_INPUT;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &o) == ENOMEM)
+        return bench_io_error("the command line", ENOMEM);
     if (o.command && strncmp(o.command, "measure-", 8) == 0)
         return measure(&o, o.command + 8);
     if (!o.command || !bench_layout_of(o.command))
