@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <link.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -45,22 +46,30 @@ static void add_folders_of_environment(folders *list) {
     }
 }
 
-/** The folder of the object that this code is in: the shared library, or the program. */
-static void add_folder_beside(folders *list) {
+/** The folder of the object that this code is in: the shared library, or the program. False when
+ * memory is out. */
+static bool add_folder_beside(folders *list) {
     Dl_info here;
+    errno = 0;
     char *real = dladdr((const void *)qn_version, &here) ? realpath(here.dli_fname, NULL) : NULL;
     const char *slash = real ? strrchr(real, '/') : NULL;
+    const bool memory_is_out = !real && errno == ENOMEM;
     if (slash)
         add_folder(list, real, (size_t)(slash - real));
     free(real);
+    return !memory_is_out;
 }
 
+/** To be freed; NULL when memory is out. */
 static folders *find_folders(void) {
     folders *list = calloc(1, sizeof(*list));
     if (!list)
         return NULL;
     add_folders_of_environment(list);
-    add_folder_beside(list);
+    if (!add_folder_beside(list)) {
+        free(list);
+        return NULL;
+    }
     add_folder(list, QUERN_PLUGIN_DIR, strlen(QUERN_PLUGIN_DIR));
     return list;
 }
@@ -86,8 +95,11 @@ static bool kind_of_file(const char *name, char *kind) {
     return qni_plugin_is_kind(kind);
 }
 
+/** Adds the kinds that a folder has; how many there are then, -1 when memory is out. */
 static int add_kinds(const char *folder, char kinds[][QNI_KIND_SIZE], int count, int most) {
     DIR *dir = opendir(folder);
+    if (!dir && errno == ENOMEM)
+        return -1;
     const struct dirent *entry;
     while (dir && count < most && (entry = readdir(dir))) {
         bool known = !kind_of_file(entry->d_name, kinds[count]);
@@ -104,10 +116,12 @@ static int by_name(const void *a, const void *b) { return strcmp(a, b); }
 
 int qni_plugin_list(char kinds[][QNI_KIND_SIZE], int most) {
     folders *list = find_folders();
-    int count = 0;
-    for (int i = 0; list && i < list->count; i++)
+    int count = list ? 0 : -1;
+    for (int i = 0; count >= 0 && i < list->count; i++)
         count = add_kinds(list->path[i], kinds, count, most);
     free(list);
+    if (count < 0)
+        return count;
     qsort(kinds, (size_t)count, QNI_KIND_SIZE, by_name); /* a folder's own order means nothing */
     return count;
 }
@@ -283,10 +297,12 @@ static qn_status open_object(const char *path, const char *kind, const qn_host *
         snprintf(reason, QN_REASON_SIZE, "the file is cut short");
         return QN_DEVICE_ERROR;
     }
+    errno = 0;
     plugin->object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!plugin->object) {
-        snprintf(reason, QN_REASON_SIZE, "%s", dlerror());
-        return QN_DEVICE_ERROR;
+        const bool memory = errno == ENOMEM;
+        snprintf(reason, QN_REASON_SIZE, "%s", memory ? "out of memory" : dlerror());
+        return memory ? QN_OUT_OF_MEMORY : QN_DEVICE_ERROR;
     }
     /* POSIX gives functions as object pointers; a union says so without a cast. */
     union {

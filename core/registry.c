@@ -89,15 +89,21 @@ static qn_status open_plugin(qn_context *ctx, const char *kind, int index) {
     return status == QN_OK ? open_fallback(ctx) : status;
 }
 
-/** The kind whose device 0 has the best score above the CPU's; false when there is none. What was
- * passed over is noted. */
-static bool best_kind(qn_context *ctx, int cpu_score, char *best) {
+/** The kind whose device 0 has the best score above the CPU's; "" when there is none. What was
+ * passed over is noted. Where memory gives out nobody knows, and the context has the error. */
+static qn_status best_kind(qn_context *ctx, int cpu_score, char *best) {
     char kinds[MOST_KINDS + 1][QNI_KIND_SIZE];
     int count = qni_plugin_list(kinds, MOST_KINDS), best_score = cpu_score;
+    best[0] = '\0';
+    if (count < 0)
+        return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory for the list of devices");
     for (int i = 0; i < count; i++) {
         char message[QNI_MESSAGE_SIZE], reason[QN_REASON_SIZE] = "";
         qni_plugin plugin;
-        if (qni_plugin_load(kinds[i], &host, &plugin, message, sizeof(message)) != QN_OK) {
+        qn_status status = qni_plugin_load(kinds[i], &host, &plugin, message, sizeof(message));
+        if (status == QN_OUT_OF_MEMORY)
+            return qn_context_fail(ctx, status, "device '%s': %s", kinds[i], message);
+        if (status != QN_OK) {
             snprintf(ctx->notice, sizeof(ctx->notice), "%s", message);
             continue;
         }
@@ -110,13 +116,16 @@ static bool best_kind(qn_context *ctx, int cpu_score, char *best) {
         }
         qni_plugin_unload(&plugin);
     }
-    return best_score > cpu_score;
+    return QN_OK;
 }
 
 /** Opens the best device there is; the CPU when the best one cannot be opened after all. */
 static qn_status open_best(qn_context *ctx, const qn_backend *cpu) {
     char kind[QNI_KIND_SIZE], reason[QN_REASON_SIZE];
-    if (best_kind(ctx, cpu->score(0, reason), kind)) {
+    qn_status status = best_kind(ctx, cpu->score(0, reason), kind);
+    if (status != QN_OK)
+        return status;
+    if (*kind) {
         if (open_plugin(ctx, kind, 0) == QN_OK) {
             ctx->notice[0] = '\0';
             return QN_OK;

@@ -1,5 +1,6 @@
 /* cpu.c: the CPU as a device: host memory, and the kernel providers that this processor can run. */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,12 +93,13 @@ static int cpu_score(int index, char *reason) {
     return 0;
 }
 
-/** The processor's name as the kernel reports it; "CPU" when it does not. */
-static void read_model(char *model, size_t size) {
+/** The processor's name as the kernel reports it; "CPU" when it does not. False when memory is out.
+ */
+static bool read_model(char *model, size_t size) {
     snprintf(model, size, "CPU");
     FILE *file = fopen("/proc/cpuinfo", "r");
     if (!file)
-        return;
+        return errno != ENOMEM;
     char line[256];
     while (fgets(line, sizeof(line), file)) {
         char *colon = strchr(line, ':');
@@ -108,6 +110,7 @@ static void read_model(char *model, size_t size) {
         break;
     }
     fclose(file);
+    return true;
 }
 
 static qn_status cpu_open(int index, void **device, char *reason) {
@@ -115,7 +118,9 @@ static qn_status cpu_open(int index, void **device, char *reason) {
     const isa *chosen = choose_isa(reason);
     if (!chosen)
         return QN_INVALID_ARGUMENT;
-    cpu_device *cpu = calloc(1, sizeof(*cpu));
+    char model[128];
+    const bool named = read_model(model, sizeof(model));
+    cpu_device *cpu = named ? calloc(1, sizeof(*cpu)) : NULL;
     if (!cpu) {
         snprintf(reason, QN_REASON_SIZE, "out of memory");
         return QN_OUT_OF_MEMORY;
@@ -130,8 +135,6 @@ static qn_status cpu_open(int index, void **device, char *reason) {
         cpu->providers[count++] = (qn_provider){.name = "simd", .kernels = chosen->table};
     cpu->providers[count++] = (qn_provider){.name = "openblas", .kernels = qnk_openblas_table};
     cpu->providers[count] = (qn_provider){.name = "ref", .kernels = qnk_ref_table};
-    char model[128];
-    read_model(model, sizeof(model));
     snprintf(cpu->description, sizeof(cpu->description), "%s, %d cores, %s", model,
              cpu_processors(), chosen->name);
     cpu_threads_retain();

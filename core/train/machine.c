@@ -1,4 +1,5 @@
 /* machine.c: the clock, memory, and the machine in words. */
+#include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -22,12 +23,13 @@ double qni_peak_rss_mb(void) {
 /** Longest line of /etc/os-release that matters. */
 #define LINE_SIZE 160
 
-/** The distribution's name from /etc/os-release; `out` stays as it is where there is none. */
-static void read_distribution(char out[LINE_SIZE]) {
+/** The distribution's name from /etc/os-release; `out` stays as it is where there is none. False
+ * when memory is out. */
+static bool read_distribution(char out[LINE_SIZE]) {
     static const char key[] = "PRETTY_NAME=\"";
     FILE *file = fopen("/etc/os-release", "r");
     if (!file)
-        return;
+        return errno != ENOMEM;
     char line[LINE_SIZE];
     while (fgets(line, sizeof(line), file))
         if (strncmp(line, key, sizeof(key) - 1) == 0) {
@@ -37,13 +39,14 @@ static void read_distribution(char out[LINE_SIZE]) {
             snprintf(out, LINE_SIZE, "%s", line + sizeof(key) - 1);
         }
     fclose(file);
+    return true;
 }
 
 void qni_machine(const qn_context *ctx, qni_pairs *out) {
     struct utsname names = {0};
     uname(&names);
     char distribution[LINE_SIZE] = "";
-    read_distribution(distribution);
+    out->failed |= !read_distribution(distribution);
     double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE);
     qni_pairs_add(out, "device", "%s: %s", qn_context_device(ctx), qn_context_describe(ctx));
     qni_pairs_add(out, "threads", "%d", qn_context_threads(ctx));
