@@ -89,10 +89,10 @@ static void give_parts(qni_backward *b, const qni_op *op, int count) {
                         b->in[QN_ATTENTION_Q],
                         b->in[QN_ATTENTION_K],
                         b->in[QN_ATTENTION_V],
-                        b->out[0],
-                        b->out[1],
+                        b->out[QN_ATTENTION_OUT_Y],
+                        b->out[QN_ATTENTION_OUT_LSE],
                         b->in[QN_ATTENTION_MASK],
-                        b->out[2]};
+                        b->out[QN_ATTENTION_OUT_SAVED]};
     qni_give_outputs(b, op, in, 8, count);
 }
 
@@ -103,7 +103,8 @@ static void attention_backward(qni_backward *b) { give_parts(b, &qni_op_attentio
 /* Two products and a softmax. */
 static double attention_operations(const qn_view *in, const qn_view *out) {
     (void)out;
-    return qni_count(&in[0]) * (double)in[1].shape[1] * (4 + 5 / qni_extent(&in[0], 0));
+    return qni_count(&in[QN_ATTENTION_Q]) * (double)in[QN_ATTENTION_K].shape[1] *
+           (4 + 5 / qni_extent(&in[QN_ATTENTION_Q], 0));
 }
 
 /* The weights are not kept: the gradient computes them again from lse, the logarithm of each row's
@@ -126,7 +127,8 @@ const qni_op qni_op_attention = {
 /* Five products. */
 static double attention_grad_operations(const qn_view *in, const qn_view *out) {
     (void)out;
-    return qni_count(&in[1]) * (double)in[2].shape[1] * (10 + 8 / qni_extent(&in[1], 0));
+    return qni_count(&in[QN_ATTENTION_GRAD_Q]) * (double)in[QN_ATTENTION_GRAD_K].shape[1] *
+           (10 + 8 / qni_extent(&in[QN_ATTENTION_GRAD_Q], 0));
 }
 #define ONCE "attention can be differentiated once; matmul and softmax, as often as needed"
 

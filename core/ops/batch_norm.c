@@ -3,15 +3,15 @@
 
 static qn_status batch_norm_infer(qni_infer *call) {
     const qn_norm_attrs *attrs = call->attrs;
-    const qn_view *x = &call->in[0]->view;
+    const qn_view *x = &call->in[QN_BATCH_NORM_X]->view;
     qn_status status = qni_expect_float(call, 0);
     if (status != QN_OK)
         return status;
     if (x->rank < 2)
         return qn_context_fail(call->ctx, QN_SHAPE_MISMATCH,
                                "batch_norm: input must be [n, channels, ...], got %s",
-                               qni_text(call->in[0]).s);
-    if (!call->in[1] != !call->in[2])
+                               qni_text(call->in[QN_BATCH_NORM_X]).s);
+    if (!call->in[QN_BATCH_NORM_WEIGHT] != !call->in[QN_BATCH_NORM_BIAS])
         return qn_context_fail(call->ctx, QN_INVALID_ARGUMENT,
                                "batch_norm: weight and bias go together");
     qn_shape channels = QN_SHAPE(x->shape[1]);
@@ -24,7 +24,7 @@ static qn_status batch_norm_infer(qni_infer *call) {
     if (attrs->training && x->shape[1] > 0 && qn_view_count(x) / x->shape[1] < 2)
         return qn_context_fail(call->ctx, QN_INVALID_ARGUMENT,
                                "batch_norm: training needs more than one value per channel: %s",
-                               qni_text(call->in[0]).s);
+                               qni_text(call->in[QN_BATCH_NORM_X]).s);
     for (int i = 0; i < 3; i++) {
         call->dtype[i] = x->dtype;
         call->shape[i] = i == 0 ? qni_shape_of(x) : channels;
@@ -49,25 +49,27 @@ static qn_tensor *per_channel(qn_tensor *x, int rank) {
 /** The gradient in operations, for a result that will be differentiated again. */
 static void batch_norm_backward_composed(qni_backward *b) {
     const qn_norm_attrs *attrs = b->attrs;
-    qn_tensor *x = b->in[0], *g = b->grad[0], *xhat, *rstd;
+    qn_tensor *x = b->in[QN_BATCH_NORM_X], *weight = b->in[QN_BATCH_NORM_WEIGHT];
+    qn_tensor *g = b->grad[0], *xhat, *rstd;
     int rank = x->view.rank;
     qn_axes axes = all_but_channels(rank);
     if (attrs->training) {
         xhat = qni_standardise(x, axes, attrs->epsilon, &rstd);
     } else {
-        rstd = per_channel(qn_detach(b->out[2]), rank);
-        xhat = qn_mul(qn_sub(x, per_channel(qn_detach(b->out[1]), rank)), rstd);
+        qn_tensor *mean = per_channel(qn_detach(b->out[QN_BATCH_NORM_OUT_MEAN]), rank);
+        rstd = per_channel(qn_detach(b->out[QN_BATCH_NORM_OUT_RSTD]), rank);
+        xhat = qn_mul(qn_sub(x, mean), rstd);
     }
-    if (b->needs[0]) {
-        qn_tensor *inner = b->in[1] ? qn_mul(g, per_channel(b->in[1], rank)) : g;
-        qni_give(b, 0,
+    if (b->needs[QN_BATCH_NORM_X]) {
+        qn_tensor *inner = weight ? qn_mul(g, per_channel(weight, rank)) : g;
+        qni_give(b, QN_BATCH_NORM_X,
                  attrs->training ? qni_standardise_grad(inner, xhat, rstd, axes)
                                  : qn_mul(inner, rstd));
     }
-    if (b->needs[1])
-        qni_give(b, 1, qn_sum(qn_mul(g, xhat), axes, false));
-    if (b->needs[2])
-        qni_give(b, 2, qn_sum(g, axes, false));
+    if (b->needs[QN_BATCH_NORM_WEIGHT])
+        qni_give(b, QN_BATCH_NORM_WEIGHT, qn_sum(qn_mul(g, xhat), axes, false));
+    if (b->needs[QN_BATCH_NORM_BIAS])
+        qni_give(b, QN_BATCH_NORM_BIAS, qn_sum(g, axes, false));
 }
 
 static void batch_norm_backward(qni_backward *b) {
@@ -77,7 +79,8 @@ static void batch_norm_backward(qni_backward *b) {
         batch_norm_backward_composed(b);
         return;
     }
-    qn_tensor *in[5] = {b->grad[0], b->in[0], b->in[1], b->out[1], b->out[2]};
+    qn_tensor *in[5] = {b->grad[0], b->in[QN_BATCH_NORM_X], b->in[QN_BATCH_NORM_WEIGHT],
+                        b->out[QN_BATCH_NORM_OUT_MEAN], b->out[QN_BATCH_NORM_OUT_RSTD]};
     qni_give_outputs(b, &qni_op_batch_norm_grad, in, 5, 3);
 }
 
@@ -121,7 +124,7 @@ qn_tensor *qn_batch_norm(qn_tensor *x, qn_tensor *weight, qn_tensor *bias, qn_te
 }
 
 static qn_status batch_norm_grad_infer(qni_infer *call) {
-    const qn_view *x = &call->in[1]->view;
+    const qn_view *x = &call->in[QN_BATCH_NORM_GRAD_X]->view;
     qn_status status = qni_expect_float(call, 1);
     qn_shape channels = QN_SHAPE(x->rank > 1 ? x->shape[1] : 0);
     for (int i = 0; i < 5 && status == QN_OK; i++)

@@ -5,7 +5,7 @@
 static const int64_t ignore_nothing = INT64_MIN;
 
 static qn_status cross_entropy_infer(qni_infer *call) {
-    const qn_view *logits = &call->in[0]->view;
+    const qn_view *logits = &call->in[QN_CROSS_ENTROPY_LOGITS]->view;
     qn_status status = qni_expect_float(call, 0);
     if (status == QN_OK)
         status = qni_expect_rank(call, 0, 2);
@@ -24,7 +24,8 @@ static qn_status cross_entropy_infer(qni_infer *call) {
 static void cross_entropy_backward(qni_backward *b) {
     if (!b->needs[0] || !b->grad[0])
         return;
-    qn_tensor *in[5] = {b->grad[0], b->in[0], b->in[1], b->out[1], b->out[2]};
+    qn_tensor *in[5] = {b->grad[0], b->in[QN_CROSS_ENTROPY_LOGITS], b->in[QN_CROSS_ENTROPY_TARGET],
+                        b->out[QN_CROSS_ENTROPY_OUT_LSE], b->out[QN_CROSS_ENTROPY_OUT_SCALE]};
     qni_give(b, 0, qni_apply_to(&qni_op_cross_entropy_grad, in, 5, b->attrs, qni_target(b, 0)));
 }
 
@@ -100,7 +101,7 @@ qn_tensor *qn_cross_entropy_with(qn_tensor *logits, qn_tensor *target,
 }
 
 static qn_status cross_entropy_grad_infer(qni_infer *call) {
-    const qn_view *logits = &call->in[1]->view;
+    const qn_view *logits = &call->in[QN_CROSS_ENTROPY_GRAD_LOGITS]->view;
     qn_status status = qni_expect_float(call, 1);
     if (status == QN_OK)
         status = qni_expect_rank(call, 1, 2);
@@ -124,11 +125,13 @@ static qn_status cross_entropy_grad_infer(qni_infer *call) {
  * back to lse. */
 static void cross_entropy_grad_backward(qni_backward *b) {
     const qn_cross_entropy_attrs *attrs = b->attrs;
-    qn_tensor *g = b->in[0], *logits = b->in[1], *target = b->in[2], *u = b->grad[0];
+    qn_tensor *g = b->in[QN_CROSS_ENTROPY_GRAD_G], *logits = b->in[QN_CROSS_ENTROPY_GRAD_LOGITS],
+              *target = b->in[QN_CROSS_ENTROPY_GRAD_TARGET], *u = b->grad[0];
     qn_dtype dtype = logits->view.dtype;
     if (b->needs[0]) {
         qn_tensor *one = qn_ones(b->ctx, dtype, QN_SCALAR);
-        qn_tensor *in[5] = {one, logits, target, b->in[3], b->in[4]};
+        qn_tensor *in[5] = {one, logits, target, b->in[QN_CROSS_ENTROPY_GRAD_LSE],
+                            b->in[QN_CROSS_ENTROPY_GRAD_SCALE]};
         qn_tensor *unit = qni_apply(&qni_op_cross_entropy_grad, in, 5, attrs);
         qni_give(b, 0, qn_sum(qn_mul(u, unit), QN_ALL, false));
     }
@@ -136,7 +139,8 @@ static void cross_entropy_grad_backward(qni_backward *b) {
         return;
     qn_tensor *ignored = qn_full(b->ctx, QN_I64, QN_SCALAR, (double)attrs->ignore_index);
     qn_tensor *counts = qn_cast(qn_not_equal(target, ignored), dtype);
-    qn_tensor *weight = qn_unsqueeze(qn_mul(qn_mul(g, b->in[4]), counts), 1);
+    qn_tensor *weight =
+        qn_unsqueeze(qn_mul(qn_mul(g, b->in[QN_CROSS_ENTROPY_GRAD_SCALE]), counts), 1);
     qn_tensor *p = qn_softmax(logits, 1);
     qn_tensor *centred = qn_sub(u, qn_sum(qn_mul(u, p), QN_AXES(1), true));
     qni_give(b, 1, qn_mul(weight, qn_mul(p, centred)));

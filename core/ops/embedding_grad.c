@@ -91,7 +91,7 @@ const qni_op qni_op_embedding_grad = {
 };
 
 static qn_status embedding_grad_rows_infer(qni_infer *call) {
-    const qn_view *table = &call->in[2]->view;
+    const qn_view *table = &call->in[QN_EMBEDDING_GRAD_ROWS_GRAD]->view;
     qn_status status = expect_gradient(call);
     if (status == QN_OK)
         status = qni_expect_same_dtype(call, 2, 0);
@@ -104,7 +104,8 @@ static qn_status embedding_grad_rows_infer(qni_infer *call) {
 
 static double embedding_grad_rows_operations(const qn_view *in, const qn_view *out) {
     (void)out;
-    return qni_count(&in[1]) * qni_extent(&in[0], 0);
+    return qni_count(&in[QN_EMBEDDING_GRAD_ROWS_INDEX]) *
+           qni_extent(&in[QN_EMBEDDING_GRAD_ROWS_G], 0);
 }
 
 const qni_op qni_op_embedding_grad_rows = {

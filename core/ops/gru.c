@@ -21,19 +21,21 @@ static qn_status gru_infer(qni_infer *call) {
 
 static void gru_backward(qni_backward *b) {
     const qn_recurrent_attrs *attrs = b->attrs;
-    qn_tensor *in[6] = {b->grad[0], b->in[QN_GRU_W_HH], b->in[QN_GRU_H0],
-                        b->out[0],  b->out[1],          b->in[QN_GRU_LENGTHS]};
+    qn_tensor *in[6] = {b->grad[0],           b->in[QN_GRU_W_HH],       b->in[QN_GRU_H0],
+                        b->out[QN_GRU_OUT_Y], b->out[QN_GRU_OUT_GATES], b->in[QN_GRU_LENGTHS]};
     qn_tensor *out[3];
     if (qni_apply_all(&qni_op_gru_grad, in, 6, attrs, out) != QN_OK)
         return;
-    qni_give_recurrent_weight(b, QN_GRU_W_HH, out[1], b->out[0], b->in[QN_GRU_H0], attrs->reverse);
+    qni_give_recurrent_weight(b, QN_GRU_W_HH, out[QN_GRU_GRAD_OUT_DGH], b->out[QN_GRU_OUT_Y],
+                              b->in[QN_GRU_H0], attrs->reverse);
     if (b->in[QN_GRU_B_HH] && b->needs[QN_GRU_B_HH]) {
         qn_shape shape = qni_shape_of(&b->in[QN_GRU_B_HH]->view);
-        qni_give(b, QN_GRU_B_HH, qni_sum_to(out[1], shape, qni_target(b, QN_GRU_B_HH)));
+        qni_give(b, QN_GRU_B_HH,
+                 qni_sum_to(out[QN_GRU_GRAD_OUT_DGH], shape, qni_target(b, QN_GRU_B_HH)));
     }
-    qni_give(b, QN_GRU_GX, out[0]);
+    qni_give(b, QN_GRU_GX, out[QN_GRU_GRAD_OUT_DGX]);
     if (b->in[QN_GRU_H0])
-        qni_give(b, QN_GRU_H0, out[2]);
+        qni_give(b, QN_GRU_H0, out[QN_GRU_GRAD_OUT_DH0]);
 }
 
 static double gru_operations(const qn_view *in, const qn_view *out) {

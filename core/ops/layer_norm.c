@@ -11,14 +11,14 @@ static qn_shape part_of_shape(const qn_view *view, int first, int end) {
 
 static qn_status layer_norm_infer(qni_infer *call) {
     int axes = ((const qn_norm_attrs *)call->attrs)->axes;
-    const qn_view *x = &call->in[0]->view;
+    const qn_view *x = &call->in[QN_LAYER_NORM_X]->view;
     qn_status status = qni_expect_float(call, 0);
     if (status != QN_OK)
         return status;
     if (axes < 1 || axes > x->rank)
         return qn_context_fail(call->ctx, QN_SHAPE_MISMATCH,
                                "layer_norm: cannot normalise the last %d axes of %s", axes,
-                               qni_text(call->in[0]).s);
+                               qni_text(call->in[QN_LAYER_NORM_X]).s);
     qn_shape trailing = part_of_shape(x, x->rank - axes, x->rank);
     for (int i = 1; i < 3 && status == QN_OK; i++)
         status = qni_expect_like(call, i, 0, trailing);
@@ -32,20 +32,21 @@ static qn_status layer_norm_infer(qni_infer *call) {
 /** The gradient in operations, for a result that will be differentiated again. */
 static void layer_norm_backward_composed(qni_backward *b) {
     const qn_norm_attrs *attrs = b->attrs;
-    qn_tensor *x = b->in[0], *g = b->grad[0], *rstd;
+    qn_tensor *x = b->in[QN_LAYER_NORM_X], *weight = b->in[QN_LAYER_NORM_WEIGHT];
+    qn_tensor *g = b->grad[0], *rstd;
     qn_axes axes = {.count = attrs->axes, .axis = {0}};
     for (int i = 0; i < attrs->axes; i++)
         axes.axis[i] = x->view.rank - attrs->axes + i;
     qn_tensor *xhat = qni_standardise(x, axes, attrs->epsilon, &rstd);
-    if (b->needs[0]) {
-        qn_tensor *inner = b->in[1] ? qn_mul(g, b->in[1]) : g;
-        qni_give(b, 0, qni_standardise_grad(inner, xhat, rstd, axes));
+    if (b->needs[QN_LAYER_NORM_X]) {
+        qn_tensor *inner = weight ? qn_mul(g, weight) : g;
+        qni_give(b, QN_LAYER_NORM_X, qni_standardise_grad(inner, xhat, rstd, axes));
     }
     /* Weight and bias were broadcast over the leading axes, which qni_give() sums. */
-    if (b->needs[1])
-        qni_give(b, 1, qn_mul(g, xhat));
-    if (b->needs[2])
-        qni_give(b, 2, g);
+    if (b->needs[QN_LAYER_NORM_WEIGHT])
+        qni_give(b, QN_LAYER_NORM_WEIGHT, qn_mul(g, xhat));
+    if (b->needs[QN_LAYER_NORM_BIAS])
+        qni_give(b, QN_LAYER_NORM_BIAS, g);
 }
 
 static void layer_norm_backward(qni_backward *b) {
@@ -55,7 +56,8 @@ static void layer_norm_backward(qni_backward *b) {
         layer_norm_backward_composed(b);
         return;
     }
-    qn_tensor *in[5] = {b->grad[0], b->in[0], b->in[1], b->out[1], b->out[2]};
+    qn_tensor *in[5] = {b->grad[0], b->in[QN_LAYER_NORM_X], b->in[QN_LAYER_NORM_WEIGHT],
+                        b->out[QN_LAYER_NORM_OUT_MEAN], b->out[QN_LAYER_NORM_OUT_RSTD]};
     qni_give_outputs(b, &qni_op_layer_norm_grad, in, 5, 3);
 }
 
@@ -102,14 +104,14 @@ qn_tensor *qn_layer_norm(qn_tensor *x, int axes, qn_tensor *weight, qn_tensor *b
 
 static qn_status layer_norm_grad_infer(qni_infer *call) {
     int axes = ((const qn_norm_attrs *)call->attrs)->axes;
-    const qn_view *x = &call->in[1]->view;
+    const qn_view *x = &call->in[QN_LAYER_NORM_GRAD_X]->view;
     qn_status status = qni_expect_float(call, 1);
     if (status != QN_OK)
         return status;
     if (axes < 1 || axes > x->rank)
         return qn_context_fail(call->ctx, QN_SHAPE_MISMATCH,
                                "layer_norm_grad: cannot normalise the last %d axes of %s", axes,
-                               qni_text(call->in[1]).s);
+                               qni_text(call->in[QN_LAYER_NORM_GRAD_X]).s);
     qn_shape whole = qni_shape_of(x), leading = part_of_shape(x, 0, x->rank - axes);
     qn_shape trailing = part_of_shape(x, x->rank - axes, x->rank);
     const qn_shape shape[5] = {whole, whole, trailing, leading, leading};

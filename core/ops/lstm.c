@@ -20,18 +20,23 @@ static qn_status lstm_infer(qni_infer *call) {
 
 static void lstm_backward(qni_backward *b) {
     const qn_recurrent_attrs *attrs = b->attrs;
-    qn_tensor *in[7] = {b->grad[0], b->grad[1], b->in[QN_LSTM_W_HH],   b->in[QN_LSTM_C0],
-                        b->out[1],  b->out[2],  b->in[QN_LSTM_LENGTHS]};
+    qn_tensor *in[7] = {b->grad[0],
+                        b->grad[1],
+                        b->in[QN_LSTM_W_HH],
+                        b->in[QN_LSTM_C0],
+                        b->out[QN_LSTM_OUT_C],
+                        b->out[QN_LSTM_OUT_GATES],
+                        b->in[QN_LSTM_LENGTHS]};
     qn_tensor *out[3];
     if (qni_apply_all(&qni_op_lstm_grad, in, 7, attrs, out) != QN_OK)
         return;
-    qni_give_recurrent_weight(b, QN_LSTM_W_HH, out[0], b->out[0], b->in[QN_LSTM_H0],
-                              attrs->reverse);
-    qni_give(b, QN_LSTM_GX, out[0]);
+    qni_give_recurrent_weight(b, QN_LSTM_W_HH, out[QN_LSTM_GRAD_OUT_DGX], b->out[QN_LSTM_OUT_Y],
+                              b->in[QN_LSTM_H0], attrs->reverse);
+    qni_give(b, QN_LSTM_GX, out[QN_LSTM_GRAD_OUT_DGX]);
     if (b->in[QN_LSTM_H0])
-        qni_give(b, QN_LSTM_H0, out[1]);
+        qni_give(b, QN_LSTM_H0, out[QN_LSTM_GRAD_OUT_DH0]);
     if (b->in[QN_LSTM_C0])
-        qni_give(b, QN_LSTM_C0, out[2]);
+        qni_give(b, QN_LSTM_C0, out[QN_LSTM_GRAD_OUT_DC0]);
 }
 
 static double lstm_operations(const qn_view *in, const qn_view *out) {

@@ -11,7 +11,7 @@ static amx_image image_of(const qn_view *view, int64_t channels) {
 }
 
 static amx_correlation correlation(const qn_call *call) {
-    const qn_view *x = &call->in[0], *w = &call->in[1], *y = &call->out[0];
+    const qn_view *x = &call->in[QN_CONV2D_X], *w = &call->in[QN_CONV2D_W], *y = &call->out[0];
     const qn_conv2d_attrs *t = call->attrs;
     amx_correlation c = {.images = x->shape[0],
                          .groups = t->groups,
@@ -32,9 +32,9 @@ static amx_correlation correlation(const qn_call *call) {
                          .y = y->data,
                          .relu = t->relu != 0};
     c.weight_group = c.rows * w->stride[0];
-    if (call->n_in > 2 && call->in[2].data) {
-        c.bias = call->in[2].data;
-        c.bias_step = call->in[2].stride[0];
+    if (call->n_in > QN_CONV2D_BIAS && call->in[QN_CONV2D_BIAS].data) {
+        c.bias = call->in[QN_CONV2D_BIAS].data;
+        c.bias_step = call->in[QN_CONV2D_BIAS].stride[0];
     }
     return c;
 }

@@ -9,7 +9,7 @@ static qn_view leading(const qn_view *view) {
 }
 
 static amx_product product_of(const qn_call *call) {
-    const qn_view *a = &call->in[0], *b = &call->in[1];
+    const qn_view *a = &call->in[QN_MATMUL_A], *b = &call->in[QN_MATMUL_B];
     const int rows = a->rank - 2, cols = a->rank - 1;
     amx_product p = {.m = a->shape[rows],
                      .n = b->shape[cols],
@@ -21,9 +21,9 @@ static amx_product product_of(const qn_call *call) {
                      .c = call->out[0].data,
                      .relu = ((const qn_matmul_attrs *)call->attrs)->relu != 0};
     p.count = p.m * p.n == 0 ? 0 : qn_view_count(&call->out[0]) / (p.m * p.n);
-    if (call->n_in > 2 && call->in[2].data) {
-        p.bias = call->in[2].data;
-        p.bias_step = call->in[2].stride[0];
+    if (call->n_in > QN_MATMUL_BIAS && call->in[QN_MATMUL_BIAS].data) {
+        p.bias = call->in[QN_MATMUL_BIAS].data;
+        p.bias_step = call->in[QN_MATMUL_BIAS].stride[0];
     }
     return p;
 }

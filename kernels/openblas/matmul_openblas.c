@@ -62,12 +62,13 @@ static bool operand_layout(const qn_view *view, operand *op) {
 }
 
 static const char *matmul_declines(const qn_call *call) {
+    const qn_dtype dtype = call->in[QN_MATMUL_A].dtype;
     operand a, b;
-    if (call->in[0].dtype != QN_F32 && call->in[0].dtype != QN_F64)
+    if (dtype != QN_F32 && dtype != QN_F64)
         return "f32 and f64 only";
-    if (call->in[0].dtype == QN_F32 && call->precision == QN_PRECISION_BF16)
+    if (dtype == QN_F32 && call->precision == QN_PRECISION_BF16)
         return "operands are not rounded to bfloat16";
-    if (!operand_layout(&call->in[0], &a) || !operand_layout(&call->in[1], &b))
+    if (!operand_layout(&call->in[QN_MATMUL_A], &a) || !operand_layout(&call->in[QN_MATMUL_B], &b))
         return "BLAS needs one unit stride an operand";
     return NULL;
 }
@@ -109,10 +110,13 @@ static void run_panel(const qn_call *call, const product *p, int64_t index) {
     const int64_t row = p->cut_rows ? start : 0, col = p->cut_rows ? 0 : start;
     const int64_t rows = p->cut_rows ? cpu_min(p->width, p->m - start) : p->m;
     const int64_t cols = p->cut_rows ? p->n : cpu_min(p->width, p->n - start);
-    const int64_t a_at = batch_offset(&call->in[0], batch) + row * p->a.row_step;
-    const int64_t b_at = batch_offset(&call->in[1], batch) + col * p->b.col_step;
+    const qn_view *a = &call->in[QN_MATMUL_A], *b = &call->in[QN_MATMUL_B];
+    const int64_t a_at = batch_offset(a, batch) + row * p->a.row_step;
+    const int64_t b_at = batch_offset(b, batch) + col * p->b.col_step;
     const int64_t c_at = (batch * p->m + row) * p->n + col;
-    const qn_view *bias = call->n_in > 2 && call->in[2].data ? &call->in[2] : NULL;
+    const qn_view *bias = call->n_in > QN_MATMUL_BIAS && call->in[QN_MATMUL_BIAS].data
+                              ? &call->in[QN_MATMUL_BIAS]
+                              : NULL;
     const int64_t step = bias ? bias->stride[0] : 0;
     const blasint m = (blasint)rows, n = (blasint)cols, k = (blasint)p->k;
     const blasint lda = (blasint)p->a.lead, ldb = (blasint)p->b.lead, ldc = (blasint)p->n;
@@ -120,22 +124,22 @@ static void run_panel(const qn_call *call, const product *p, int64_t index) {
     if (call->out[0].dtype == QN_F32) {
         float *c = (float *)call->out[0].data + c_at;
         cblas_sgemm(CblasRowMajor, p->a.trans, p->b.trans, m, n, k, 1.0F,
-                    (const float *)call->in[0].data + a_at, lda,
-                    (const float *)call->in[1].data + b_at, ldb, 0.0F, c, ldc);
+                    (const float *)a->data + a_at, lda, (const float *)b->data + b_at, ldb, 0.0F, c,
+                    ldc);
         finish_f32(rows, cols, bias ? (const float *)bias->data + col * step : NULL, step, p->relu,
                    c, p->n);
     } else {
         double *c = (double *)call->out[0].data + c_at;
         cblas_dgemm(CblasRowMajor, p->a.trans, p->b.trans, m, n, k, 1.0,
-                    (const double *)call->in[0].data + a_at, lda,
-                    (const double *)call->in[1].data + b_at, ldb, 0.0, c, ldc);
+                    (const double *)a->data + a_at, lda, (const double *)b->data + b_at, ldb, 0.0,
+                    c, ldc);
         finish_f64(rows, cols, bias ? (const double *)bias->data + col * step : NULL, step, p->relu,
                    c, p->n);
     }
 }
 
 static product plan(const qn_call *call) {
-    const qn_view *a = &call->in[0], *b = &call->in[1];
+    const qn_view *a = &call->in[QN_MATMUL_A], *b = &call->in[QN_MATMUL_B];
     product p = {.m = a->shape[a->rank - 2], .n = b->shape[b->rank - 1]};
     p.k = a->shape[a->rank - 1];
     p.relu = ((const qn_matmul_attrs *)call->attrs)->relu != 0;

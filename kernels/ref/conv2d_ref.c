@@ -33,7 +33,8 @@ static double conv_sum(const qn_view *x, window from, const qn_view *w, int64_t 
 
 static qn_status run(const qn_call *call) {
     const qn_conv2d_attrs *attrs = call->attrs;
-    const qn_view *x = &call->in[0], *w = &call->in[1], *bias = &call->in[2], *y = call->out;
+    const qn_view *x = &call->in[QN_CONV2D_X], *w = &call->in[QN_CONV2D_W],
+                  *bias = &call->in[QN_CONV2D_BIAS], *y = call->out;
     int64_t outputs = y->shape[1], at = 0;
     bool rounds = ref_rounds(call);
     for (int64_t n = 0; n < y->shape[0]; n++)

@@ -10,9 +10,10 @@ enum { LEAST = 1, MOST = 1 << 24 };
 
 static qn_status run(const qn_call *call) {
     const qn_loss_scale_attrs *attrs = call->attrs;
-    const qn_view *hyper = &call->in[1];
-    float *scale = call->in[2].data;
-    const double norm = sqrt(ref_load(&call->in[0], 0)) / (double)scale[0];
+    const qn_view *hyper = &call->in[QN_LOSS_SCALE_UPDATE_HYPER];
+    float *scale = call->in[QN_LOSS_SCALE_UPDATE_SCALE].data;
+    const double norm =
+        sqrt(ref_load(&call->in[QN_LOSS_SCALE_UPDATE_SQUARE_SUM], 0)) / (double)scale[0];
     if (!isfinite(norm)) {
         ref_store(hyper, QN_HYPER_SKIP, 1);
         scale[0] = scale[0] / 2 > LEAST ? scale[0] / 2 : LEAST;

@@ -19,7 +19,8 @@ static double dot(const qn_view *a, int64_t row, int64_t a_stride, const qn_view
 }
 
 static qn_status run(const qn_call *call) {
-    const qn_view *a = &call->in[0], *b = &call->in[1], *bias = &call->in[2], *y = call->out;
+    const qn_view *a = &call->in[QN_MATMUL_A], *b = &call->in[QN_MATMUL_B],
+                  *bias = &call->in[QN_MATMUL_BIAS], *y = call->out;
     const qn_matmul_attrs *attrs = call->attrs;
     int rows = y->rank - 2, columns = y->rank - 1;
     int64_t m = y->shape[rows], n = y->shape[columns], k = a->shape[columns];

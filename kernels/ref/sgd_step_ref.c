@@ -15,7 +15,7 @@ static void with_velocity(const ref_step *step, double grad, double *p, double s
 }
 
 static qn_status run(const qn_call *call) {
-    return ref_optim_step(call, call->in[2].data ? with_velocity : plain);
+    return ref_optim_step(call, call->in[QN_SGD_STEP_VELOCITY].data ? with_velocity : plain);
 }
 
 const qn_kernel qnk_ref_sgd_step = {

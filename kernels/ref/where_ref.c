@@ -2,7 +2,8 @@
 #include "ref.h"
 
 static qn_status run(const qn_call *call) {
-    const qn_view *condition = &call->in[0], *a = &call->in[1], *b = &call->in[2];
+    const qn_view *condition = &call->in[QN_WHERE_CONDITION], *a = &call->in[QN_WHERE_A],
+                  *b = &call->in[QN_WHERE_B];
     const uint8_t *chosen = condition->data;
     const qn_view *views[] = {call->out, condition, a, b};
     for (ref_walk w = ref_start(4, views); w.left > 0; ref_next(&w))

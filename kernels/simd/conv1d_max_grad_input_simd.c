@@ -12,9 +12,9 @@ typedef struct scatter {
 static int64_t filter_size(const scatter *s) { return s->kernel * s->channels + V_WIDTH; }
 
 static scatter scatter_of(const qn_call *call) {
-    scatter s = {.g = &call->in[0],
-                 .w = &call->in[1],
-                 .index = &call->in[2],
+    scatter s = {.g = &call->in[QN_CONV1D_MAX_GRAD_INPUT_G],
+                 .w = &call->in[QN_CONV1D_MAX_GRAD_INPUT_W],
+                 .index = &call->in[QN_CONV1D_MAX_GRAD_INPUT_INDEX],
                  .dx = &call->out[0],
                  .padding = ((const qn_conv1d_max_attrs *)call->attrs)->padding,
                  .weight = call->workspace};
@@ -47,7 +47,7 @@ static void sample_task(const void *arg, int64_t n) {
 }
 
 static const char *declines(const qn_call *call) {
-    return call->in[0].dtype == QN_F32 ? NULL : "f32 only";
+    return call->in[QN_CONV1D_MAX_GRAD_INPUT_G].dtype == QN_F32 ? NULL : "f32 only";
 }
 
 static size_t workspace(const qn_call *call) {

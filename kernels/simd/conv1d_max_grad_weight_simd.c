@@ -17,9 +17,9 @@ typedef struct gather {
 static bool in_order(const qn_view *x) { return x->stride[2] == 1 && x->stride[1] == x->shape[2]; }
 
 static gather gather_of(const qn_call *call) {
-    gather s = {.g = &call->in[0],
-                .x = &call->in[1],
-                .index = &call->in[2],
+    gather s = {.g = &call->in[QN_CONV1D_MAX_GRAD_WEIGHT_G],
+                .x = &call->in[QN_CONV1D_MAX_GRAD_WEIGHT_X],
+                .index = &call->in[QN_CONV1D_MAX_GRAD_WEIGHT_INDEX],
                 .dw = &call->out[0],
                 .padding = ((const qn_conv1d_max_attrs *)call->attrs)->padding,
                 .sums = call->workspace};
@@ -71,7 +71,7 @@ static void block_task(const void *arg, int64_t block) {
 }
 
 static const char *declines(const qn_call *call) {
-    return call->in[0].dtype == QN_F32 ? NULL : "f32 only";
+    return call->in[QN_CONV1D_MAX_GRAD_WEIGHT_G].dtype == QN_F32 ? NULL : "f32 only";
 }
 
 static size_t workspace(const qn_call *call) {

@@ -18,7 +18,7 @@ static conv_axis forward_axis(const qn_conv2d_attrs *attrs, int i, int64_t in, i
 }
 
 static conv_pass forward(const qn_call *call) {
-    const qn_view *x = &call->in[0], *w = &call->in[1], *y = &call->out[0];
+    const qn_view *x = &call->in[QN_CONV2D_X], *w = &call->in[QN_CONV2D_W], *y = &call->out[0];
     const qn_conv2d_attrs *attrs = call->attrs;
     conv_pass pass = {.batch = x->shape[0],
                       .groups = attrs->groups,
@@ -38,15 +38,15 @@ static conv_pass forward(const qn_call *call) {
         pass.source_stride[axis] = x->stride[axis];
     for (int i = 0; i < 2; i++)
         pass.axis[i] = forward_axis(attrs, i, x->shape[2 + i], w->shape[2 + i], y->shape[2 + i]);
-    if (call->n_in > 2 && call->in[2].data) {
-        pass.bias = call->in[2].data;
-        pass.bias_step = call->in[2].stride[0];
+    if (call->n_in > QN_CONV2D_BIAS && call->in[QN_CONV2D_BIAS].data) {
+        pass.bias = call->in[QN_CONV2D_BIAS].data;
+        pass.bias_step = call->in[QN_CONV2D_BIAS].stride[0];
     }
     return pass;
 }
 
 static const char *declines(const qn_call *call) {
-    return call->in[0].dtype == QN_F32 ? NULL : "f32 only";
+    return call->in[QN_CONV2D_X].dtype == QN_F32 ? NULL : "f32 only";
 }
 
 static size_t workspace_f32(const qn_call *call) {

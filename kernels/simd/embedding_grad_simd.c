@@ -22,13 +22,15 @@ typedef struct table_grad {
     int64_t first[BUCKETS + 1];
 } table_grad;
 
+/* embedding_grad has the first two operands of embedding_grad_rows. */
 static const char *embedding_grad_declines(const qn_call *call) {
-    const qn_view *g = &call->in[0];
+    const qn_view *g = &call->in[QN_EMBEDDING_GRAD_ROWS_G];
     const int last = g->rank - 1;
     if (g->dtype != QN_F32)
         return "f32 only";
-    if (call->n_in == 4 &&
-        (!qn_view_is_contiguous(&call->in[2]) || !qn_view_is_contiguous(&call->in[3])))
+    if (call->n_in > QN_EMBEDDING_GRAD_ROWS_SEEN &&
+        !(qn_view_is_contiguous(&call->in[QN_EMBEDDING_GRAD_ROWS_GRAD]) &&
+          qn_view_is_contiguous(&call->in[QN_EMBEDDING_GRAD_ROWS_SEEN])))
         return "contiguous gradient only";
     return g->stride[last] == 1 || g->shape[last] <= 1 ? NULL : "contiguous rows only";
 }
@@ -36,7 +38,8 @@ static const char *embedding_grad_declines(const qn_call *call) {
 /* Two integers for each index, and a float for each row of g, of which there are no more than
  * indices, unless bags are empty. */
 static size_t embedding_grad_workspace(const qn_call *call) {
-    const int64_t count = qn_view_count(&call->in[1]), bags = call->in[0].shape[0];
+    const int64_t count = qn_view_count(&call->in[QN_EMBEDDING_GRAD_ROWS_INDEX]);
+    const int64_t bags = call->in[QN_EMBEDDING_GRAD_ROWS_G].shape[0];
     return (size_t)count * 2 * sizeof(int64_t) + (size_t)bags * sizeof(float);
 }
 
@@ -70,7 +73,7 @@ static void find_scales(const table_grad *t, int64_t padding) {
 
 static void bucket_task(const void *arg, int64_t bucket) {
     const table_grad *t = arg;
-    const qn_view *g = &t->call->in[0];
+    const qn_view *g = &t->call->in[QN_EMBEDDING_GRAD_ROWS_G];
     for (int64_t k = t->first[bucket]; k < t->first[bucket + 1]; k++) {
         const int64_t position = t->order[k], row = t->index[position], from = position / t->bag;
         float *sum = t->grad + row * t->width;
@@ -85,7 +88,7 @@ static void bucket_task(const void *arg, int64_t bucket) {
 static qn_status add_rows(table_grad *t) {
     const qn_call *call = t->call;
     const qn_embedding_attrs *attrs = call->attrs;
-    const qn_view *index = &call->in[1];
+    const qn_view *index = &call->in[QN_EMBEDDING_GRAD_ROWS_INDEX];
     t->count = qn_view_count(index);
     t->bag = attrs->bag == QN_EMBEDDING_ROWS ? 1 : index->shape[1];
     t->index = call->workspace;

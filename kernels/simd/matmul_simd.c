@@ -241,7 +241,7 @@ static product turn(const product *p) {
 
 /* The product of matrices number 0 of a call. */
 static product plan(const qn_call *call) {
-    const qn_view *a = &call->in[0], *b = &call->in[1];
+    const qn_view *a = &call->in[QN_MATMUL_A], *b = &call->in[QN_MATMUL_B];
     const int rank = a->rank;
     product p = {.m = a->shape[rank - 2], .k = a->shape[rank - 1], .n = b->shape[rank - 1]};
     p.a_row = a->stride[rank - 2];
@@ -250,9 +250,9 @@ static product plan(const qn_call *call) {
     p.b_col = b->stride[rank - 1];
     p.c_step = p.n;
     p.relu = ((const qn_matmul_attrs *)call->attrs)->relu != 0;
-    if (call->n_in > 2 && call->in[2].data) {
-        p.bias = call->in[2].data;
-        p.bias_step = call->in[2].stride[0];
+    if (call->n_in > QN_MATMUL_BIAS && call->in[QN_MATMUL_BIAS].data) {
+        p.bias = call->in[QN_MATMUL_BIAS].data;
+        p.bias_step = call->in[QN_MATMUL_BIAS].stride[0];
     }
     const product turned = turn(&p);
     const double store =
@@ -305,8 +305,9 @@ static int64_t batch_offset(const qn_view *view, int64_t index) {
 static void multiply_one(const batch *all, int64_t index, int64_t slot, int threads) {
     const qn_call *call = all->call;
     product p = all->first;
-    const float *a = (const float *)call->in[0].data + batch_offset(&call->in[0], index);
-    const float *b = (const float *)call->in[1].data + batch_offset(&call->in[1], index);
+    const qn_view *a_view = &call->in[QN_MATMUL_A], *b_view = &call->in[QN_MATMUL_B];
+    const float *a = (const float *)a_view->data + batch_offset(a_view, index);
+    const float *b = (const float *)b_view->data + batch_offset(b_view, index);
     p.a = p.transposed ? b : a;
     p.b = p.transposed ? a : b;
     p.c = (float *)call->out[0].data + index * p.m * p.n;
@@ -326,7 +327,7 @@ static void slot_task(const void *arg, int64_t slot) {
 /* ---- the kernel -------------------------------------------------------------------------- */
 
 static const char *declines(const qn_call *call) {
-    return call->in[0].dtype == QN_F32 ? NULL : "f32 only";
+    return call->in[QN_MATMUL_A].dtype == QN_F32 ? NULL : "f32 only";
 }
 
 static size_t workspace_f32(const qn_call *call) {

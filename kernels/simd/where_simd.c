@@ -4,12 +4,13 @@
 #include <string.h>
 
 static const char *where_declines(const qn_call *call) {
-    return qn_dtype_size(call->in[1].dtype) == sizeof(float) ? NULL : "dtypes of four bytes only";
+    return qn_dtype_size(call->in[QN_WHERE_A].dtype) == sizeof(float) ? NULL
+                                                                      : "dtypes of four bytes only";
 }
 
 static void where_span(const simd_span *span) {
     const simd_span s = *span;
-    const uint8_t *condition = s.in[0];
+    const uint8_t *condition = s.in[QN_WHERE_CONDITION];
     float *out = s.out;
     int64_t i = 0;
     for (; i + V_WIDTH <= s.count; i += V_WIDTH)
