@@ -155,6 +155,12 @@ faults() {
         xargs -r cat | grep .
 }
 
+# Kills, flipped bits, full disks and locales against the programs; calls with NULL and failing allocations are tests.
+gate_attacks() {
+    cmake --build build/release -j "$jobs" --target set_locale || return 1
+    tests/torture/torture.py --quick --minutes 2
+}
+
 gate_asan() { build_sanitized asan -DQUERN_TESTS=ON && sanitized asan planted_leak; }
 gate_tsan() { build_sanitized tsan -DQUERN_TESTS=ON && sanitized tsan planted_race; }
 
@@ -407,6 +413,7 @@ gate tests "all tests, optimised build"
 gate cuda "the CUDA backend as nvcc makes it"
 gate cudasim "the CUDA backend on the simulated GPU, each access checked"
 gate coverage "lines of the CUDA kernels that tests reach"
+gate attacks "programs killed, on full disks, with damaged files, in other locales"
 gate lessons "every lesson runs"
 gate exports "exported symbols are those of the header, option structs grow at their end"
 gate packages "./run build asks for what a build needs alone"
