@@ -331,7 +331,8 @@ static int write_json(const char *path, const json_t *document) {
         error = errno;
         failed = true;
     }
-    return failed ? bench_io_error(path, error) : 0;
+    return failed ? bench_io_error(out == stdout ? "cannot write to standard output" : path, error)
+                  : 0;
 }
 
 /** Measures, and shows and writes what came of it. */

@@ -14,6 +14,7 @@
 
 #include "bench.h"
 #include "bench_command.h"
+#include "standard_streams.h"
 
 static const struct argp_option argp_options[] = {
     {0, 0, 0, 0, "What is measured:", 1},
@@ -153,6 +154,9 @@ static int measure(const bench_options *o, const char *what) {
         return code;
     if (strcmp(what, "compare") == 0 && setting.model->family != BENCH_IMAGES)
         return complain("--model", o->models, "mlp, lenet or cnn for compare");
+    if (strcmp(what, "train") != 0 && strcmp(what, "ops") != 0 && strcmp(what, "compare") != 0 &&
+        strcmp(what, "limits") != 0)
+        return complain("command", o->command, "train, ops or compare");
     json_t *rows = NULL;
     code = strcmp(what, "train") == 0     ? bench_train(&setting, &rows)
            : strcmp(what, "ops") == 0     ? bench_ops(&setting, &rows)
@@ -189,15 +193,17 @@ int main(int argc, char **argv) {
                        .data = {BENCH_DATA "/mnist/data",
                                 BENCH_DATA "/text_classification/data/spam.train.csv.gz",
                                 BENCH_DATA "/forecasting/data/seattle-weather.csv"}};
+    standard_streams_guard("quern-bench", 1);
     json_set_alloc_funcs(bench_alloc, free);
     argp_err_exit_status = BENCH_BAD_INPUT;
     if (argp_parse(&argp, argc, argv, 0, NULL, &o) == ENOMEM)
         return bench_io_error("the command line", ENOMEM);
-    if (o.command && strncmp(o.command, "measure-", 8) == 0)
-        return measure(&o, o.command + 8);
-    if (!o.command || !bench_layout_of(o.command))
+    const bool measures = o.command && strncmp(o.command, "measure-", 8) == 0;
+    if (!o.command || !(measures || bench_layout_of(o.command)))
         return complain("command", o.command ? o.command : "", "train, ops or compare");
     fill_defaults(&o);
+    if (measures)
+        return measure(&o, o.command + 8);
     o.argc = argc;
     o.argv = argv;
     return bench_command(&o);

@@ -111,13 +111,9 @@ static const char *const *headers_for(const char *path) {
     static const char *const base[] = {"internal.h", "quern.h", "quern_backend.h", NULL};
     static const char *const data[] = {"data/*", "quern.h", NULL};
     static const char *const user[] = {"quern.h", NULL};
-    static const char *const bench[] = {"quern.h",
-                                        "op_cases.def",
-                                        "op_in_place.h",
-                                        "mnist_networks.h",
-                                        "text_networks.h",
-                                        "forecast_networks.h",
-                                        NULL};
+    static const char *const bench[] = {
+        "quern.h",         "op_cases.def",        "op_in_place.h",      "mnist_networks.h",
+        "text_networks.h", "forecast_networks.h", "standard_streams.h", NULL};
     if (matches(path, "^(kernels/(cuda|cublas|cudnn)|backends/cuda)/"))
         return cuda;
     if (matches(path, "^kernels/(simd|amx|openblas)/"))

@@ -1,8 +1,8 @@
 /* example.c: from the command line to the exit code. */
 #include "example_private.h"
+#include "standard_streams.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,14 +120,6 @@ const char *example_data_folder(const example_options *options, char *out, size_
     return out;
 }
 
-/** Where standard input, output or error is closed, a file of ours would be opened in its place and
- * get what is printed; this fills the place with something that nothing can be printed to. */
-static void hold_standard_streams(void) {
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0)
-            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
-}
-
 /** Opens the context that the options name and runs their command. */
 static int run(const example_program *program, const example_options *options) {
     qn_context *ctx;
@@ -144,7 +136,7 @@ static int run(const example_program *program, const example_options *options) {
 
 int example_main(const example_program *program, int argc, char **argv) {
     example_running = program;
-    hold_standard_streams();
+    standard_streams_guard(program->name, EXAMPLE_BAD_INPUT);
     example_options options = {
         .seed = 1, .device = "auto", .model = program->models[0], .argc = argc, .argv = argv};
     options.inputs = calloc((size_t)argc + 1, sizeof(*options.inputs));
@@ -156,7 +148,5 @@ int example_main(const example_program *program, int argc, char **argv) {
     if (code == EXAMPLE_OK)
         code = options.verify ? example_verify(&options) : run(program, &options);
     free(options.inputs);
-    if (fflush(stdout) != 0 && code == EXAMPLE_OK)
-        code = example_error("cannot write to standard output");
     return code;
 }

@@ -91,7 +91,7 @@ static int predict_idx(const predictor *p, const char *path) {
         code = example_error("'%s' holds no images: it is empty", path);
     const int64_t height = array.shape.dim[rank > 1 ? rank - 2 : 0];
     const int64_t width = array.shape.dim[rank > 0 ? rank - 1 : 0];
-    for (int64_t i = 0; i < count && code == EXAMPLE_OK; i++) {
+    for (int64_t i = 0; i < count && code == EXAMPLE_OK && !ferror(stdout); i++) {
         char name[4200];
         snprintf(name, sizeof(name), rank == 3 ? "%s[%lld]" : "%s", path, (long long)i);
         const unsigned char *bytes = (const unsigned char *)array.data + i * height * width;
@@ -137,7 +137,7 @@ int mnist_predict(const example_options *options, qn_context *ctx) {
         return code;
     qn_module_train(p.net, false);
     qn_context_set_grad(ctx, false);
-    for (int i = 0; i < options->input_count && code == EXAMPLE_OK; i++)
+    for (int i = 0; i < options->input_count && code == EXAMPLE_OK && !ferror(stdout); i++)
         code = predict_file(&p, options->inputs[i]);
     return code;
 }

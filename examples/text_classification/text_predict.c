@@ -135,7 +135,8 @@ static int predict_file(predictor *p, const char *path) {
     int code = EXAMPLE_OK;
     p->name = path;
     p->line = 0;
-    for (const char *text; code == EXAMPLE_OK && (text = qn_text_lines_next(lines));)
+    for (const char *text;
+         code == EXAMPLE_OK && !ferror(stdout) && (text = qn_text_lines_next(lines));)
         code = add_line(p, text);
     if (code == EXAMPLE_OK)
         code = example_status(p->ctx);
@@ -158,7 +159,7 @@ static int predict_files(const example_options *options, predictor *p) {
     }
     qn_module_train(p->model.net, false);
     qn_context_set_grad(p->ctx, false);
-    for (int i = 0; i < options->input_count && code == EXAMPLE_OK; i++)
+    for (int i = 0; i < options->input_count && code == EXAMPLE_OK && !ferror(stdout); i++)
         code = predict_file(p, options->inputs[i]);
     return options->input_count ? code : predict_file(p, "-");
 }
