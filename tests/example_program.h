@@ -54,9 +54,8 @@ static inline void show_errors(void) {
 
 static inline void run(const char *words) {
     int code = wait_for(start(words));
-    if (code != 0) {
+    if (code != 0)
         show_errors();
-    }
     cr_assert_eq(code, 0, "%s: exit code %d", words, code);
 }
 

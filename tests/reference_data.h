@@ -14,9 +14,8 @@ static inline const char *reference_data(const char *name) {
     static char path[1024];
     const char *folder = getenv("QUERN_DATA_DIR");
     snprintf(path, sizeof(path), "%s/%s", folder ? folder : "", name);
-    if (!folder || access(path, R_OK) != 0) {
+    if (!folder || access(path, R_OK) != 0)
         cr_skip_test("no %s in QUERN_DATA_DIR (%s)", name, folder ? folder : "not set");
-    }
     return path;
 }
 

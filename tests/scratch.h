@@ -39,14 +39,12 @@ static inline int scratch_files(bool removes) {
     for (struct dirent *entry; folder && (entry = readdir(folder));) {
         if (entry->d_name[0] != '.') {
             count++;
-            if (removes) {
+            if (removes)
                 unlink(scratch_path(entry->d_name));
-            }
         }
     }
-    if (folder) {
+    if (folder)
         closedir(folder);
-    }
     return count;
 }
 

@@ -308,9 +308,8 @@ Test(corpus, classes_of_the_training_texts) {
 static qn_corpus *numbered(int count) {
     static char text[1 << 16];
     size_t size = 0;
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         size += (size_t)snprintf(text + size, sizeof(text) - size, "%c,%d\n", "BAAA"[i % 4], i);
-    }
     return read_text(text, NULL);
 }
 
@@ -345,25 +344,22 @@ Test(corpus, split_keeps_the_proportions) {
     int seen[100] = {0};
     mark(part, seen);
     mark(rest, seen);
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < 100; i++)
         cr_assert_eq(seen[i], 1);
-    }
     qn_corpus *again = qn_corpus_split(corpus, 0.8, 7, NULL);
     cr_assert_str_eq(qn_corpus_text(again, 50), qn_corpus_text(part, 50));
     int differ = 0;
     qn_corpus_split(corpus, 0.8, 8, &other);
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < 20; i++)
         differ += strcmp(qn_corpus_text(other, i), qn_corpus_text(rest, i)) != 0;
-    }
     cr_assert_gt(differ, 5);                               /* another seed, other texts */
     qn_corpus *half = qn_corpus_split(rest, 0.5, 1, NULL); /* a part of a part */
     cr_assert_eq(qn_corpus_count(half), 10);
     int few[100] = {0};
     mark(half, few);
     mark(rest, few);
-    for (int64_t i = 0; i < 10; i++) {
+    for (int64_t i = 0; i < 10; i++)
         cr_assert_eq(few[atoi(qn_corpus_text(half, i))], 2);
-    }
 }
 
 Test(corpus, folds_hold_each_text_out_once) {
@@ -379,9 +375,8 @@ Test(corpus, folds_hold_each_text_out_once) {
         qn_corpus_free(held_out);
         qn_corpus_free(train);
     }
-    for (int i = 0; i < 43; i++) {
+    for (int i = 0; i < 43; i++)
         cr_assert_eq(seen[i], 1);
-    }
 }
 
 Test(corpus, parts_that_cannot_be) {

@@ -166,9 +166,8 @@ Test(data, idx_dataset) {
     int64_t y;
     cr_assert_eq(qn_dataset_get(dataset, 0, x, &y), QN_OK);
     const float expected[] = {-0.4f, 0, 0.4f, 1.6f};
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++)
         cr_assert_float_eq(x[i], expected[i], 1e-6);
-    }
     cr_assert_eq(y, 1);
     cr_assert_eq(qn_dataset_get(dataset, 2, x, &y), QN_OK);
     cr_assert_float_eq(x[3], (23 / 255.0 - 0.2) / 0.5, 1e-6);

@@ -76,12 +76,21 @@ static void folder_of(const char *path, char *out, size_t size) {
     snprintf(out, size, "%.*s", (int)(base_name(path) - path - 1), path);
 }
 
+static regex_t pattern_of(const char *text) {
+    regex_t pattern;
+    cr_assert_eq(regcomp(&pattern, text, REG_EXTENDED | REG_NOSUB), 0, "pattern %s", text);
+    return pattern;
+}
+
+static bool found(const regex_t *pattern, const char *text) {
+    return regexec(pattern, text, 0, NULL, 0) == 0;
+}
+
 static bool matches(const char *text, const char *pattern) {
-    regex_t regex;
-    cr_assert_eq(regcomp(&regex, pattern, REG_EXTENDED | REG_NOSUB), 0, "pattern %s", pattern);
-    bool found = regexec(&regex, text, 0, NULL, 0) == 0;
-    regfree(&regex);
-    return found;
+    regex_t compiled = pattern_of(pattern);
+    bool match = found(&compiled, text);
+    regfree(&compiled);
+    return match;
 }
 
 /* Reports a fault and goes on, so that one run shows all of them. */
@@ -227,6 +236,50 @@ Test(house, lengths) {
         if (lines > MAX_LINES)
             FAULT("%s: %d lines, more than %d", files[i], lines, MAX_LINES);
     }
+}
+
+/* Frozen headers are what they were. */
+static bool is_dialect_checked(const char *path) {
+    return is_code(path) && !starts_with(path, "tests/plugins/abi/");
+}
+
+Test(house, no_braces_around_one_line) {
+    regex_t opens = pattern_of("^ *(if|while|for) .*[{]\n$");
+    regex_t nested = pattern_of("^ *(if|while|for|do|switch) ");
+    regex_t single = pattern_of("^ [^{}]*;\n$"), closes = pattern_of("^ *}\n$");
+    for (int i = 0; i < file_count; i++) {
+        if (!is_dialect_checked(files[i]))
+            continue;
+        FILE *file = open_source(files[i]);
+        char text[1024];
+        int run = 0; /* lines of the pattern so far */
+        for (int line = 1; fgets(text, sizeof(text), file); line++) {
+            if (run == 2 && found(&closes, text))
+                FAULT("%s:%d: braces around one line", files[i], line - 2);
+            run = found(&opens, text)                                         ? 1
+                  : run == 1 && found(&single, text) && !found(&nested, text) ? 2
+                                                                              : 0;
+        }
+        fclose(file);
+    }
+    regfree(&opens), regfree(&nested), regfree(&single), regfree(&closes);
+}
+
+Test(house, statuses_are_compared) {
+    regex_t boolean = pattern_of("(if|while) \\(!?([a-z]+->|[a-z]+\\.)?status( [|&]|\\)( [{])?\n)|"
+                                 "[|&] !?([a-z]+->|[a-z]+\\.)?status( [|&]|\\))|"
+                                 "(\\(|[|&] |= )!?qn_context_error\\([a-z>-]+, NULL\\)( [|&]|\\))");
+    for (int i = 0; i < file_count; i++) {
+        if (!is_dialect_checked(files[i]))
+            continue;
+        FILE *file = open_source(files[i]);
+        char text[1024];
+        for (int line = 1; fgets(text, sizeof(text), file); line++)
+            if (found(&boolean, text))
+                FAULT("%s:%d: a status is compared with QN_OK: %s", files[i], line, text);
+        fclose(file);
+    }
+    regfree(&boolean);
 }
 
 Test(house, every_room_has_a_readme) {

@@ -84,9 +84,8 @@ static const char *write_png(png_case c) {
     png_write_info(png, info);
     int passes = png_set_interlace_handling(png);
     for (int pass = 0; pass < passes; pass++) {
-        for (int y = 0; y < c.height; y++) {
+        for (int y = 0; y < c.height; y++)
             png_write_row(png, c.rows + (size_t)y * c.row_bytes);
-        }
     }
     png_write_end(png, info);
     png_destroy_write_struct(&png, &info);
@@ -177,9 +176,8 @@ Test(image, resize_shrinks_without_losing_pixels) {
     qn_tensor *small = qn_image_resize(image, 2, 2);
     float sum = 0, out[4];
     cr_assert_eq(qn_tensor_read(small, out, sizeof(out)), QN_OK);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 4; i++)
         sum += out[i];
-    }
     cr_assert_float_eq(sum, 0.04, 1e-3);
 }
 

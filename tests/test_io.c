@@ -319,9 +319,8 @@ static qn_module *network(int64_t hidden) {
 
 static bool same_tensors(const qn_module *a, const qn_module *b) {
     for (int i = 0; i < qn_module_tensor_count(a); i++) {
-        if (!same_elements(qn_module_tensor(a, i).tensor, qn_module_tensor(b, i).tensor)) {
+        if (!same_elements(qn_module_tensor(a, i).tensor, qn_module_tensor(b, i).tensor))
             return false;
-        }
     }
     return true;
 }

@@ -13,9 +13,8 @@ enum { COUNT = 50, SIDE = 6, PIXELS = SIDE * SIDE };
 /* Images whose pixels tell their index. `data`, if there is one, is the index that fails. */
 static qn_status get_image(void *data, int64_t index, void *x, void *y) {
     float *pixels = x;
-    for (int i = 0; i < PIXELS; i++) {
+    for (int i = 0; i < PIXELS; i++)
         pixels[i] = (float)(index + i);
-    }
     *(int64_t *)y = index % 10;
     return data && *(int64_t *)data == index ? QN_IO_ERROR : QN_OK;
 }
@@ -58,9 +57,8 @@ static void read_batch(const qn_batch *batch, epoch *out) {
 static void read_epoch(qn_loader *loader, epoch *out) {
     qn_batch batch;
     memset(out, 0, sizeof(*out));
-    while (qn_loader_next(loader, &batch)) {
+    while (qn_loader_next(loader, &batch))
         read_batch(&batch, out);
-    }
     cr_assert_eq(qn_context_error(ctx, NULL), QN_OK, "%s", qn_context_message(ctx));
 }
 
@@ -120,9 +118,8 @@ Test(loader, shuffle_is_a_permutation_of_seed_and_epoch) {
         moved += first.indices[i] != i;
         cr_assert_eq(first.pixels[i][0], first.indices[i]);
     }
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < COUNT; i++)
         cr_assert_eq(seen[i], 1);
-    }
     cr_assert_gt(moved, COUNT / 2);
     cr_assert_not(same_epoch(&first, &second));
     opts.batch_size = 10; /* the order does not depend on it */
@@ -140,9 +137,8 @@ Test(loader, shuffle_leaves_some_samples_in_place) {
     qn_loader *loader = open_loader((qn_loader_opts){.batch_size = COUNT, .shuffle = true});
     for (int i = 0; i < 40; i++) {
         read_epoch(loader, &e);
-        for (int j = 0; j < COUNT; j++) {
+        for (int j = 0; j < COUNT; j++)
             kept += e.indices[j] == j;
-        }
     }
     cr_assert_gt(kept, 15);
     cr_assert_lt(kept, 80);
@@ -185,9 +181,8 @@ Test(loader, augmentation_of_nothing_is_exact) {
     /* so small that every change rounds to none, but the sampling runs */
     read_epoch(open_loader((qn_loader_opts){.augment = {.shift = 1e-30}}), &still);
     for (int i = 0; i < COUNT; i++) {
-        for (int j = 0; j < PIXELS; j++) {
+        for (int j = 0; j < PIXELS; j++)
             cr_assert_eq(plain.pixels[i][j], still.pixels[i][j]);
-        }
     }
 }
 
@@ -195,9 +190,8 @@ Test(loader, augmentation_far_away_is_background) {
     static epoch e;
     int64_t background = 0;
     read_epoch(open_loader((qn_loader_opts){.augment = {.shift = 1000}}), &e);
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < COUNT; i++)
         background += e.pixels[i][0] == -1 && e.pixels[i][PIXELS - 1] == -1;
-    }
     cr_assert_gt(background, COUNT / 2);
 }
 
@@ -245,9 +239,8 @@ Test(loader, seek_continues_where_tell_stood) {
                                .no_prefetch = no_prefetch};
         qn_loader *first = open_loader(opts), *second = open_loader(opts);
         read_epoch(first, &whole);
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 3; i++)
             cr_assert(qn_loader_next(first, &batch));
-        }
         qn_loader_position position = qn_loader_tell(first);
         cr_assert_eq(position.epoch, 1);
         cr_assert_eq(position.batch, 3);
@@ -303,9 +296,8 @@ Test(loader, freed_at_any_time) {
     for (int batches = 0; batches < 12; batches++) {
         qn_loader *loader =
             open_loader((qn_loader_opts){.batch_size = 7, .shuffle = true, .augment = some});
-        for (int i = 0; i < batches; i++) {
+        for (int i = 0; i < batches; i++)
             qn_loader_next(loader, &batch);
-        }
         qn_loader_free(loader);
     }
     open_loader((qn_loader_opts){.batch_size = 3}); /* goes with the context */

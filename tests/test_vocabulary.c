@@ -69,9 +69,8 @@ Test(vocabulary, tokens_of_other_scripts) {
 static void expect_ids(const qn_vocabulary *v, const char *text, int count, const int64_t *ids) {
     int64_t found[32];
     cr_assert_eq(qn_vocabulary_encode(v, text, found, 32), count, "%s", text);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         cr_expect_eq(found[i], ids[i], "%s: %d is %lld", text, i, (long long)found[i]);
-    }
 }
 
 Test(vocabulary, common_words_first_then_first_seen) {
@@ -80,9 +79,8 @@ Test(vocabulary, common_words_first_then_first_seen) {
     static const char *const words[] = {"<pad>", "<unk>", "b", "c", "a", "d", ","};
     cr_assert_eq(qn_vocabulary_words(v), 5);
     cr_assert_eq(qn_vocabulary_size(v), 7);
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 7; i++)
         cr_assert_str_eq(qn_vocabulary_word(v, i), words[i]);
-    }
     cr_assert_null(qn_vocabulary_word(v, 7));
     cr_assert_null(qn_vocabulary_word(v, -1));
     expect_ids(v, "B, e", 3, (int64_t[]){2, 6, QN_TOKEN_UNKNOWN});
@@ -164,9 +162,8 @@ Test(vocabulary, packed_and_unpacked) {
     qn_vocabulary *same = qn_vocabulary_unpack(packed);
     cr_assert_not_null(same, "%s", qn_context_message(ctx));
     cr_assert_eq(qn_vocabulary_size(same), qn_vocabulary_size(v));
-    for (int64_t i = 0; i < 2 + qn_vocabulary_words(v); i++) {
+    for (int64_t i = 0; i < 2 + qn_vocabulary_words(v); i++)
         cr_assert_str_eq(qn_vocabulary_word(same, i), qn_vocabulary_word(v, i));
-    }
     int64_t ids[8];
     int64_t count = qn_vocabulary_encode(v, "The na\xc3\xafve the cat", ids, 8);
     expect_ids(same, "The na\xc3\xafve the cat", (int)count, ids);

@@ -54,7 +54,7 @@ static bool make_room(reading *r, size_t length) {
 
 static void on_field(void *field, size_t length, void *data) {
     reading *r = data;
-    if (r->status)
+    if (r->status != QN_OK)
         return;
     if (!make_room(r, length)) {
         out_of_memory(r);
@@ -70,7 +70,7 @@ static void on_field(void *field, size_t length, void *data) {
 static void on_record(int end, void *data) {
     reading *r = data;
     (void)end;
-    if (r->status)
+    if (r->status != QN_OK)
         return;
     for (size_t i = 0; i < r->count; i++)
         r->fields[i] = r->text + r->starts[i];
@@ -95,7 +95,7 @@ static qn_status parse_error(reading *r, struct csv_parser *parser) {
 static qn_status parse_lines(reading *r, struct csv_parser *parser, const char *at,
                              const char *end) {
     int64_t line = 1;
-    while (at < end && !r->status) {
+    while (at < end && r->status == QN_OK) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         const size_t length = (size_t)((newline ? newline + 1 : end) - at);
         const int64_t taken = r->taken;
@@ -111,7 +111,7 @@ static qn_status parse_lines(reading *r, struct csv_parser *parser, const char *
             r->line = line;
         at += length;
     }
-    if (!r->status && csv_fini(parser, on_field, on_record, r) != 0)
+    if (r->status == QN_OK && csv_fini(parser, on_field, on_record, r) != 0)
         return r->status ? r->status : parse_error(r, parser);
     return r->status;
 }

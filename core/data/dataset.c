@@ -16,9 +16,8 @@ typedef struct slice {
 } slice;
 
 static void destroy_names(const char *const *names, int64_t count) {
-    for (int64_t i = 0; names && i < count; i++) {
+    for (int64_t i = 0; names && i < count; i++)
         free((char *)names[i]);
-    }
     free((void *)names);
 }
 
@@ -35,9 +34,8 @@ static const char *const *copy_names(const char *const *names, int64_t count) {
 }
 
 static void destroy_data(const qn_dataset_desc *desc) {
-    if (desc->destroy) {
+    if (desc->destroy)
         desc->destroy(desc->data);
-    }
 }
 
 static void destroy_dataset(void *object) {
@@ -49,38 +47,31 @@ static void destroy_dataset(void *object) {
 
 static bool has_elements(qn_shape shape) {
     for (int i = 0; i < shape.rank; i++) {
-        if (shape.dim[i] < 1) {
+        if (shape.dim[i] < 1)
             return false;
-        }
     }
     return true;
 }
 
 /* What is wrong with a description; NULL if nothing is. */
 static const char *find_fault(const qn_dataset_desc *desc) {
-    if (!desc->get) {
+    if (!desc->get)
         return "get is NULL";
-    }
-    if (desc->count < 1) {
+    if (desc->count < 1)
         return "there are no samples";
-    }
-    if ((unsigned)desc->x_dtype >= QN_DTYPE_COUNT || (unsigned)desc->y_dtype >= QN_DTYPE_COUNT) {
+    if ((unsigned)desc->x_dtype >= QN_DTYPE_COUNT || (unsigned)desc->y_dtype >= QN_DTYPE_COUNT)
         return "no such dtype";
-    }
     /* A batch has one axis more than a sample. */
     if (desc->x_shape.rank < 0 || desc->x_shape.rank >= QN_MAX_DIMS || desc->y_shape.rank < 0 ||
         desc->y_shape.rank >= QN_MAX_DIMS) {
         return "a sample has too many dimensions";
     }
-    if (!has_elements(desc->x_shape) || !has_elements(desc->y_shape)) {
+    if (!has_elements(desc->x_shape) || !has_elements(desc->y_shape))
         return "an extent of the sample is not positive";
-    }
-    if (desc->length && desc->x_shape.rank == 0) {
+    if (desc->length && desc->x_shape.rank == 0)
         return "samples without an axis have no length";
-    }
-    if (desc->classes < 0) {
+    if (desc->classes < 0)
         return "the number of classes is negative";
-    }
     return NULL;
 }
 
@@ -91,9 +82,8 @@ static qn_dataset *copy_desc(qn_context *ctx, const qn_dataset_desc *desc) {
     copy.name = strdup(desc->name ? desc->name : "dataset");
     copy.class_names = named ? copy_names(desc->class_names, desc->classes) : NULL;
     qn_dataset *dataset = NULL;
-    if (copy.name && (copy.class_names || !named)) {
+    if (copy.name && (copy.class_names || !named))
         dataset = qn_object_new(ctx, "dataset", sizeof(*dataset), destroy_dataset);
-    }
     if (!dataset) {
         free((char *)copy.name);
         destroy_names(copy.class_names, desc->classes);
@@ -111,11 +101,10 @@ qn_dataset *qn_dataset_new(qn_context *ctx, const qn_dataset_desc *desc) {
     }
     const char *name = desc->name ? desc->name : "dataset";
     const char *fault = find_fault(desc);
-    if (!ctx || qn_context_error(ctx, NULL) || fault) {
+    if (!ctx || qn_context_error(ctx, NULL) != QN_OK || fault) {
         destroy_data(desc);
-        if (fault) {
+        if (fault)
             qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s: %s", name, fault);
-        }
         return NULL;
     }
     qn_dataset *dataset = copy_desc(ctx, desc);
@@ -137,9 +126,8 @@ qn_context *qn_dataset_context(const qn_dataset *dataset) {
 }
 
 qn_status qn_dataset_get(const qn_dataset *dataset, int64_t index, void *x, void *y) {
-    if (!qn_object_alive(dataset, "dataset_get")) {
+    if (!qn_object_alive(dataset, "dataset_get"))
         return QN_INVALID_ARGUMENT;
-    }
     const qn_dataset_desc *desc = &dataset->desc;
     if (!x || !y) {
         return qn_context_fail(dataset->ctx, QN_INVALID_ARGUMENT, "%s: no place for a sample",
@@ -183,9 +171,8 @@ static void describe_in_slice(void *data, int64_t index, char *text, size_t size
 }
 
 qn_dataset *qn_dataset_slice(qn_dataset *dataset, int64_t start, int64_t end) {
-    if (!qn_object_alive(dataset, "dataset_slice")) {
+    if (!qn_object_alive(dataset, "dataset_slice"))
         return NULL;
-    }
     qn_dataset_desc desc = dataset->desc;
     if (start < 0 || end <= start || end > desc.count) {
         qn_context_fail(dataset->ctx, QN_INVALID_ARGUMENT,

@@ -40,19 +40,16 @@ static qn_status read_stream(qn_context *ctx, const char *path, FILE *file, qni_
     out->data = qni_bytes_room(capacity);
     while (out->data) {
         out->size += fread(out->data + out->size, 1, capacity - out->size, file);
-        if (ferror(file)) {
+        if (ferror(file))
             return qn_context_fail_io(ctx, errno, "%s: offset %zu", path, out->size);
-        }
-        if (out->size < capacity) {
+        if (out->size < capacity)
             return QN_OK;
-        }
         if (bounded && out->size > qn_context_read_limit(ctx))
             return qni_bytes_over_limit(ctx, path);
         capacity *= 2;
         uint8_t *grown = realloc(out->data, capacity);
-        if (!grown) {
+        if (!grown)
             break;
-        }
         out->data = grown;
     }
     return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %zu bytes", path,
@@ -66,25 +63,21 @@ static bool is_gzip(const qni_bytes *bytes) {
 qn_status qni_bytes_read(qn_context *ctx, const char *path, qni_bytes *out) {
     *out = (qni_bytes){0};
     qn_status earlier = qn_context_error(ctx, NULL);
-    if (earlier) {
+    if (earlier)
         return earlier;
-    }
-    if (!path) {
+    if (!path)
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the name of the file to read is NULL");
-    }
     const bool standard = strcmp(path, "-") == 0;
     FILE *file = standard ? stdin : fopen(path, "rb");
-    if (!file) {
+    if (!file)
         return qn_context_fail_io(ctx, errno, "%s", path);
-    }
     if (!standard) {
         setvbuf(file, NULL, _IONBF, 0); /* reads go straight to the destination */
     }
     qni_bytes bytes = {0};
     qn_status status = read_stream(ctx, path, file, &bytes);
-    if (!standard) {
+    if (!standard)
         fclose(file);
-    }
     if (status == QN_OK && is_gzip(&bytes)) {
         status = qni_gunzip(ctx, path, &bytes, out);
         free(bytes.data);

@@ -30,9 +30,8 @@ typedef struct inflater {
 /* The size that the last member's trailer tells. Right for a sound file of one member under 4 GiB;
  * for others it is a start. A false one cannot ask for more than the packed data could give. */
 static size_t size_hint(const qni_bytes *packed) {
-    if (packed->size < TRAILER_BYTES) {
+    if (packed->size < TRAILER_BYTES)
         return 1;
-    }
     const uint8_t *p = packed->data + packed->size - 4;
     size_t told = p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
     size_t most = packed->size * MAX_RATIO;
@@ -81,20 +80,16 @@ static qn_status inflate_member(inflater *z) {
     for (;;) {
         if (z->out->size == z->capacity) {
             qn_status status = grow(z);
-            if (status != QN_OK) {
+            if (status != QN_OK)
                 return status;
-            }
         }
         int result = inflate_some(z);
-        if (result == Z_STREAM_END) {
+        if (result == Z_STREAM_END)
             return QN_OK;
-        }
-        if (result == Z_MEM_ERROR) {
+        if (result == Z_MEM_ERROR)
             return qn_context_fail(z->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for zlib", z->path);
-        }
-        if (result != Z_OK && result != Z_BUF_ERROR) {
+        if (result != Z_OK && result != Z_BUF_ERROR)
             return corrupt(z);
-        }
         if (z->out->size < z->capacity && z->used == z->packed->size) {
             return qn_context_fail(z->ctx, QN_BAD_FORMAT, "%s: offset %zu: gzip data is truncated",
                                    z->path, z->used);
@@ -106,9 +101,8 @@ static qn_status inflate_all(inflater *z) {
     const qni_bytes *packed = z->packed;
     for (;;) {
         qn_status status = inflate_member(z);
-        if (status || z->used == packed->size) {
+        if (status != QN_OK || z->used == packed->size)
             return status;
-        }
         if (packed->size - z->used < 2 || packed->data[z->used] != 0x1f ||
             packed->data[z->used + 1] != 0x8b) {
             return qn_context_fail(z->ctx, QN_BAD_FORMAT,

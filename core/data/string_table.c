@@ -10,18 +10,16 @@ static bool make_room(qni_strings *strings, size_t size) {
     if (size > strings->room - strings->used) {
         size_t room = 2 * (strings->used + size);
         char *bytes = realloc(strings->bytes, room);
-        if (!bytes) {
+        if (!bytes)
             return false;
-        }
         strings->bytes = bytes;
         strings->room = room;
     }
     if (strings->count == strings->starts_room) {
         int64_t room = 2 * strings->count + 16;
         size_t *starts = realloc(strings->starts, (size_t)room * sizeof(*starts));
-        if (!starts) {
+        if (!starts)
             return false;
-        }
         strings->starts = starts;
         strings->starts_room = room;
     }
@@ -29,9 +27,8 @@ static bool make_room(qni_strings *strings, size_t size) {
 }
 
 bool qni_strings_add(qni_strings *strings, const char *text, size_t length) {
-    if (!make_room(strings, length + 1)) {
+    if (!make_room(strings, length + 1))
         return false;
-    }
     char *to = strings->bytes + strings->used;
     memcpy(to, text, length);
     to[length] = 0;
@@ -77,9 +74,8 @@ int64_t qni_string_table_find(const qni_string_table *table, const char *text, s
 static bool grow_slots(qni_string_table *table) {
     int64_t count = table->slot_count ? 2 * table->slot_count : FIRST_SLOTS;
     int64_t *slots = calloc((size_t)count, sizeof(*slots));
-    if (!slots) {
+    if (!slots)
         return false;
-    }
     free(table->slots);
     table->slots = slots;
     table->slot_count = count;
@@ -92,14 +88,12 @@ static bool grow_slots(qni_string_table *table) {
 
 int64_t qni_string_table_add(qni_string_table *table, const char *text, size_t length) {
     /* At most half of the slots are taken, so that searches stay short. */
-    if (2 * table->strings.count >= table->slot_count && !grow_slots(table)) {
+    if (2 * table->strings.count >= table->slot_count && !grow_slots(table))
         return -1;
-    }
     int64_t slot = find_slot(table, text, length);
     if (!table->slots[slot]) {
-        if (!qni_strings_add(&table->strings, text, length)) {
+        if (!qni_strings_add(&table->strings, text, length))
             return -1;
-        }
         table->slots[slot] = table->strings.count;
     }
     return table->slots[slot] - 1;

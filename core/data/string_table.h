@@ -37,9 +37,8 @@ static const uint64_t QNI_HASH_START = 0xcbf29ce484222325u;
 
 /** FNV-1a, 64 bits (Fowler, Noll and Vo): the hash of more bytes after those that gave `hash`. */
 static inline uint64_t qni_hash(uint64_t hash, const void *bytes, size_t size) {
-    for (size_t i = 0; i < size; i++) {
+    for (size_t i = 0; i < size; i++)
         hash = (hash ^ ((const uint8_t *)bytes)[i]) * 0x100000001b3u;
-    }
     return hash;
 }
 

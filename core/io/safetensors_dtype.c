@@ -13,9 +13,8 @@ const char *qni_safetensors_dtype(qn_dtype dtype) {
 bool qni_safetensors_bytes(qn_dtype dtype, qn_shape shape, uint64_t *bytes) {
     int64_t product = (int64_t)qn_dtype_bytes(dtype);
     for (int i = 0; i < shape.rank; i++) {
-        if (__builtin_mul_overflow(product, shape.dim[i], &product)) {
+        if (__builtin_mul_overflow(product, shape.dim[i], &product))
             return false;
-        }
     }
     *bytes = (uint64_t)product;
     return true;

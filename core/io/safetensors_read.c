@@ -35,9 +35,8 @@ struct qn_tensor_file {
 
 static void destroy_file(void *object) {
     qn_tensor_file *file = object;
-    if (file->stream) {
+    if (file->stream)
         fclose(file->stream);
-    }
     json_decref(file->header);
     free(file->entries);
     free(file->path);
@@ -47,21 +46,18 @@ static void destroy_file(void *object) {
 static qn_status open_stream(qn_tensor_file *file, uint64_t *header_bytes) {
     struct stat info;
     file->stream = fopen(file->path, "rb");
-    if (!file->stream || fstat(fileno(file->stream), &info) != 0) {
+    if (!file->stream || fstat(fileno(file->stream), &info) != 0)
         return qn_context_fail_io(file->ctx, errno, "%s", file->path);
-    }
-    if (!S_ISREG(info.st_mode)) {
+    if (!S_ISREG(info.st_mode))
         return qn_context_fail(file->ctx, QN_IO_ERROR, "%s: not a regular file", file->path);
-    }
     uint8_t length[QNI_LENGTH_BYTES];
     if (fread(length, 1, sizeof(length), file->stream) != sizeof(length)) {
         return qn_context_fail(file->ctx, QN_BAD_FORMAT,
                                "%s: offset 0: file of %lld bytes has no safetensors header",
                                file->path, (long long)info.st_size);
     }
-    for (int i = QNI_LENGTH_BYTES - 1; i >= 0; i--) {
+    for (int i = QNI_LENGTH_BYTES - 1; i >= 0; i--)
         *header_bytes = *header_bytes << 8 | length[i];
-    }
     uint64_t rest = (uint64_t)info.st_size - QNI_LENGTH_BYTES;
     if (*header_bytes < 2 || *header_bytes > QNI_HEADER_MAX || *header_bytes > rest) {
         return qn_context_fail(file->ctx, QN_BAD_FORMAT,
@@ -156,9 +152,8 @@ static qn_status bad_entry(const qn_tensor_file *file, const entry *e, const cha
 
 static qn_status parse_dtype(const qn_tensor_file *file, const json_t *value, entry *out) {
     const char *text = json_string_value(value);
-    if (!text) {
+    if (!text)
         return bad_entry(file, out, "\"dtype\" is not a string");
-    }
     for (int dtype = 0; dtype < QN_DTYPE_COUNT; dtype++) {
         if (strcmp(text, qni_safetensors_dtype((qn_dtype)dtype)) == 0) {
             out->dtype = (qn_dtype)dtype;
@@ -171,9 +166,8 @@ static qn_status parse_dtype(const qn_tensor_file *file, const json_t *value, en
 }
 
 static qn_status parse_shape(const qn_tensor_file *file, const json_t *value, entry *out) {
-    if (!json_is_array(value)) {
+    if (!json_is_array(value))
         return bad_entry(file, out, "\"shape\" is not a list");
-    }
     size_t rank = json_array_size(value);
     if (rank > QN_MAX_DIMS) {
         return qn_context_fail(file->ctx, QN_UNSUPPORTED,
@@ -183,9 +177,8 @@ static qn_status parse_shape(const qn_tensor_file *file, const json_t *value, en
     out->shape.rank = (int)rank;
     for (size_t i = 0; i < rank; i++) {
         const json_t *extent = json_array_get(value, i);
-        if (!json_is_integer(extent) || json_integer_value(extent) < 0) {
+        if (!json_is_integer(extent) || json_integer_value(extent) < 0)
             return bad_entry(file, out, "an extent of \"shape\" is not a natural number");
-        }
         out->shape.dim[i] = json_integer_value(extent);
     }
     return QN_OK;
@@ -193,9 +186,8 @@ static qn_status parse_shape(const qn_tensor_file *file, const json_t *value, en
 
 static qn_status parse_offsets(const qn_tensor_file *file, const json_t *value, entry *out) {
     const json_t *begin = json_array_get(value, 0), *end = json_array_get(value, 1);
-    if (json_array_size(value) != 2 || !json_is_integer(begin) || !json_is_integer(end)) {
+    if (json_array_size(value) != 2 || !json_is_integer(begin) || !json_is_integer(end))
         return bad_entry(file, out, "\"data_offsets\" is not a pair of numbers");
-    }
     json_int_t from = json_integer_value(begin), to = json_integer_value(end);
     uint64_t bytes;
     if (from < 0 || to < from || (uint64_t)to > file->data_bytes) {
@@ -205,9 +197,8 @@ static qn_status parse_offsets(const qn_tensor_file *file, const json_t *value, 
             file->path, out->name, (long long)from, (long long)to,
             (unsigned long long)file->data_bytes);
     }
-    if (!qni_safetensors_bytes(out->dtype, out->shape, &bytes)) {
+    if (!qni_safetensors_bytes(out->dtype, out->shape, &bytes))
         return bad_entry(file, out, "the extents of \"shape\" overflow");
-    }
     if ((uint64_t)(to - from) != bytes) {
         return qn_context_fail(file->ctx, QN_BAD_FORMAT,
                                "%s: tensor \"%s\": data_offsets hold %lld bytes, shape and dtype "
@@ -223,16 +214,13 @@ static qn_status parse_offsets(const qn_tensor_file *file, const json_t *value, 
 static qn_status parse_entry(const qn_tensor_file *file, const char *name, const json_t *value,
                              entry *out) {
     *out = (entry){.name = name};
-    if (!json_is_object(value)) {
+    if (!json_is_object(value))
         return bad_entry(file, out, "not described by an object");
-    }
     qn_status status = parse_dtype(file, json_object_get(value, "dtype"), out);
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = parse_shape(file, json_object_get(value, "shape"), out);
-    }
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = parse_offsets(file, json_object_get(value, "data_offsets"), out);
-    }
     return status;
 }
 
@@ -270,26 +258,23 @@ static qn_status read_entries(qn_tensor_file *file) {
         } else {
             status = parse_entry(file, key, value, &file->entries[file->count++]);
         }
-        if (status != QN_OK) {
+        if (status != QN_OK)
             return status;
-        }
     }
     return QN_OK;
 }
 
 static int by_place(const void *a, const void *b) {
     const entry *x = a, *y = b;
-    if (x->begin != y->begin) {
+    if (x->begin != y->begin)
         return x->begin < y->begin ? -1 : 1;
-    }
     return (x->end > y->end) - (x->end < y->end);
 }
 
 /* Sorts the entries by their place; they must follow each other without gap or overlap. */
 static qn_status check_places(qn_tensor_file *file) {
-    if (file->count > 1) {
+    if (file->count > 1)
         qsort(file->entries, (size_t)file->count, sizeof(*file->entries), by_place);
-    }
     uint64_t end = 0;
     for (int i = 0; i < file->count; i++) {
         const entry *e = &file->entries[i];
@@ -333,35 +318,30 @@ static qn_status find_checksums(qn_tensor_file *file) {
 static qn_status open_file(qn_tensor_file *file, const char *path) {
     uint64_t header_bytes = 0;
     file->path = strdup(path);
-    if (!file->path) {
+    if (!file->path)
         return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: out of memory", path);
-    }
     qn_status status = open_stream(file, &header_bytes);
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = read_header(file, header_bytes);
-    }
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = read_entries(file);
-    }
     if (status == QN_OK)
         status = check_places(file);
     return status == QN_OK ? find_checksums(file) : status;
 }
 
 qn_tensor_file *qn_tensor_file_open(qn_context *ctx, const char *path) {
-    if (qn_context_error(ctx, NULL)) {
+    if (qn_context_error(ctx, NULL) != QN_OK)
         return NULL;
-    }
     if (!path) {
         qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the name of the file to read is NULL");
         return NULL;
     }
     qn_tensor_file *file = qn_object_new(ctx, "tensor_file", sizeof(*file), destroy_file);
-    if (!file) {
+    if (!file)
         return NULL;
-    }
     file->ctx = ctx;
-    if (open_file(file, path)) {
+    if (open_file(file, path) != QN_OK) {
         qn_tensor_file_free(file);
         return NULL;
     }
@@ -393,9 +373,8 @@ const char *qni_tensor_file_path(const qn_tensor_file *file) { return file->path
 
 int qni_tensor_file_find(const qn_tensor_file *file, const char *name) {
     for (int i = 0; i < file->count; i++) {
-        if (strcmp(file->entries[i].name, name) == 0) {
+        if (strcmp(file->entries[i].name, name) == 0)
             return i;
-        }
     }
     return -1;
 }

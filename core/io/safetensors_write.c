@@ -33,15 +33,13 @@ static qn_status out_of_memory(const plan *p) {
 /* Puts tensors of larger elements first; among equals the caller's order stays. */
 static qn_status make_order(plan *p) {
     p->order = calloc((size_t)p->count + 1, sizeof(*p->order));
-    if (!p->order) {
+    if (!p->order)
         return out_of_memory(p);
-    }
     int placed = 0;
     for (size_t width = 8; width > 0; width /= 2) {
         for (int i = 0; i < p->count; i++) {
-            if (qn_dtype_bytes(qn_tensor_dtype(p->tensors[i].tensor)) == width) {
+            if (qn_dtype_bytes(qn_tensor_dtype(p->tensors[i].tensor)) == width)
                 p->order[placed++] = i;
-            }
         }
     }
     return QN_OK;
@@ -134,12 +132,10 @@ static qn_status add_tensors(plan *p) {
     for (int i = 0; i < p->count; i++) {
         const qn_named_tensor *named = &p->tensors[p->order[i]];
         qn_status status = check_name(p, "tensor", p->header, named->name);
-        if (status != QN_OK) {
+        if (status != QN_OK)
             return status;
-        }
-        if (json_object_set_new(p->header, named->name, describe(named->tensor, begin)) != 0) {
+        if (json_object_set_new(p->header, named->name, describe(named->tensor, begin)) != 0)
             return out_of_memory(p);
-        }
         size_t bytes = tensor_bytes(named->tensor);
         begin += bytes;
         p->largest = bytes > p->largest ? bytes : p->largest;
@@ -182,9 +178,8 @@ static qn_status write_checksums(plan *p, qni_atomic_file *file) {
 
 static qn_status write_elements(const plan *p, qni_atomic_file *file) {
     char *data = malloc(p->largest ? p->largest : 1);
-    if (!data) {
+    if (!data)
         return out_of_memory(p);
-    }
     qn_status status = QN_OK;
     for (int i = 0; status == QN_OK && i < p->count; i++) {
         const qn_tensor *tensor = p->tensors[p->order[i]].tensor;
@@ -203,13 +198,11 @@ static qn_status write_elements(const plan *p, qni_atomic_file *file) {
 static qn_status write_file(plan *p) {
     qni_atomic_file file;
     qn_status status = qni_atomic_open(p->ctx, p->path, &file);
-    if (status != QN_OK) {
+    if (status != QN_OK)
         return status;
-    }
     status = write_header(p, &file);
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = write_elements(p, &file);
-    }
     if (status == QN_OK)
         status = write_checksums(p, &file);
     if (status != QN_OK) {
@@ -222,12 +215,10 @@ static qn_status write_file(plan *p) {
 qn_status qn_tensors_write(qn_context *ctx, const char *path, const qn_named_tensor *tensors,
                            int count, const qn_metadata *metadata, int metadata_count) {
     qn_status status = qn_context_error(ctx, NULL);
-    if (status != QN_OK) {
+    if (status != QN_OK)
         return status;
-    }
-    if (!path) {
+    if (!path)
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the name of the file to write is NULL");
-    }
     if ((count != 0 && !tensors) || (metadata_count != 0 && !metadata) || count < 0 ||
         metadata_count < 0) {
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT,
@@ -236,24 +227,20 @@ qn_status qn_tensors_write(qn_context *ctx, const char *path, const qn_named_ten
                                path, count, metadata_count);
     }
     for (int i = 0; i < count; i++) {
-        if (!tensors[i].tensor) {
+        if (!tensors[i].tensor)
             return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s: tensor %d is NULL", path, i);
-        }
     }
     plan p = {.ctx = ctx, .path = path, .tensors = tensors, .count = count};
     p.header = json_object();
     status = p.header ? make_order(&p) : out_of_memory(&p);
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = add_metadata(&p, metadata, metadata_count);
-    }
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = add_tensors(&p);
-    }
     if (status == QN_OK)
         status = make_text(&p);
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = write_file(&p);
-    }
     json_decref(p.header);
     free(p.text);
     free(p.order);
@@ -262,17 +249,14 @@ qn_status qn_tensors_write(qn_context *ctx, const char *path, const qn_named_ten
 
 qn_status qn_save(const qn_module *module, const char *path) {
     qn_context *ctx = qn_module_context(module);
-    if (!ctx) {
+    if (!ctx)
         return QN_INVALID_ARGUMENT;
-    }
     int count = qn_module_tensor_count(module);
     qn_named_tensor *tensors = calloc((size_t)count + 1, sizeof(*tensors));
-    if (!tensors) {
+    if (!tensors)
         return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory while writing it", path);
-    }
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         tensors[i] = qn_module_tensor(module, i);
-    }
     qn_status status = qn_tensors_write(ctx, path, tensors, count, NULL, 0);
     free(tensors);
     return status;

@@ -33,14 +33,12 @@ qn_status qn_tensor_file_read(qn_tensor_file *file, const char *name, qn_tensor 
                                : name ? "the tensor"
                                       : "the name");
     }
-    if (!qn_object_alive(file, "tensor_file_read")) {
+    if (!qn_object_alive(file, "tensor_file_read"))
         return QN_INVALID_ARGUMENT;
-    }
     qn_context *ctx = qn_tensor_context(out);
     int index = match_entry(file, name, out);
-    if (index < 0) {
+    if (index < 0)
         return qn_context_error(ctx, NULL);
-    }
     size_t bytes = qni_tensor_file_bytes(file, index);
     void *data = malloc(bytes ? bytes : 1);
     if (!data) {
@@ -48,9 +46,8 @@ qn_status qn_tensor_file_read(qn_tensor_file *file, const char *name, qn_tensor 
                                qni_tensor_file_path(file), name);
     }
     qn_status status = qni_tensor_file_fetch(file, index, data);
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = qn_tensor_write(out, data, bytes);
-    }
     free(data);
     return status;
 }
@@ -65,9 +62,8 @@ static qn_status match_module(const qn_module *module, const qn_tensor_file *fil
     for (int i = 0; i < count; i++) {
         qn_named_tensor named = qn_module_tensor(module, i);
         int index = match_entry(file, named.name, named.tensor);
-        if (index < 0) {
+        if (index < 0)
             return qn_context_error(ctx, NULL);
-        }
         *bytes += qni_tensor_file_bytes(file, index);
     }
     for (int i = 0; i < qn_tensor_file_count(file); i++) {
@@ -104,13 +100,11 @@ static qn_status write_module(const qn_module *module, const char *data) {
 
 qn_status qn_load(qn_module *module, const char *path) {
     qn_context *ctx = qn_module_context(module);
-    if (!ctx) {
+    if (!ctx)
         return QN_INVALID_ARGUMENT;
-    }
     qn_tensor_file *file = qn_tensor_file_open(ctx, path);
-    if (!file) {
+    if (!file)
         return qn_context_error(ctx, NULL);
-    }
     size_t bytes;
     char *data = NULL;
     qn_status status = match_module(module, file, &bytes);
@@ -118,9 +112,8 @@ qn_status qn_load(qn_module *module, const char *path) {
         status =
             qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %zu bytes", path, bytes);
     }
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = fetch_module(module, file, data);
-    }
     if (status == QN_OK) { /* from here on nothing can be missing */
         status = write_module(module, data);
     }

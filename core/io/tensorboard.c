@@ -194,7 +194,7 @@ static qn_status open_file(qn_tensorboard *log, const char *folder) {
 qn_tensorboard *qn_tensorboard_open(qn_context *ctx, const char *folder) {
     if (!folder)
         qn_context_fail(ctx, QN_INVALID_ARGUMENT, "tensorboard: the folder is NULL");
-    if (!ctx || !folder || qn_context_error(ctx, NULL))
+    if (!ctx || !folder || qn_context_error(ctx, NULL) != QN_OK)
         return NULL;
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
         qn_context_fail_io(ctx, errno, "tensorboard: cannot make the folder '%s'", folder);
@@ -204,7 +204,7 @@ qn_tensorboard *qn_tensorboard_open(qn_context *ctx, const char *folder) {
     if (!log)
         return NULL;
     log->ctx = ctx;
-    if (open_file(log, folder)) {
+    if (open_file(log, folder) != QN_OK) {
         qn_tensorboard_free(log);
         return NULL;
     }

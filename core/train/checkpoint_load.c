@@ -138,7 +138,7 @@ static void check_origin(reader *r) {
 static void read_epochs(reader *r) {
     qni_fit *fit = r->fit;
     int ended = (int)read_integer(r, "epochs", INT32_MAX);
-    if (!r->status && ended > fit->opts.epochs)
+    if (r->status == QN_OK && ended > fit->opts.epochs)
         r->status = qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT,
                                     "%s: %d epochs have ended there, this run is to have %d",
                                     r->path, ended, fit->opts.epochs);

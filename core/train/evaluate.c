@@ -53,7 +53,7 @@ static qn_context *common_context(qn_module *module, qn_dataset *dataset, const 
     qn_context *ctx = module    ? qn_module_context(module)
                       : dataset ? qn_dataset_context(dataset)
                                 : NULL;
-    if (!ctx || qn_context_error(ctx, NULL))
+    if (!ctx || qn_context_error(ctx, NULL) != QN_OK)
         return NULL;
     if (!module || !dataset || qn_dataset_context(dataset) != ctx) {
         qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s: needs a module and a dataset of one context",
@@ -84,7 +84,7 @@ static qn_status add_batch(qn_tensor *prediction, const qn_batch *batch, void *d
     sums->targets += qn_tensor_count(batch->y);
     qn_tensor *loss = sums->loss(prediction, batch->y);
     qn_status status = qni_accumulate(sums->loss_sum, loss, (double)batch->size);
-    if (status || !sums->classes)
+    if (status != QN_OK || !sums->classes)
         return status;
     qn_tensor *hits = qn_cast(qn_equal(qn_argmax(prediction, 1), batch->y), QN_F64);
     return qni_accumulate(sums->right, qn_sum(hits, QN_ALL, false), 1);
@@ -112,7 +112,7 @@ qn_metrics qn_evaluate(qn_module *module, qn_dataset *dataset, qn_loss_fn loss,
                        .loss_sum = qn_keep(qn_zeros(ctx, QN_F64, QN_SCALAR)),
                        .right = qn_keep(qn_zeros(ctx, QN_F64, QN_SCALAR))};
     if (sums.loss_sum && sums.right &&
-        !qni_each_batch(module, dataset, batch_size, add_batch, &sums) && sums.samples) {
+        qni_each_batch(module, dataset, batch_size, add_batch, &sums) == QN_OK && sums.samples) {
         metrics.loss = qn_item(sums.loss_sum) / (double)sums.samples;
         check_loss(ctx, dataset, metrics.loss);
         if (sums.classes)
@@ -157,7 +157,7 @@ qn_tensor *qn_predict(qn_module *module, qn_dataset *dataset, int64_t batch_size
         qn_context_fail(ctx, QN_INVALID_ARGUMENT, "predict: the dataset has no samples");
         return NULL;
     }
-    if (qni_each_batch(module, dataset, batch_size, add_outputs, &out)) {
+    if (qni_each_batch(module, dataset, batch_size, add_outputs, &out) != QN_OK) {
         qn_tensor_free(out.all);
         return NULL;
     }

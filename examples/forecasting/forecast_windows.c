@@ -237,7 +237,7 @@ qn_status forecast_windows(const forecast_model *model, const forecast_set *set,
     r.windows = qn_windows(set->series, &opts);
     if (r.windows && !reserve(&r))
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "out of memory for forecasts");
-    if (r.windows && !qn_context_error(ctx, NULL)) {
+    if (r.windows && qn_context_error(ctx, NULL) == QN_OK) {
         const bool grad = qn_context_set_grad(ctx, false);
         const bool training = qn_module_is_training(model->net);
         qn_module_train(model->net, false);

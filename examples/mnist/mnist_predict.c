@@ -80,7 +80,7 @@ static int predict_image(const predictor *p, qn_tensor *image, const char *name)
 /** Classifies each image of an IDX file, u8 [h, w] or [n, h, w]. */
 static int predict_idx(const predictor *p, const char *path) {
     qn_idx_array array;
-    if (qn_idx_read(p->ctx, path, &array))
+    if (qn_idx_read(p->ctx, path, &array) != QN_OK)
         return example_status(p->ctx);
     int code = EXAMPLE_OK;
     const int rank = array.shape.rank;

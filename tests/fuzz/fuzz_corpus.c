@@ -24,9 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         qn_context *ctx = fuzz_context();
         qn_corpus *corpus = qn_corpus_open(ctx, path, &opts);
         fuzz_check(ctx, corpus);
-        if (corpus) {
+        if (corpus)
             use(ctx, corpus);
-        }
         qn_corpus_free(corpus);
     }
     return 0;

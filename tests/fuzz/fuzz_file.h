@@ -29,9 +29,8 @@ static inline const char *fuzz_file(const uint8_t *data, size_t size) {
 /* The context that all inputs share, without the last one's error. */
 static inline qn_context *fuzz_context(void) {
     static qn_context *ctx;
-    if (!ctx) {
+    if (!ctx)
         ctx = qn_context_new("cpu");
-    }
     qn_context_clear_error(ctx);
     return ctx;
 }

@@ -34,9 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         qn_context *ctx = fuzz_context();
         qn_series *series = qn_series_open(ctx, path, &opts);
         fuzz_check(ctx, series);
-        if (series) {
+        if (series)
             use(ctx, series);
-        }
         qn_series_free(series);
     }
     return 0;

@@ -8,13 +8,11 @@ static void encode(const qn_vocabulary *vocabulary, const uint8_t *data, size_t 
     int64_t ids[64];
     char *text = strndup((const char *)data, size);
     int64_t count = text ? qn_vocabulary_encode(vocabulary, text, ids, 64) : -1;
-    if (count < 1) {
+    if (count < 1)
         abort();
-    }
     for (int64_t i = 0; i < count && i < 64; i++) {
-        if (ids[i] < QN_TOKEN_UNKNOWN || ids[i] >= qn_vocabulary_size(vocabulary)) {
+        if (ids[i] < QN_TOKEN_UNKNOWN || ids[i] >= qn_vocabulary_size(vocabulary))
             abort();
-        }
     }
     free(text);
 }

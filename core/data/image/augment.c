@@ -62,9 +62,8 @@ static void frame_image(const float *image, int64_t height, int64_t width, float
             framed[0] = framed[width + 1] = framed[width + 2] = background;
             continue;
         }
-        for (int64_t x = 0; x < stride; x++) {
+        for (int64_t x = 0; x < stride; x++)
             framed[x] = background;
-        }
     }
 }
 

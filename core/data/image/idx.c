@@ -94,12 +94,10 @@ qn_status qni_idx_parse(qn_context *ctx, const char *path, const qni_bytes *byte
                         qni_idx_header *out) {
     *out = (qni_idx_header){0};
     qn_status status = parse_magic(ctx, path, bytes, out);
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = parse_extents(ctx, path, bytes, out);
-    }
-    if (status != QN_OK) {
+    if (status != QN_OK)
         return status;
-    }
     size_t expected = (size_t)out->count * out->item_bytes;
     size_t found = bytes->size - out->data_offset;
     if (found < expected) {
@@ -162,16 +160,14 @@ static void convert(const qni_idx_header *header, const uint8_t *from, void *to)
 }
 
 qn_status qn_idx_read(qn_context *ctx, const char *path, qn_idx_array *out) {
-    if (!out) {
+    if (!out)
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "idx_read: there is no array to fill");
-    }
     *out = (qn_idx_array){0};
     qni_bytes bytes;
     qni_idx_header header;
     qn_status status = qni_bytes_read(ctx, path, &bytes);
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = qni_idx_parse(ctx, path, &bytes, &header);
-    }
     if (status != QN_OK) {
         free(bytes.data);
         return status;

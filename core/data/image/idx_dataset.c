@@ -23,9 +23,8 @@ static qn_status get_image(void *data, int64_t index, void *x, void *y) {
     const idx_images *images = data;
     const uint8_t *from = images->pixels + (size_t)index * images->pixels_per_image;
     float *to = x;
-    for (size_t i = 0; i < images->pixels_per_image; i++) {
+    for (size_t i = 0; i < images->pixels_per_image; i++)
         to[i] = images->value[from[i]];
-    }
     *(int64_t *)y = images->labels[index];
     return QN_OK;
 }
@@ -34,21 +33,18 @@ static qn_status get_image(void *data, int64_t index, void *x, void *y) {
 static qn_status read_bytes(qn_context *ctx, const char *path, int rank, const char *what,
                             qni_bytes *file, qni_idx_header *header) {
     qn_status status = qni_bytes_read(ctx, path, file);
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = qni_idx_parse(ctx, path, file, header);
-    }
-    if (status != QN_OK) {
+    if (status != QN_OK)
         return status;
-    }
     if (header->type != QNI_IDX_U8 || header->shape.rank != rank) {
         return qn_context_fail(ctx, QN_BAD_FORMAT,
                                "%s: offset 2: expected %s: type 08 and %d dimensions, found type "
                                "%02x and %d",
                                path, what, rank, (unsigned)header->type, header->shape.rank);
     }
-    if (header->count == 0) {
+    if (header->count == 0)
         return qn_context_fail(ctx, QN_BAD_FORMAT, "%s: offset 4: there are no %s", path, what);
-    }
     return QN_OK;
 }
 
@@ -73,12 +69,10 @@ static qn_status read_pair(qn_context *ctx, const char *image_path, const char *
                            idx_images *images, qn_dataset_desc *desc) {
     qni_idx_header image_header, label_header;
     qn_status status = read_bytes(ctx, image_path, 3, "images", &images->file, &image_header);
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = read_bytes(ctx, label_path, 1, "labels", &images->label_file, &label_header);
-    }
-    if (status != QN_OK) {
+    if (status != QN_OK)
         return status;
-    }
     const int64_t *dim = image_header.shape.dim;
     if (dim[0] != label_header.count) {
         return qn_context_fail(ctx, QN_BAD_FORMAT,
@@ -96,18 +90,16 @@ static qn_status read_pair(qn_context *ctx, const char *image_path, const char *
 qn_dataset *qn_idx_open(qn_context *ctx, const char *images, const char *labels,
                         const qn_idx_opts *opts) {
     qn_idx_opts set = opts ? *opts : (qn_idx_opts){0};
-    if (!ctx || qn_context_error(ctx, NULL)) {
+    if (!ctx || qn_context_error(ctx, NULL) != QN_OK)
         return NULL;
-    }
     idx_images *data = calloc(1, sizeof(*data));
     if (!data) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the dataset", images);
         return NULL;
     }
     float std = set.std != 0 ? set.std : 1;
-    for (int i = 0; i < 256; i++) {
+    for (int i = 0; i < 256; i++)
         data->value[i] = ((float)i / 255 - set.mean) / std;
-    }
     qn_dataset_desc desc = {.name = images,
                             .x_dtype = QN_F32,
                             .y_dtype = QN_I64,
@@ -116,7 +108,7 @@ qn_dataset *qn_idx_open(qn_context *ctx, const char *images, const char *labels,
                             .get = get_image,
                             .data = data,
                             .destroy = destroy_images};
-    if (read_pair(ctx, images, labels, data, &desc)) {
+    if (read_pair(ctx, images, labels, data, &desc) != QN_OK) {
         destroy_images(data);
         return NULL;
     }

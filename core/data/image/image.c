@@ -25,9 +25,8 @@ qn_status qni_image_open(qn_context *ctx, const char *path, uint64_t height, uin
 
 static qn_status decode(qn_context *ctx, const char *path, const qni_bytes *bytes, qni_image *out) {
     static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-    if (bytes->size >= sizeof(png) && memcmp(bytes->data, png, sizeof(png)) == 0) {
+    if (bytes->size >= sizeof(png) && memcmp(bytes->data, png, sizeof(png)) == 0)
         return qni_png_decode(ctx, path, bytes, out);
-    }
     if (bytes->size >= 2 && bytes->data[0] == 'P' &&
         (bytes->data[1] == '2' || bytes->data[1] == '5')) {
         return qni_pgm_decode(ctx, path, bytes, out);
@@ -39,12 +38,10 @@ qn_tensor *qn_image_read(qn_context *ctx, const char *path) {
     qni_bytes bytes;
     qni_image image = {0};
     qn_tensor *out = NULL;
-    if (qni_bytes_read(ctx, path, &bytes)) {
+    if (qni_bytes_read(ctx, path, &bytes) != QN_OK)
         return NULL;
-    }
-    if (!decode(ctx, path, &bytes, &image)) {
+    if (decode(ctx, path, &bytes, &image) == QN_OK)
         out = qn_from_data(ctx, QN_F32, QN_SHAPE(image.height, image.width), image.pixels);
-    }
     free(image.pixels);
     free(bytes.data);
     return out;
@@ -91,9 +88,8 @@ static void resize(const float *from, int64_t h, int64_t w, float *between, floa
 }
 
 qn_tensor *qn_image_resize(qn_tensor *image, int64_t height, int64_t width) {
-    if (!image) {
+    if (!image)
         return NULL;
-    }
     qn_context *ctx = qn_tensor_context(image);
     qn_shape shape = qn_tensor_shape(image);
     int64_t h = shape.dim[0], w = shape.dim[1];
@@ -113,7 +109,7 @@ qn_tensor *qn_image_resize(qn_tensor *image, int64_t height, int64_t width) {
     if (!from || !between || !to) {
         qn_context_fail(ctx, QN_OUT_OF_MEMORY, "image_resize: out of memory for [%lld, %lld]",
                         (long long)height, (long long)width);
-    } else if (!qn_tensor_read(image, from, (size_t)(h * w) * sizeof(*from))) {
+    } else if (qn_tensor_read(image, from, (size_t)(h * w) * sizeof(*from)) == QN_OK) {
         resize(from, h, w, between, to, height, width);
         out = qn_from_data(ctx, QN_F32, QN_SHAPE(height, width), to);
     }

@@ -59,18 +59,16 @@ static qn_status read_text(pgm_reader *reader, long maximum, qni_image *out) {
     for (int64_t i = 0; i < out->height * out->width; i++) {
         long value;
         qn_status status = read_number(reader, "pixel", 0, maximum, &value);
-        if (status != QN_OK) {
+        if (status != QN_OK)
             return status;
-        }
         out->pixels[i] = (float)value / (float)maximum;
     }
     return QN_OK;
 }
 
 static qn_status read_binary(pgm_reader *reader, long maximum, qni_image *out) {
-    if (reader->offset == reader->size || !isspace(reader->data[reader->offset])) {
+    if (reader->offset == reader->size || !isspace(reader->data[reader->offset]))
         return fail(reader, "white space is expected before the pixels");
-    }
     reader->offset++;
     size_t width = maximum > 255 ? 2 : 1;
     size_t expected = (size_t)(out->height * out->width) * width;
@@ -82,9 +80,8 @@ static qn_status read_binary(pgm_reader *reader, long maximum, qni_image *out) {
     for (int64_t i = 0; i < out->height * out->width; i++, reader->offset += width) {
         const uint8_t *p = reader->data + reader->offset;
         int value = width == 2 ? p[0] << 8 | p[1] : p[0];
-        if (value > maximum) {
+        if (value > maximum)
             return fail(reader, "a pixel is above the largest grey");
-        }
         out->pixels[i] = (float)value / (float)maximum;
     }
     return QN_OK;
@@ -96,18 +93,14 @@ qn_status qni_pgm_decode(qn_context *ctx, const char *path, const qni_bytes *byt
         .ctx = ctx, .path = path, .data = bytes->data, .size = bytes->size, .offset = 2};
     long width, height, maximum;
     qn_status status = read_number(&reader, "width", 1, QNI_IMAGE_MAX_SIDE, &width);
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = read_number(&reader, "height", 1, QNI_IMAGE_MAX_SIDE, &height);
-    }
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = read_number(&reader, "largest grey", 1, MAX_GREY, &maximum);
-    }
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = qni_image_open(ctx, path, (uint64_t)height, (uint64_t)width, out);
-    }
-    if (status != QN_OK) {
+    if (status != QN_OK)
         return status;
-    }
     return bytes->data[1] == '2' ? read_text(&reader, maximum, out)
                                  : read_binary(&reader, maximum, out);
 }

@@ -35,9 +35,8 @@ static void on_warning(png_structp png, png_const_charp message) {
 
 static void read_some(png_structp png, png_bytep out, size_t size) {
     png_reader *reader = png_get_io_ptr(png);
-    if (size > reader->bytes->size - reader->offset) {
+    if (size > reader->bytes->size - reader->offset)
         png_error(png, "file is truncated");
-    }
     memcpy(out, reader->bytes->data + reader->offset, size);
     reader->offset += size;
 }
@@ -45,9 +44,8 @@ static void read_some(png_structp png, png_bytep out, size_t size) {
 /* One pixel as grey: ITU-R BT.601 luma, laid over white where it is transparent. */
 static float grey(const uint8_t *sample, int channels) {
     float value[4];
-    for (int c = 0; c < channels; c++) {
+    for (int c = 0; c < channels; c++)
         value[c] = (float)(sample[2 * c] << 8 | sample[2 * c + 1]) / 65535;
-    }
     float luma =
         channels < 3 ? value[0] : 0.299f * value[0] + 0.587f * value[1] + 0.114f * value[2];
     bool transparent = channels == 2 || channels == 4;
@@ -64,9 +62,8 @@ static void read_samples(png_reader *reader) {
     uint32_t height = png_get_image_height(png, reader->info);
     uint32_t width = png_get_image_width(png, reader->info);
     reader->status = qni_image_open(reader->ctx, reader->path, height, width, reader->image);
-    if (reader->status) {
+    if (reader->status != QN_OK)
         return;
-    }
     png_set_expand_16(png);
     int passes = png_set_interlace_handling(png);
     png_read_update_info(png, reader->info);
@@ -79,9 +76,8 @@ static void read_samples(png_reader *reader) {
         return;
     }
     for (int pass = 0; pass < passes; pass++) {
-        for (uint32_t y = 0; y < height; y++) {
+        for (uint32_t y = 0; y < height; y++)
             png_read_row(png, reader->samples + y * row_bytes, NULL);
-        }
     }
     png_read_end(png, NULL);
 }
@@ -89,9 +85,8 @@ static void read_samples(png_reader *reader) {
 static void convert(const png_reader *reader) {
     int channels = png_get_channels(reader->png, reader->info);
     int64_t count = reader->image->height * reader->image->width;
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         reader->image->pixels[i] = grey(reader->samples + i * channels * CHANNEL_BYTES, channels);
-    }
 }
 
 /* Where libpng's errors come back to: nothing local changes after setjmp(). */
@@ -105,9 +100,8 @@ static qn_status decode(png_reader *reader) {
                                reader->offset, reader->message);
     }
     read_samples(reader);
-    if (!reader->status) {
+    if (reader->status == QN_OK)
         convert(reader);
-    }
     return reader->status;
 }
 

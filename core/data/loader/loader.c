@@ -38,12 +38,10 @@ static void *prefetch(void *argument) {
     qn_loader *loader = argument;
     pthread_mutex_lock(&loader->lock);
     for (;;) {
-        while (!loader->stop && loader->full == loader->slots) {
+        while (!loader->stop && loader->full == loader->slots)
             pthread_cond_wait(&loader->changed, &loader->lock);
-        }
-        if (loader->stop) {
+        if (loader->stop)
             break;
-        }
         qni_slot *slot = &loader->ring[(loader->first + loader->full) % loader->slots];
         pthread_mutex_unlock(&loader->lock);
         qni_maker_next(&loader->maker, slot);
@@ -66,9 +64,8 @@ static void watch_forks(void) { pthread_atfork(NULL, NULL, count_fork); }
  * too. All signals are blocked in it, so that they reach the program's own threads. */
 static void start_thread(qn_loader *loader) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    if (loader->maker.opts.no_prefetch) {
+    if (loader->maker.opts.no_prefetch)
         return;
-    }
     pthread_once(&once, watch_forks);
     sigset_t all, before;
     sigfillset(&all);
@@ -106,9 +103,8 @@ static void start_at(qn_loader *loader, qn_loader_position position) {
 /* Whether the thread was left behind by a fork(): the child does not have it, and whatever it was
  * at, or had locked, counts for nothing. */
 static bool lost_thread(qn_loader *loader) {
-    if (!loader->threaded || loader->forks == forks) {
+    if (!loader->threaded || loader->forks == forks)
         return false;
-    }
     pthread_mutex_init(&loader->lock, NULL);
     pthread_cond_init(&loader->changed, NULL);
     loader->threaded = false;
@@ -127,9 +123,8 @@ static const qni_slot *oldest_slot(qn_loader *loader) {
         return &loader->ring[loader->first];
     }
     pthread_mutex_lock(&loader->lock);
-    while (loader->full == 0) {
+    while (loader->full == 0)
         pthread_cond_wait(&loader->changed, &loader->lock);
-    }
     const qni_slot *slot = &loader->ring[loader->first];
     pthread_mutex_unlock(&loader->lock);
     return slot;
@@ -149,9 +144,8 @@ static void destroy_loader(void *object) {
     qn_loader *loader = object;
     lost_thread(loader);
     stop_thread(loader);
-    for (int i = 0; i < loader->slots; i++) {
+    for (int i = 0; i < loader->slots; i++)
         qni_slot_close(&loader->ring[i]);
-    }
     qni_maker_close(&loader->maker);
     free(loader->given);
     pthread_mutex_destroy(&loader->lock);
@@ -167,15 +161,13 @@ static qn_status open_loader(qn_loader *loader, qn_dataset *dataset, const qn_lo
     loader->dataset = dataset;
     qn_object_hold(dataset);
     qn_status status = qni_maker_open(&loader->maker, dataset, opts);
-    if (status != QN_OK) {
+    if (status != QN_OK)
         return status;
-    }
     loader->slots = loader->maker.opts.no_prefetch ? 1 : RING_SLOTS;
     loader->given = calloc((size_t)loader->maker.opts.batch_size, sizeof(*loader->given));
     bool enough = loader->given;
-    for (int i = 0; enough && i < loader->slots; i++) {
+    for (int i = 0; enough && i < loader->slots; i++)
         enough = qni_slot_open(&loader->ring[i], &loader->maker);
-    }
     if (!enough) {
         return qn_context_fail(loader->ctx, QN_OUT_OF_MEMORY,
                                "loader of %s: out of memory for batches of %lld",
@@ -187,11 +179,10 @@ static qn_status open_loader(qn_loader *loader, qn_dataset *dataset, const qn_lo
 
 qn_loader *qn_loader_new(qn_dataset *dataset, const qn_loader_opts *opts) {
     qn_context *ctx = qn_dataset_context(dataset);
-    if (!ctx || qn_context_error(ctx, NULL)) {
+    if (!ctx || qn_context_error(ctx, NULL) != QN_OK)
         return NULL;
-    }
     qn_loader *loader = qn_object_new(ctx, "loader", sizeof(*loader), destroy_loader);
-    if (loader && open_loader(loader, dataset, opts)) {
+    if (loader && open_loader(loader, dataset, opts) != QN_OK) {
         qn_loader_free(loader);
         return NULL;
     }
@@ -219,28 +210,25 @@ bool qn_loader_next(qn_loader *loader, qn_batch *batch) {
         return false;
     }
     *batch = (qn_batch){0};
-    if (qn_context_error(ctx, NULL)) {
+    if (qn_context_error(ctx, NULL) != QN_OK)
         return false;
-    }
     if (loader->position.batch == loader->maker.batches) {
         loader->position = (qn_loader_position){loader->position.epoch + 1, 0};
         return false;
     }
-    if (lost_thread(loader)) {
+    if (lost_thread(loader))
         start_at(loader, loader->position);
-    }
     const qni_slot *slot = oldest_slot(loader);
     const qn_dataset_desc *desc = loader->maker.desc;
-    if (slot->status) {
+    if (slot->status != QN_OK) {
         qn_context_fail(ctx, slot->status, "loader of %s: sample %lld: %s", desc->name,
                         (long long)slot->failed, qn_status_string(slot->status));
         return false;
     }
     qn_tensor *x = batch_tensor(ctx, desc->x_dtype, slot->x_shape, slot->size, slot->x);
     qn_tensor *y = batch_tensor(ctx, desc->y_dtype, desc->y_shape, slot->size, slot->y);
-    if (!x || !y) {
+    if (!x || !y)
         return false;
-    }
     memcpy(loader->given, slot->indices, (size_t)slot->size * sizeof(*loader->given));
     *batch = (qn_batch){.x = x, .y = y, .size = slot->size, .indices = loader->given};
     release_slot(loader);
@@ -253,9 +241,8 @@ qn_loader_position qn_loader_tell(const qn_loader *loader) {
 }
 
 qn_status qn_loader_seek(qn_loader *loader, qn_loader_position position) {
-    if (!qn_object_alive(loader, "loader_seek")) {
+    if (!qn_object_alive(loader, "loader_seek"))
         return QN_INVALID_ARGUMENT;
-    }
     int64_t batches = loader->maker.batches;
     if (position.epoch < 0 || position.batch < 0 || position.batch > batches) {
         return qn_context_fail(loader->ctx, QN_INVALID_ARGUMENT,

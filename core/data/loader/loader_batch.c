@@ -14,18 +14,14 @@ enum { DEFAULT_BATCH = 32, LARGEST_SIDE = 1 << 15 };
 
 /* What is wrong with the augmentation for samples of this description; NULL if nothing is. */
 static const char *find_fault(const qn_augment *amounts, const qn_dataset_desc *desc) {
-    if (!(amounts->shift >= 0 && amounts->shift < LARGEST_SIDE)) {
+    if (!(amounts->shift >= 0 && amounts->shift < LARGEST_SIDE))
         return "the shift is not a positive number of pixels";
-    }
-    if (!(amounts->rotate >= 0 && amounts->rotate <= 360)) {
+    if (!(amounts->rotate >= 0 && amounts->rotate <= 360))
         return "the rotation is not within 0 to 360 degrees";
-    }
-    if (!(amounts->scale >= 0 && amounts->scale < 1)) {
+    if (!(amounts->scale >= 0 && amounts->scale < 1))
         return "the scale is not a fraction below 1";
-    }
-    if (!(amounts->shear >= 0 && amounts->shear < 90)) {
+    if (!(amounts->shear >= 0 && amounts->shear < 90))
         return "the shear is not within 0 to 90 degrees";
-    }
     if (qni_augment_active(amounts) &&
         (desc->x_dtype != QN_F32 || desc->x_shape.rank != 3 || desc->length ||
          desc->x_shape.dim[1] > LARGEST_SIDE || desc->x_shape.dim[2] > LARGEST_SIDE)) {
@@ -38,9 +34,8 @@ static const char *find_fault(const qn_augment *amounts, const qn_dataset_desc *
 static bool sample_bytes(qn_dtype dtype, qn_shape shape, size_t *bytes) {
     *bytes = qn_dtype_bytes(dtype);
     for (int i = 0; i < shape.rank; i++) {
-        if (__builtin_mul_overflow(*bytes, (size_t)shape.dim[i], bytes)) {
+        if (__builtin_mul_overflow(*bytes, (size_t)shape.dim[i], bytes))
             return false;
-        }
     }
     return true;
 }
@@ -52,9 +47,8 @@ static bool take_memory(qni_maker *maker) {
         return false;
     }
     maker->order = calloc((size_t)desc->count, sizeof(*maker->order));
-    if (!maker->order || !maker->augments) {
+    if (!maker->order || !maker->augments)
         return maker->order;
-    }
     maker->plain = malloc(maker->x_bytes);
     maker->scratch = calloc(qni_augment_scratch(desc->x_shape), sizeof(*maker->scratch));
     return maker->plain && maker->scratch;
@@ -122,9 +116,8 @@ void qni_slot_close(qni_slot *slot) {
  * 1964). */
 static void make_order(qni_maker *maker, int64_t epoch) {
     int64_t *order = maker->order, count = maker->desc->count;
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         order[i] = i;
-    }
     for (int64_t i = count - 1; maker->opts.shuffle && i > 0; i--) {
         qn_random_block block = qni_random_at(maker->opts.seed, i, epoch, QNI_RANDOM_SHUFFLE);
         uint64_t bits = (uint64_t)block.word[1] << 32 | block.word[0];
@@ -143,9 +136,8 @@ static void make_order(qni_maker *maker, int64_t epoch) {
 static size_t set_length(const qni_maker *maker, qni_slot *slot) {
     const qn_dataset_desc *desc = maker->desc;
     slot->x_shape = desc->x_shape;
-    if (!desc->length) {
+    if (!desc->length)
         return maker->x_bytes;
-    }
     const int64_t most = desc->x_shape.dim[0], multiple = maker->opts.length_multiple;
     int64_t longest = 1;
     for (int64_t i = 0; i < slot->size && !slot->status; i++) {
@@ -163,9 +155,8 @@ static size_t set_length(const qni_maker *maker, qni_slot *slot) {
 
 static qn_status make_sample(const qni_maker *maker, int64_t index, char *x, char *y) {
     const qn_dataset_desc *desc = maker->desc;
-    if (!maker->augments) {
+    if (!maker->augments)
         return desc->get(desc->data, index, x, y);
-    }
     qn_status status = desc->get(desc->data, index, maker->plain, y);
     if (status == QN_OK) {
         qni_draw draw = {maker->opts.seed, maker->position.epoch, index};
@@ -177,9 +168,8 @@ static qn_status make_sample(const qni_maker *maker, int64_t index, char *x, cha
 
 void qni_maker_next(qni_maker *maker, qni_slot *slot) {
     qn_loader_position *position = &maker->position;
-    if (maker->order_epoch != position->epoch) {
+    if (maker->order_epoch != position->epoch)
         make_order(maker, position->epoch);
-    }
     int64_t start = position->batch * maker->opts.batch_size;
     int64_t left = maker->desc->count - start;
     slot->size = left < maker->opts.batch_size ? left : maker->opts.batch_size;

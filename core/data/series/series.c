@@ -267,7 +267,8 @@ static qn_series *open_series(qn_context *ctx, const char *path, const qn_series
     qni_table table = {.ctx = ctx, .path = path, .format = opts->format, .notes = &notes};
     qni_axis axis = {0};
     qn_series *series = NULL;
-    if (!read_table(&table, &bytes) && !qni_axis_find(&table, opts->frequency, &axis))
+    if (read_table(&table, &bytes) == QN_OK &&
+        qni_axis_find(&table, opts->frequency, &axis) == QN_OK)
         series = series_of(&table, &axis, opts->fill);
     if (series)
         series->notes = notes;

@@ -101,7 +101,7 @@ static qn_status take_record(void *data, const qni_csv_record *record) {
     qni_table *table = r->table;
     if (!r->columns) {
         qn_status status = take_names(r, record);
-        if (status || r->headed)
+        if (status != QN_OK || r->headed)
             return status;
     }
     if (record->count != r->count)

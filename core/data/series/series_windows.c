@@ -290,7 +290,8 @@ static qn_dataset *dataset_of(windows *w) {
 }
 
 qn_dataset *qn_windows(qn_series *series, const qn_windows_opts *opts) {
-    if (!qn_object_alive(series, "windows") || !opts || qn_context_error(series->ctx, NULL))
+    if (!qn_object_alive(series, "windows") || !opts ||
+        qn_context_error(series->ctx, NULL) != QN_OK)
         return NULL;
     const char *fault = find_fault(series, opts);
     if (fault) {

@@ -18,9 +18,8 @@ static void destroy_corpus(void *object) {
 
 qn_corpus *qni_corpus_new(qn_context *ctx, const qn_corpus *whole) {
     qn_corpus *corpus = qn_object_new(ctx, "corpus", sizeof(*corpus), destroy_corpus);
-    if (!corpus) {
+    if (!corpus)
         return NULL;
-    }
     corpus->ctx = ctx;
     corpus->whole = whole ? whole : corpus;
     qn_object_hold(whole);
@@ -52,9 +51,8 @@ bool qn_corpus_multi_label(const qn_corpus *corpus) {
 
 /* The whole's text that is a part's text `index`; -1 if there is none. */
 static int64_t find_row(const qn_corpus *corpus, int64_t index) {
-    if (index < 0 || index >= qn_corpus_count(corpus)) {
+    if (index < 0 || index >= qn_corpus_count(corpus))
         return -1;
-    }
     return corpus->rows ? corpus->rows[index] : index;
 }
 
@@ -73,9 +71,8 @@ const char *qn_corpus_path(const qn_corpus *corpus) {
 }
 
 int qn_corpus_labels(const qn_corpus *corpus, int64_t index, const int64_t **labels) {
-    if (!labels && qn_object_alive(corpus, "corpus_labels")) {
+    if (!labels && qn_object_alive(corpus, "corpus_labels"))
         qn_context_fail(corpus->ctx, QN_INVALID_ARGUMENT, "corpus_labels: labels is NULL");
-    }
     int64_t row = labels ? find_row(corpus, index) : -1;
     if (row < 0) {
         if (labels)

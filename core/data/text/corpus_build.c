@@ -22,9 +22,8 @@ static bool push(int64_t **numbers, int64_t count, int64_t *room, int64_t number
     if (count == *room) {
         int64_t more = 2 * count + 16;
         int64_t *grown = realloc(*numbers, (size_t)more * sizeof(*grown));
-        if (!grown) {
+        if (!grown)
             return false;
-        }
         *numbers = grown;
         *room = more;
     }
@@ -34,9 +33,8 @@ static bool push(int64_t **numbers, int64_t count, int64_t *room, int64_t number
 
 static bool has_control(const char *text, size_t length) {
     for (size_t i = 0; i < length; i++) {
-        if ((uint8_t)text[i] < ' ' || text[i] == 0x7f) {
+        if ((uint8_t)text[i] < ' ' || text[i] == 0x7f)
             return true;
-        }
     }
     return false;
 }
@@ -57,9 +55,8 @@ qn_status qni_corpus_add_label(qni_corpus_builder *b, const char *label, size_t 
                                (int)(length < SHOWN_BYTES ? length : SHOWN_BYTES), label,
                                (long long)qn_corpus_classes(b->given), b->given->whole->path);
     }
-    if (number < 0 || !push(&b->corpus->labels, b->label_count, &b->label_room, number)) {
+    if (number < 0 || !push(&b->corpus->labels, b->label_count, &b->label_room, number))
         return out_of_memory(b);
-    }
     b->label_count++;
     return QN_OK;
 }
@@ -74,9 +71,8 @@ static int64_t sort_labels(int64_t *labels, int64_t count) {
     qsort(labels, (size_t)count, sizeof(*labels), compare_numbers);
     int64_t kept = 0;
     for (int64_t i = 0; i < count; i++) {
-        if (i == 0 || labels[i] != labels[i - 1]) {
+        if (i == 0 || labels[i] != labels[i - 1])
             labels[kept++] = labels[i];
-        }
     }
     return kept;
 }
@@ -115,9 +111,8 @@ static bool rank_classes(qni_corpus_builder *b, named_class *sorted, int64_t *ra
     qsort(sorted, (size_t)names->count, sizeof(*sorted), compare_names);
     for (int64_t i = 0; i < names->count; i++) {
         rank[sorted[i].number] = i;
-        if (!qni_strings_add(&b->corpus->classes, sorted[i].name, strlen(sorted[i].name))) {
+        if (!qni_strings_add(&b->corpus->classes, sorted[i].name, strlen(sorted[i].name)))
             return false;
-        }
     }
     return true;
 }
@@ -125,24 +120,21 @@ static bool rank_classes(qni_corpus_builder *b, named_class *sorted, int64_t *ra
 static void renumber_labels(qn_corpus *corpus, const int64_t *rank) {
     for (int64_t i = 0; i < corpus->count; i++) {
         int64_t start = corpus->label_starts[i], end = corpus->label_starts[i + 1];
-        for (int64_t j = start; j < end; j++) {
+        for (int64_t j = start; j < end; j++)
             corpus->labels[j] = rank[corpus->labels[j]];
-        }
         sort_labels(corpus->labels + start, end - start);
     }
 }
 
 qn_status qni_corpus_finish(qni_corpus_builder *b) {
-    if (b->corpus->count == 0) {
+    if (b->corpus->count == 0)
         return qn_context_fail(b->ctx, QN_BAD_FORMAT, "%s: there are no texts", b->path);
-    }
     size_t classes = (size_t)b->classes.strings.count;
     named_class *sorted = calloc(classes, sizeof(*sorted));
     int64_t *rank = calloc(classes, sizeof(*rank));
     bool done = sorted && rank && rank_classes(b, sorted, rank);
-    if (done) {
+    if (done)
         renumber_labels(b->corpus, rank);
-    }
     free(sorted);
     free(rank);
     return done ? QN_OK : out_of_memory(b);

@@ -6,9 +6,8 @@
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
 void qni_trim(const char **text, size_t *length) {
-    for (; *length > 0 && is_space(**text); (*length)--) {
+    for (; *length > 0 && is_space(**text); (*length)--)
         (*text)++;
-    }
     for (; *length > 0 && is_space((*text)[*length - 1]); (*length)--) {
     }
 }
@@ -21,9 +20,8 @@ bool qni_next_line(const qni_bytes *bytes, qni_line *line) {
         line->next += line->length + 1;
         line->number++;
         qni_trim(&line->text, &line->length);
-        if (line->length > 0) {
+        if (line->length > 0)
             return true;
-        }
     }
     return false;
 }
@@ -31,9 +29,8 @@ bool qni_next_line(const qni_bytes *bytes, qni_line *line) {
 /* Bytes up to the first space. */
 static size_t word_length(const char *text, size_t length) {
     size_t end = 0;
-    while (end < length && !is_space(text[end])) {
+    while (end < length && !is_space(text[end]))
         end++;
-    }
     return end;
 }
 
@@ -43,9 +40,8 @@ static qn_status take_labels(qni_corpus_builder *b, qni_line *line) {
     while (line->length >= mark && memcmp(line->text, QNI_FASTTEXT_LABEL, mark) == 0) {
         size_t length = word_length(line->text, line->length);
         qn_status status = qni_corpus_add_label(b, line->text + mark, length - mark);
-        if (status != QN_OK) {
+        if (status != QN_OK)
             return status;
-        }
         line->text += length;
         line->length -= length;
         qni_trim(&line->text, &line->length);
@@ -116,9 +112,8 @@ static line_forms forms_of(const qni_line *line) {
     line_forms forms = {.csv = line->text[0] == '"' || has_separator(line)};
     forms.fasttext = word > mark && memcmp(line->text, QNI_FASTTEXT_LABEL, mark) == 0;
     size_t upper = 0, lower = 0;
-    while (upper < word && line->text[upper] >= 'A' && line->text[upper] <= 'Z') {
+    while (upper < word && line->text[upper] >= 'A' && line->text[upper] <= 'Z')
         upper++;
-    }
     if (upper > 0 && upper < word && line->text[upper] == ':') {
         while (upper + 1 + lower < word && line->text[upper + 1 + lower] >= 'a' &&
                line->text[upper + 1 + lower] <= 'z') {
@@ -147,9 +142,8 @@ static qn_text_format csv_or_trec(const qni_bytes *bytes) {
 qn_status qni_text_format_detect(qn_context *ctx, const char *path, const qni_bytes *bytes,
                                  qn_text_format *format) {
     qni_line line = {0};
-    if (!qni_next_line(bytes, &line)) {
+    if (!qni_next_line(bytes, &line))
         return qn_context_fail(ctx, QN_BAD_FORMAT, "%s: there are no texts", path);
-    }
     const line_forms forms = forms_of(&line);
     const size_t word = word_length(line.text, line.length);
     *format = QN_TEXT_AUTO;
@@ -160,9 +154,8 @@ qn_status qni_text_format_detect(qn_context *ctx, const char *path, const qni_by
     } else if (forms.csv || forms.trec) {
         *format = forms.csv ? QN_TEXT_CSV : QN_TEXT_TREC;
     }
-    if (*format != QN_TEXT_AUTO) {
+    if (*format != QN_TEXT_AUTO)
         return QN_OK;
-    }
     return qn_context_fail(ctx, QN_INVALID_ARGUMENT,
                            "%s:%lld: cannot tell the format (%s), please name it", path,
                            (long long)line.number,

@@ -17,9 +17,8 @@ static bool is_folder(const char *path) {
 /* Length of the X of "X.pos", "X.neg", or these with ".gz"; 0 if a name is not of this kind. */
 static size_t stem_length(const char *name) {
     size_t length = strlen(name);
-    if (length > 3 && strcmp(name + length - 3, ".gz") == 0) {
+    if (length > 3 && strcmp(name + length - 3, ".gz") == 0)
         length -= 3;
-    }
     bool fits = length > 4 && (strncmp(name + length - 4, ".pos", 4) == 0 ||
                                strncmp(name + length - 4, ".neg", 4) == 0);
     return fits ? length - 4 : 0;
@@ -50,9 +49,8 @@ static char *find_pair(qn_context *ctx, const char *path) {
         }
     }
     closedir(folder);
-    if (stem && !several) {
+    if (stem && !several)
         return stem;
-    }
     free(stem);
     qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s: %s in this folder, please name %s", path,
                     several ? "several pairs X.pos and X.neg" : "no files X.pos and X.neg",
@@ -76,16 +74,14 @@ static char *copy_stem(qn_context *ctx, const char *path) {
 static qn_status read_half(qni_corpus_builder *b, const char *stem, const char *ending) {
     size_t size = strlen(stem) + sizeof ".pos.gz";
     char *path = malloc(size);
-    if (!path) {
+    if (!path)
         return qn_context_fail(b->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for a file name", stem);
-    }
     struct stat info;
     snprintf(path, size, "%s.%s.gz", stem, ending);
     bool packed = stat(path, &info) == 0;
     snprintf(path, size, "%s.%s", stem, ending);
-    if (packed && stat(path, &info) != 0) {
+    if (packed && stat(path, &info) != 0)
         snprintf(path, size, "%s.%s.gz", stem, ending);
-    }
     qni_bytes bytes;
     b->path = path;
     qn_status status = qni_text_read(b->ctx, path, &bytes, &b->corpus->notes);
@@ -99,13 +95,11 @@ static qn_status read_half(qni_corpus_builder *b, const char *stem, const char *
 static qn_status read_pair(qni_corpus_builder *b) {
     const char *path = b->corpus->path;
     char *stem = is_folder(path) ? find_pair(b->ctx, path) : copy_stem(b->ctx, path);
-    if (!stem) {
+    if (!stem)
         return qn_context_error(b->ctx, NULL);
-    }
     qn_status status = QN_OK;
-    for (size_t i = 0; i < 2 && status == QN_OK; i++) {
+    for (size_t i = 0; i < 2 && status == QN_OK; i++)
         status = read_half(b, stem, endings[i]);
-    }
     free(stem);
     return status;
 }
@@ -113,9 +107,8 @@ static qn_status read_pair(qni_corpus_builder *b) {
 static qn_status read_file(qni_corpus_builder *b, qn_text_format format) {
     qni_bytes bytes;
     qn_status status = qni_text_read(b->ctx, b->path, &bytes, &b->corpus->notes);
-    if (status == QN_OK && format == QN_TEXT_AUTO) {
+    if (status == QN_OK && format == QN_TEXT_AUTO)
         status = qni_text_format_detect(b->ctx, b->path, &bytes, &format);
-    }
     if (status == QN_OK && format == QN_TEXT_TREC && b->delimiter) {
         status =
             qn_context_fail(b->ctx, QN_INVALID_ARGUMENT,
@@ -132,18 +125,14 @@ static qn_status read_file(qni_corpus_builder *b, qn_text_format format) {
 
 /* What is wrong with the way a corpus is to be opened; NULL if nothing is. */
 static const char *find_fault(const char *path, const qn_corpus_opts *opts) {
-    if (!path) {
+    if (!path)
         return "the name of the file of texts is NULL";
-    }
-    if ((unsigned)opts->format > QN_TEXT_POLARITY) {
+    if ((unsigned)opts->format > QN_TEXT_POLARITY)
         return "no such format of texts";
-    }
-    if (opts->delimiter && !opts->delimiter[0]) {
+    if (opts->delimiter && !opts->delimiter[0])
         return "the delimiter between labels is empty";
-    }
-    if (opts->delimiter && opts->format == QN_TEXT_POLARITY) {
+    if (opts->delimiter && opts->format == QN_TEXT_POLARITY)
         return "a delimiter, but texts in polarity files have one label";
-    }
     return NULL;
 }
 
@@ -155,9 +144,8 @@ static qn_status begin(qni_corpus_builder *b, const char *path, const qn_corpus_
         const char *name = qn_corpus_class(opts->classes, i);
         done = qni_string_table_add(&b->classes, name, strlen(name)) >= 0;
     }
-    if (!done) {
+    if (!done)
         return qn_context_fail(b->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for a corpus", path);
-    }
     b->path = corpus->path;
     b->opts = opts;
     b->given = opts->classes;
@@ -168,9 +156,8 @@ static qn_status begin(qni_corpus_builder *b, const char *path, const qn_corpus_
 
 static qn_corpus *open_corpus(qn_context *ctx, const char *path, const qn_corpus_opts *opts) {
     qn_corpus_opts set = opts ? *opts : (qn_corpus_opts){0};
-    if (!ctx || qn_context_error(ctx, NULL)) {
+    if (!ctx || qn_context_error(ctx, NULL) != QN_OK)
         return NULL;
-    }
     const char *fault = find_fault(path, &set);
     if (fault) {
         qn_context_fail(ctx, QN_INVALID_ARGUMENT, "%s", fault);
@@ -181,9 +168,8 @@ static qn_corpus *open_corpus(qn_context *ctx, const char *path, const qn_corpus
                 (set.format == QN_TEXT_AUTO && !set.delimiter && named_pair);
     qni_corpus_builder builder = {.ctx = ctx, .corpus = qni_corpus_new(ctx, NULL)};
     qn_status status = builder.corpus ? begin(&builder, path, &set) : QN_OUT_OF_MEMORY;
-    if (status == QN_OK) {
+    if (status == QN_OK)
         status = pair ? read_pair(&builder) : read_file(&builder, set.format);
-    }
     status = status != QN_OK ? status : qni_corpus_finish(&builder);
     qni_string_table_free(&builder.classes);
     if (status != QN_OK) {

@@ -19,12 +19,10 @@ typedef struct division {
 
 static int compare_placed(const void *a, const void *b) {
     const placed_text *x = a, *y = b;
-    if (x->label != y->label) {
+    if (x->label != y->label)
         return x->label < y->label ? -1 : 1;
-    }
-    if (x->key != y->key) {
+    if (x->key != y->key)
         return x->key < y->key ? -1 : 1;
-    }
     return (x->index > y->index) - (x->index < y->index);
 }
 
@@ -36,16 +34,14 @@ static placed_text *place_texts(const qn_corpus *corpus, uint64_t seed) {
         qn_random_block block = qni_random_at(seed, i, 0, QNI_RANDOM_SPLIT);
         texts[i] = (placed_text){labels[0], i, (uint64_t)block.word[0] << 32 | block.word[1]};
     }
-    if (texts) {
+    if (texts)
         qsort(texts, (size_t)corpus->count, sizeof(*texts), compare_placed);
-    }
     return texts;
 }
 
 static bool is_taken(const division *by, int64_t place) {
-    if (by->folds > 0) {
+    if (by->folds > 0)
         return place % by->folds != by->fold;
-    }
     /* So that of any number of places in a row the fraction is taken, but for rounding. */
     double before = floor((double)place * by->fraction + 0.5);
     return floor((double)(place + 1) * by->fraction + 0.5) > before;
@@ -54,9 +50,8 @@ static bool is_taken(const division *by, int64_t place) {
 /* The texts whose mark is `mark`, as a part; NULL on failure. */
 static qn_corpus *make_part(const qn_corpus *corpus, const bool *taken, bool mark) {
     int64_t count = 0;
-    for (int64_t i = 0; i < corpus->count; i++) {
+    for (int64_t i = 0; i < corpus->count; i++)
         count += taken[i] == mark;
-    }
     if (count == 0) {
         qn_context_fail(corpus->ctx, QN_INVALID_ARGUMENT,
                         "%s: a part would be without texts, there are %lld to divide",
@@ -64,9 +59,8 @@ static qn_corpus *make_part(const qn_corpus *corpus, const bool *taken, bool mar
         return NULL;
     }
     qn_corpus *part = qni_corpus_new(corpus->ctx, corpus->whole);
-    if (!part) {
+    if (!part)
         return NULL;
-    }
     part->rows = malloc((size_t)count * sizeof(*part->rows));
     if (!part->rows) {
         qn_corpus_free(part);
@@ -74,9 +68,8 @@ static qn_corpus *make_part(const qn_corpus *corpus, const bool *taken, bool mar
         return NULL;
     }
     for (int64_t i = 0; i < corpus->count; i++) {
-        if (taken[i] == mark) {
+        if (taken[i] == mark)
             part->rows[part->count++] = corpus->rows ? corpus->rows[i] : i;
-        }
     }
     return part;
 }
@@ -88,9 +81,8 @@ static qn_corpus *divide(const qn_corpus *corpus, uint64_t seed, const division 
     bool *taken = calloc((size_t)corpus->count, sizeof(*taken));
     qn_corpus *part = NULL, *rest = NULL;
     if (texts && taken) {
-        for (int64_t place = 0; place < corpus->count; place++) {
+        for (int64_t place = 0; place < corpus->count; place++)
             taken[texts[place].index] = is_taken(by, place);
-        }
         part = make_part(corpus, taken, true);
         rest = part ? make_part(corpus, taken, false) : NULL;
     } else {
@@ -112,12 +104,10 @@ static qn_corpus *divide(const qn_corpus *corpus, uint64_t seed, const division 
 
 qn_corpus *qn_corpus_split(const qn_corpus *corpus, double fraction, uint64_t seed,
                            qn_corpus **rest) {
-    if (rest) {
+    if (rest)
         *rest = NULL;
-    }
-    if (!qn_object_alive(corpus, "corpus_split")) {
+    if (!qn_object_alive(corpus, "corpus_split"))
         return NULL;
-    }
     if (!(fraction > 0 && fraction < 1)) {
         qn_context_fail(corpus->ctx, QN_INVALID_ARGUMENT,
                         "%s: fraction %g, expected one above 0 and below 1", corpus->whole->path,
@@ -129,12 +119,10 @@ qn_corpus *qn_corpus_split(const qn_corpus *corpus, double fraction, uint64_t se
 
 qn_corpus *qn_corpus_fold(const qn_corpus *corpus, int folds, int fold, uint64_t seed,
                           qn_corpus **held_out) {
-    if (held_out) {
+    if (held_out)
         *held_out = NULL;
-    }
-    if (!qn_object_alive(corpus, "corpus_fold")) {
+    if (!qn_object_alive(corpus, "corpus_fold"))
         return NULL;
-    }
     if (folds < 2 || folds > corpus->count || fold < 0 || fold >= folds) {
         qn_context_fail(corpus->ctx, QN_INVALID_ARGUMENT,
                         "%s: fold %d of %d, expected 2 to %lld folds, numbered from 0",

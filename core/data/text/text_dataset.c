@@ -33,9 +33,8 @@ static qn_status get_text(void *object, int64_t index, void *x, void *y) {
     const int64_t length = text_length(object, index);
     const int32_t *from = data->ids + data->starts[index];
     int64_t *ids = x;
-    for (int64_t i = 0; i < length; i++) {
+    for (int64_t i = 0; i < length; i++)
         ids[i] = from[i];
-    }
     memset(ids + length, 0, (size_t)(data->limit - length) * sizeof(*ids));
     const int64_t *labels;
     int count = qn_corpus_labels(data->corpus, index, &labels);
@@ -45,9 +44,8 @@ static qn_status get_text(void *object, int64_t index, void *x, void *y) {
     }
     float *targets = y;
     memset(targets, 0, (size_t)data->classes * sizeof(*targets));
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count; i++)
         targets[labels[i]] = 1;
-    }
     return QN_OK;
 }
 
@@ -56,13 +54,11 @@ static void describe_text(void *object, int64_t index, char *out, size_t size) {
     const text_data *data = object;
     const char *text = qn_corpus_text(data->corpus, index);
     size_t length = strlen(text);
-    if (size == 0) {
+    if (size == 0)
         return;
-    }
     if (length >= size) {
-        for (length = size - 1; length > 0 && ((uint8_t)text[length] & 0xc0) == 0x80;) {
+        for (length = size - 1; length > 0 && ((uint8_t)text[length] & 0xc0) == 0x80;)
             length--;
-        }
     }
     memcpy(out, text, length);
     out[length] = 0;
@@ -77,13 +73,11 @@ typedef struct encoded_text {
 /* Encodes one text; how many numbers there are, or -1 on failure. */
 static int64_t encode(const qn_vocabulary *vocabulary, const char *text, encoded_text *out) {
     int64_t count = qn_vocabulary_encode(vocabulary, text, out->ids, out->room);
-    if (count <= out->room) {
+    if (count <= out->room)
         return count;
-    }
     int64_t *ids = realloc(out->ids, 2 * (size_t)count * sizeof(*ids));
-    if (!ids) {
+    if (!ids)
         return -1;
-    }
     out->ids = ids;
     out->room = 2 * count;
     return qn_vocabulary_encode(vocabulary, text, out->ids, out->room);
@@ -95,15 +89,13 @@ static bool append(text_data *data, int64_t index, const int64_t *ids, int64_t c
     if (start + count > data->room) {
         int64_t room = 2 * (start + count) + 1024;
         int32_t *grown = realloc(data->ids, (size_t)room * sizeof(*grown));
-        if (!grown) {
+        if (!grown)
             return false;
-        }
         data->ids = grown;
         data->room = room;
     }
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count; i++)
         data->ids[start + i] = (int32_t)ids[i];
-    }
     data->starts[index + 1] = start + count;
     return true;
 }
@@ -146,9 +138,8 @@ static qn_dataset *make_dataset(text_data *data) {
                         desc.name);
         return NULL;
     }
-    for (int64_t i = 0; i < data->classes; i++) {
+    for (int64_t i = 0; i < data->classes; i++)
         names[i] = qn_corpus_class(corpus, i);
-    }
     desc.class_names = names;
     qn_dataset *dataset = qn_dataset_new(corpus->ctx, &desc);
     free(names);
@@ -182,9 +173,8 @@ qn_dataset *qn_text_dataset(const qn_corpus *corpus, const qn_vocabulary *vocabu
         data->multi_label = qn_corpus_multi_label(corpus);
     }
     if (!data || !encode_all(data, vocabulary, limit)) {
-        if (data) {
+        if (data)
             destroy_texts(data);
-        }
         qn_context_fail(corpus->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the dataset", path);
         return NULL;
     }

@@ -40,17 +40,15 @@ static bool is_spaceless(utf8proc_int32_t code) {
         {0x20000, 0x3ffff}, /* ideographs, further extensions */
     };
     for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]) && code >= ranges[i][0]; i++) {
-        if (code <= ranges[i][1]) {
+        if (code <= ranges[i][1])
             return true;
-        }
     }
     return false;
 }
 
 static char_kind kind_of(utf8proc_int32_t code) {
-    if (code < 0x80) {
+    if (code < 0x80)
         return ascii_kind(code);
-    }
     switch (utf8proc_category(code)) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
@@ -90,9 +88,8 @@ static size_t grapheme_end(const cutter *c, size_t at) {
     utf8proc_int32_t code = decode(c, at, &length), state = 0;
     for (at += length; at < c->size; at += length) {
         utf8proc_int32_t next = decode(c, at, &length);
-        if (utf8proc_grapheme_break_stateful(code, next, &state)) {
+        if (utf8proc_grapheme_break_stateful(code, next, &state))
             break;
-        }
         code = next;
     }
     return at;
@@ -112,9 +109,8 @@ static bool starts_with(const char *text, size_t size, const char *word) {
 static bool starts_ending(const char *text, size_t size) {
     static const char *const endings[] = {"'s", "'ve", "n't", "'re", "'d", "'ll"};
     for (size_t i = 0; i < sizeof(endings) / sizeof(endings[0]); i++) {
-        if (starts_with(text, size, endings[i])) {
+        if (starts_with(text, size, endings[i]))
             return true;
-        }
     }
     return false;
 }
@@ -123,9 +119,8 @@ static bool starts_ending(const char *text, size_t size) {
 static bool give_word(const cutter *c, size_t start, size_t end) {
     for (size_t at = start + 1; at < end; at++) {
         if (starts_ending(c->text + at, end - at)) {
-            if (!c->take(c->data, c->text + start, at - start)) {
+            if (!c->take(c->data, c->text + start, at - start))
                 return false;
-            }
             start = at;
         }
     }
@@ -140,15 +135,13 @@ static bool cut(const cutter *c) {
             at += length;
             continue;
         }
-        if (!give_word(c, start, at)) {
+        if (!give_word(c, start, at))
             return false;
-        }
         start = at + length;
         if (kind == ALONE) {
             start = grapheme_end(c, at);
-            if (!c->take(c->data, c->text + at, start - at)) {
+            if (!c->take(c->data, c->text + at, start - at))
                 return false;
-            }
         }
         at = start;
     }
@@ -182,15 +175,12 @@ static char *fold_unicode(const void *text, size_t size, bool keep_case) {
 
 static char *normalise(const char *text, bool keep_case) {
     size_t size = strlen(text), ascii = 0;
-    while (ascii < size && (uint8_t)text[ascii] < 0x80) {
+    while (ascii < size && (uint8_t)text[ascii] < 0x80)
         ascii++;
-    }
-    if (ascii == size) {
+    if (ascii == size)
         return fold_ascii(text, size, keep_case);
-    }
-    if (qni_is_utf8(text, size)) {
+    if (qni_is_utf8(text, size))
         return fold_unicode(text, size, keep_case);
-    }
     uint8_t *decoded = qni_utf8_from_lines(text, size, &size, NULL, NULL);
     char *out = decoded ? fold_unicode((char *)decoded, size, keep_case) : NULL;
     free(decoded);
@@ -199,9 +189,8 @@ static char *normalise(const char *text, bool keep_case) {
 
 bool qni_tokenize(const char *text, bool keep_case, qni_take_token take, void *data) {
     char *normal = normalise(text, keep_case);
-    if (!normal) {
+    if (!normal)
         return false;
-    }
     bool done = cut(&(cutter){normal, strlen(normal), take, data});
     free(normal);
     return done;

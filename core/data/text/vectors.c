@@ -55,18 +55,16 @@ static qn_status read_line(vector_reader *r, size_t *length, bool *more) {
     *length = 0;
     r->number++;
     do {
-        if (*length + 1 >= r->room && !grow_line(r)) {
+        if (*length + 1 >= r->room && !grow_line(r))
             return qn_context_error(r->ctx, NULL);
-        }
         z_off_t before = gztell(r->file);
         if (!gzgets(r->file, r->line + *length, (int)(r->room - *length))) {
             *more = *length > 0;
             return qni_gzip_status(r->ctx, r->file, r->path, r->number);
         }
         size_t got = strlen(r->line + *length);
-        if ((z_off_t)got != gztell(r->file) - before) {
+        if ((z_off_t)got != gztell(r->file) - before)
             return bad_line(r, "a zero byte, expected a word and its numbers");
-        }
         *length += got;
     } while (r->line[*length - 1] != '\n');
     *more = true;
@@ -85,15 +83,13 @@ static bool parse_number(const vector_reader *r, const char *text, float *out) {
 /* Whether the line is word2vec's first, "count width". */
 static bool take_header(vector_reader *r, size_t length, int64_t *width) {
     const char *text = r->line;
-    if (r->number != 1 || strspn(text, "0123456789 ") != length || *text == ' ' || length > 40) {
+    if (r->number != 1 || strspn(text, "0123456789 ") != length || *text == ' ' || length > 40)
         return false;
-    }
     char *end;
     long long count = strtoll(text, &end, 10);
     size_t blanks = strspn(end, " ");
-    if (blanks == 0) {
+    if (blanks == 0)
         return false;
-    }
     *width = strtoll(end + blanks, &end, 10);
     r->expected = count;
     return !*end;
@@ -103,13 +99,11 @@ static bool take_header(vector_reader *r, size_t length, int64_t *width) {
  * gets where the first of these begins. */
 static size_t split_line(const vector_reader *r, size_t length, const char **numbers) {
     for (int64_t i = 0; i < r->width; i++) {
-        while (length > 0 && !is_blank(r->line[length - 1])) {
+        while (length > 0 && !is_blank(r->line[length - 1]))
             length--;
-        }
         *numbers = r->line + length;
-        while (length > 0 && is_blank(r->line[length - 1])) {
+        while (length > 0 && is_blank(r->line[length - 1]))
             length--;
-        }
     }
     return length;
 }
@@ -117,9 +111,8 @@ static size_t split_line(const vector_reader *r, size_t length, const char **num
 /* Some words of GloVe's largest file have spaces in them, but none ends with a number. */
 static bool ends_with_number(const vector_reader *r, size_t length) {
     size_t start = length;
-    while (start > 0 && !is_blank(r->line[start - 1])) {
+    while (start > 0 && !is_blank(r->line[start - 1]))
         start--;
-    }
     float ignored;
     return start > 0 && parse_number(r, r->line + start, &ignored);
 }
@@ -136,9 +129,8 @@ static qn_status take_vector(vector_reader *r, size_t length) {
     }
     r->vectors++;
     int64_t row = qni_vocabulary_find(r->vocabulary, r->line, word);
-    if (row < QN_TOKEN_FIRST_WORD || r->is_read[row]) {
+    if (row < QN_TOKEN_FIRST_WORD || r->is_read[row])
         return QN_OK;
-    }
     for (int64_t i = 0; i < r->width; i++) {
         if (!parse_number(r, at, &r->rows[row * r->width + i])) {
             return qn_context_fail(r->ctx, QN_BAD_FORMAT,
@@ -154,20 +146,16 @@ static qn_status take_vector(vector_reader *r, size_t length) {
 }
 
 static qn_status take_line(vector_reader *r, size_t length) {
-    while (length > 0 && is_blank(r->line[length - 1])) {
+    while (length > 0 && is_blank(r->line[length - 1]))
         length--;
-    }
     r->line[length] = 0;
     int64_t width;
-    if (length == 0) {
+    if (length == 0)
         return QN_OK;
-    }
-    if (!take_header(r, length, &width)) {
+    if (!take_header(r, length, &width))
         return take_vector(r, length);
-    }
-    if (width == r->width) {
+    if (width == r->width)
         return QN_OK;
-    }
     return qn_context_fail(r->ctx, QN_BAD_FORMAT,
                            "%s:1: vectors of %lld numbers, expected %lld, as the table is wide",
                            r->path, (long long)width, (long long)r->width);
@@ -179,18 +167,15 @@ static qn_status read_vectors(vector_reader *r) {
     r->expected = -1;
     while (more) {
         qn_status status = read_line(r, &length, &more);
-        if (status == QN_OK && more) {
+        if (status == QN_OK && more)
             status = take_line(r, length);
-        }
-        if (status != QN_OK) {
+        if (status != QN_OK)
             return status;
-        }
     }
     if (r->vectors == 0 || (r->expected >= 0 && r->vectors != r->expected)) {
         char expected[32] = "some";
-        if (r->expected >= 0) {
+        if (r->expected >= 0)
             snprintf(expected, sizeof(expected), "%lld", (long long)r->expected);
-        }
         return qn_context_fail(r->ctx, QN_BAD_FORMAT, "%s: %lld words, expected %s", r->path,
                                (long long)r->vectors, expected);
     }
@@ -210,9 +195,8 @@ static qn_status read_file(vector_reader *r) {
     } else {
         status = qn_context_fail_io(r->ctx, r->locale && errno ? errno : ENOMEM, "%s", r->path);
     }
-    if (r->locale) {
+    if (r->locale)
         freelocale(r->locale);
-    }
     free(r->line);
     return status;
 }
@@ -220,9 +204,8 @@ static qn_status read_file(vector_reader *r) {
 static qn_status check_table(const qn_tensor *table, const qn_vocabulary *v, const char *path) {
     qn_context *ctx = qn_tensor_context(table);
     const qn_shape shape = qn_tensor_shape(table);
-    if (!path) {
+    if (!path)
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "the name of the file of vectors is NULL");
-    }
     if (qn_tensor_dtype(table) != QN_F32) {
         return qn_context_fail(ctx, QN_DTYPE_MISMATCH, "vectors: a table of %s, expected f32",
                                qn_dtype_string(qn_tensor_dtype(table)));
@@ -233,9 +216,8 @@ static qn_status check_table(const qn_tensor *table, const qn_vocabulary *v, con
                                (long long)qn_tensor_dim(table, 0), shape.rank,
                                (long long)qn_vocabulary_size(v));
     }
-    if (!qn_tensor_is_contiguous(table)) {
+    if (!qn_tensor_is_contiguous(table))
         return qn_context_fail(ctx, QN_INVALID_ARGUMENT, "vectors: the table is not contiguous");
-    }
     return QN_OK;
 }
 
@@ -246,14 +228,12 @@ qn_status qn_vectors_read(qn_tensor *table, const qn_vocabulary *v, const char *
         return qn_context_fail(v ? v->ctx : ctx, QN_INVALID_ARGUMENT, "vectors_read: %s is NULL",
                                table ? "the vocabulary" : "the table");
     }
-    if (!qn_object_alive(v, "vectors_read")) {
+    if (!qn_object_alive(v, "vectors_read"))
         return QN_INVALID_ARGUMENT;
-    }
     qn_status status = qn_context_error(ctx, NULL);
     status = status != QN_OK ? status : check_table(table, v, path);
-    if (status != QN_OK) {
+    if (status != QN_OK)
         return status;
-    }
     const size_t bytes = (size_t)qn_tensor_count(table) * sizeof(float);
     vector_reader reader = {.ctx = ctx,
                             .path = path,
@@ -261,15 +241,13 @@ qn_status qn_vectors_read(qn_tensor *table, const qn_vocabulary *v, const char *
                             .width = qn_tensor_dim(table, 1),
                             .rows = malloc(bytes),
                             .is_read = calloc((size_t)qn_vocabulary_size(v), sizeof(bool))};
-    if (!reader.rows || !reader.is_read) {
+    if (!reader.rows || !reader.is_read)
         status = qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for its vectors", path);
-    }
     status = status != QN_OK ? status : qn_tensor_read(table, reader.rows, bytes);
     status = status != QN_OK ? status : read_file(&reader);
     status = status != QN_OK ? status : qn_tensor_write(table, reader.rows, bytes);
-    if (status == QN_OK && found) {
+    if (status == QN_OK && found)
         *found = reader.found;
-    }
     free(reader.rows);
     free(reader.is_read);
     return status;

@@ -27,9 +27,8 @@ static void destroy_vocabulary(void *object) {
 
 qn_vocabulary *qni_vocabulary_alloc(qn_context *ctx, const qn_tokenizer_opts *tokenizer) {
     qn_vocabulary *v = qn_object_new(ctx, "vocabulary", sizeof(*v), destroy_vocabulary);
-    if (!v) {
+    if (!v)
         return NULL;
-    }
     v->ctx = ctx;
     v->tokenizer = *tokenizer;
     return v;
@@ -40,15 +39,13 @@ void qn_vocabulary_free(qn_vocabulary *v) { qn_object_free(v, "vocabulary_free")
 static bool count_word(void *data, const char *token, size_t length) {
     word_counts *all = data;
     int64_t number = qni_string_table_add(&all->words, token, length);
-    if (number < 0) {
+    if (number < 0)
         return false;
-    }
     if (number == all->room) {
         int64_t room = 2 * number + 1024;
         int64_t *counts = realloc(all->counts, (size_t)room * sizeof(*counts));
-        if (!counts) {
+        if (!counts)
             return false;
-        }
         memset(counts + number, 0, (size_t)(room - number) * sizeof(*counts));
         all->counts = counts;
         all->room = room;
@@ -59,9 +56,8 @@ static bool count_word(void *data, const char *token, size_t length) {
 
 static int compare_ranked(const void *a, const void *b) {
     const ranked_word *x = a, *y = b;
-    if (x->count != y->count) {
+    if (x->count != y->count)
         return x->count > y->count ? -1 : 1;
-    }
     return x->number < y->number ? -1 : 1;
 }
 
@@ -74,9 +70,8 @@ static bool take_words(qn_vocabulary *v, const word_counts *all, const qn_vocabu
     for (int64_t i = 0; done && i < count; i++) {
         ranked[i] = (ranked_word){all->counts[i], i};
     }
-    if (done) {
+    if (done)
         qsort(ranked, (size_t)count, sizeof(*ranked), compare_ranked);
-    }
     for (int64_t i = 0; done && i < count && i < limit && ranked[i].count >= opts->min_count; i++) {
         const char *word = qni_strings_at(&all->words.strings, ranked[i].number);
         done = qni_string_table_add(&v->words, word, strlen(word)) >= 0;
@@ -88,15 +83,12 @@ static bool take_words(qn_vocabulary *v, const word_counts *all, const qn_vocabu
 /* What is wrong with options; NULL if nothing is. Sets the defaults. */
 static const char *complete_opts(qn_vocabulary_opts *opts) {
     qn_tokenizer_opts *tokenizer = &opts->tokenizer;
-    if (tokenizer->ngrams < 0 || tokenizer->ngrams > QNI_MAX_NGRAMS) {
+    if (tokenizer->ngrams < 0 || tokenizer->ngrams > QNI_MAX_NGRAMS)
         return "n-grams have 1 to 8 words";
-    }
-    if (tokenizer->buckets < 0 || tokenizer->buckets > QNI_MAX_BUCKETS) {
+    if (tokenizer->buckets < 0 || tokenizer->buckets > QNI_MAX_BUCKETS)
         return "the number of buckets is negative or above 2^30";
-    }
-    if (opts->min_count < 0 || opts->max_size < 0 || opts->max_size > QNI_MAX_WORDS) {
+    if (opts->min_count < 0 || opts->max_size < 0 || opts->max_size > QNI_MAX_WORDS)
         return "min_count or max_size is negative, or max_size above 2^29";
-    }
     tokenizer->ngrams = tokenizer->ngrams ? tokenizer->ngrams : 1;
     tokenizer->buckets = tokenizer->ngrams == 1 ? 0
                          : tokenizer->buckets   ? tokenizer->buckets
@@ -106,9 +98,8 @@ static const char *complete_opts(qn_vocabulary_opts *opts) {
 
 qn_vocabulary *qn_vocabulary_new(const qn_corpus *corpus, const qn_vocabulary_opts *opts) {
     qn_vocabulary_opts set = opts ? *opts : (qn_vocabulary_opts){0};
-    if (!qn_object_alive(corpus, "vocabulary_new") || qn_context_error(corpus->ctx, NULL)) {
+    if (!qn_object_alive(corpus, "vocabulary_new") || qn_context_error(corpus->ctx, NULL) != QN_OK)
         return NULL;
-    }
     const char *fault = complete_opts(&set);
     if (fault) {
         qn_context_fail(corpus->ctx, QN_INVALID_ARGUMENT, "vocabulary: %s", fault);
@@ -117,9 +108,8 @@ qn_vocabulary *qn_vocabulary_new(const qn_corpus *corpus, const qn_vocabulary_op
     qn_vocabulary *v = qni_vocabulary_alloc(corpus->ctx, &set.tokenizer);
     word_counts all = {0};
     bool done = v;
-    for (int64_t i = 0; done && i < corpus->count; i++) {
+    for (int64_t i = 0; done && i < corpus->count; i++)
         done = qni_tokenize(qn_corpus_text(corpus, i), set.tokenizer.keep_case, count_word, &all);
-    }
     done = done && take_words(v, &all, &set);
     qni_string_table_free(&all.words);
     free(all.counts);

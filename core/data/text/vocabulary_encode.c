@@ -13,9 +13,8 @@ typedef struct encoder {
 } encoder;
 
 static void put(encoder *e, int64_t id) {
-    if (e->count < e->limit) {
+    if (e->count < e->limit)
         e->ids[e->count] = id;
-    }
     e->count++;
 }
 
@@ -25,9 +24,8 @@ static bool put_word(void *data, const char *token, size_t length) {
         if (e->count == e->room) {
             int64_t room = 2 * e->count + 64;
             uint64_t *hashes = realloc(e->hashes, (size_t)room * sizeof(*hashes));
-            if (!hashes) {
+            if (!hashes)
                 return false;
-            }
             e->hashes = hashes;
             e->room = room;
         }
@@ -57,9 +55,8 @@ static void put_ngrams(encoder *e, int64_t words) {
 
 int64_t qn_vocabulary_encode(const qn_vocabulary *v, const char *text, int64_t *ids,
                              int64_t limit) {
-    if (!qn_object_alive(v, "vocabulary_encode")) {
+    if (!qn_object_alive(v, "vocabulary_encode"))
         return -1;
-    }
     if (!text || (!ids && limit > 0)) {
         qn_context_fail(v->ctx, QN_INVALID_ARGUMENT, "vocabulary_encode: %s is NULL",
                         text ? "ids" : "text");
@@ -67,16 +64,14 @@ int64_t qn_vocabulary_encode(const qn_vocabulary *v, const char *text, int64_t *
     }
     encoder e = {.vocabulary = v, .ids = ids, .limit = limit};
     bool done = qni_tokenize(text, v->tokenizer.keep_case, put_word, &e);
-    if (done) {
+    if (done)
         put_ngrams(&e, e.count);
-    }
     free(e.hashes);
     if (!done) {
         qn_context_fail(v->ctx, QN_OUT_OF_MEMORY, "out of memory while encoding a text");
         return -1;
     }
-    if (e.count == 0) {
+    if (e.count == 0)
         put(&e, QN_TOKEN_UNKNOWN);
-    }
     return e.count;
 }

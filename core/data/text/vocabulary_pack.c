@@ -21,16 +21,14 @@ enum { HEADER_BYTES = 32, AT_CASE = 8, AT_NGRAMS = 12, AT_BUCKETS = 16, AT_WORDS
 static const char magic[] = "QNVOCAB\1"; /* with the version */
 
 static void put_number(uint8_t *at, uint64_t value, int bytes) {
-    for (int i = 0; i < bytes; i++) {
+    for (int i = 0; i < bytes; i++)
         at[i] = (uint8_t)(value >> 8 * i);
-    }
 }
 
 static uint64_t get_number(const uint8_t *at, int bytes) {
     uint64_t value = 0;
-    for (int i = 0; i < bytes; i++) {
+    for (int i = 0; i < bytes; i++)
         value |= (uint64_t)at[i] << 8 * i;
-    }
     return value;
 }
 
@@ -43,9 +41,8 @@ qn_tensor *qn_vocabulary_pack(qn_context *ctx, const qn_vocabulary *v) {
                         ctx ? "vocabulary" : "the context");
         return NULL;
     }
-    if (!qn_object_alive(v, "vocabulary_pack")) {
+    if (!qn_object_alive(v, "vocabulary_pack"))
         return NULL;
-    }
     size_t size = HEADER_BYTES + v->words.strings.used;
     uint8_t *bytes = calloc(1, size);
     if (!bytes) {
@@ -57,9 +54,8 @@ qn_tensor *qn_vocabulary_pack(qn_context *ctx, const qn_vocabulary *v) {
     put_number(bytes + AT_NGRAMS, (uint64_t)v->tokenizer.ngrams, 4);
     put_number(bytes + AT_BUCKETS, (uint64_t)v->tokenizer.buckets, 8);
     put_number(bytes + AT_WORDS, (uint64_t)v->words.strings.count, 8);
-    if (v->words.strings.used > 0) {
+    if (v->words.strings.used > 0)
         memcpy(bytes + HEADER_BYTES, v->words.strings.bytes, v->words.strings.used);
-    }
     qn_tensor *packed = qn_from_data(ctx, QN_U8, QN_SHAPE((int64_t)size), bytes);
     free(bytes);
     return packed;
@@ -71,24 +67,19 @@ static qn_status bad(qn_context *ctx, size_t offset, const char *what) {
 
 /* Checks the header; what it says of the tokenizer goes to *out. */
 static qn_status check_header(qn_context *ctx, const qni_bytes *packed, qn_tokenizer_opts *out) {
-    if (packed->size < HEADER_BYTES) {
+    if (packed->size < HEADER_BYTES)
         return bad(ctx, packed->size, "ends inside the header");
-    }
-    if (memcmp(packed->data, magic, sizeof(magic) - 1) != 0) {
+    if (memcmp(packed->data, magic, sizeof(magic) - 1) != 0)
         return bad(ctx, 0, "expected \"QNVOCAB\" and version 1");
-    }
     uint64_t keep_case = get_number(packed->data + AT_CASE, 4);
     uint64_t ngrams = get_number(packed->data + AT_NGRAMS, 4);
     uint64_t buckets = get_number(packed->data + AT_BUCKETS, 8);
-    if (keep_case > 1) {
+    if (keep_case > 1)
         return bad(ctx, AT_CASE, "expected 0 or 1");
-    }
-    if (ngrams < 1 || ngrams > QNI_MAX_NGRAMS) {
+    if (ngrams < 1 || ngrams > QNI_MAX_NGRAMS)
         return bad(ctx, AT_NGRAMS, "expected n-grams of 1 to 8 words");
-    }
-    if (buckets > QNI_MAX_BUCKETS || (buckets == 0) != (ngrams == 1)) {
+    if (buckets > QNI_MAX_BUCKETS || (buckets == 0) != (ngrams == 1))
         return bad(ctx, AT_BUCKETS, "expected buckets, 2^30 at most, only where there are n-grams");
-    }
     *out = (qn_tokenizer_opts){
         .keep_case = keep_case, .ngrams = (int)ngrams, .buckets = (int64_t)buckets};
     return QN_OK;
@@ -100,20 +91,16 @@ static qn_status take_words(qn_vocabulary *v, const qni_bytes *packed) {
     for (uint64_t i = 0; i < count; i++) {
         const char *word = (const char *)packed->data + at;
         const char *end = at < packed->size ? memchr(word, 0, packed->size - at) : NULL;
-        if (!end || i >= QNI_MAX_WORDS) {
+        if (!end || i >= QNI_MAX_WORDS)
             return bad(v->ctx, at, "ends before its words do");
-        }
         size_t length = (size_t)(end - word);
-        if (length == 0 || !qni_is_utf8(word, length)) {
+        if (length == 0 || !qni_is_utf8(word, length))
             return bad(v->ctx, at, "expected a word in UTF-8");
-        }
         int64_t index = qni_string_table_add(&v->words, word, length);
-        if (index < 0) {
+        if (index < 0)
             return qn_context_fail(v->ctx, QN_OUT_OF_MEMORY, "out of memory for a vocabulary");
-        }
-        if ((uint64_t)index != i) {
+        if ((uint64_t)index != i)
             return bad(v->ctx, at, "a word that was there before");
-        }
         at += length + 1;
     }
     return at == packed->size ? QN_OK : bad(v->ctx, at, "bytes after the last word");
@@ -121,11 +108,10 @@ static qn_status take_words(qn_vocabulary *v, const qni_bytes *packed) {
 
 static qn_vocabulary *unpack(qn_context *ctx, const qni_bytes *packed) {
     qn_tokenizer_opts tokenizer;
-    if (check_header(ctx, packed, &tokenizer)) {
+    if (check_header(ctx, packed, &tokenizer) != QN_OK)
         return NULL;
-    }
     qn_vocabulary *v = qni_vocabulary_alloc(ctx, &tokenizer);
-    if (v && take_words(v, packed)) {
+    if (v && take_words(v, packed) != QN_OK) {
         qn_vocabulary_free(v);
         return NULL;
     }
@@ -134,9 +120,8 @@ static qn_vocabulary *unpack(qn_context *ctx, const qni_bytes *packed) {
 
 qn_vocabulary *qn_vocabulary_unpack(const qn_tensor *packed) {
     qn_context *ctx = qn_tensor_context(packed);
-    if (!packed || qn_context_error(ctx, NULL)) {
+    if (!packed || qn_context_error(ctx, NULL) != QN_OK)
         return NULL;
-    }
     qn_shape shape = qn_tensor_shape(packed);
     if (qn_tensor_dtype(packed) != QN_U8 || shape.rank != 1) {
         qn_context_fail(ctx, QN_BAD_FORMAT,
