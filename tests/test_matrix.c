@@ -1,7 +1,8 @@
-/* test_matrix.c: the table of operations, derivatives and providers in core/ops/README.md.
+/* test_matrix.c: tables that READMEs show: operations, derivatives and providers (core/ops/), and
+ * the operands and attributes that kernels get (kernels/).
  *
- * The table is made from the tables that the library is built with. The test compares it with what
- * the README shows; with QUERN_WRITE=1 in the environment it writes it there instead. */
+ * They are made from what the library is built with. The tests compare them with what the READMEs
+ * show; with QUERN_WRITE=1 in the environment they write them there instead. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,6 @@
 #include "internal.h"
 #include "op_table.h"
 
-static const char readme[] = QUERN_SOURCE_DIR "/core/ops/README.md";
 static const char begin_mark[] = "<!-- matrix: written by tests/test_matrix.c -->\n";
 static const char end_mark[] = "<!-- end of matrix -->\n";
 
@@ -43,13 +43,20 @@ static int by_name(const void *a, const void *b) {
     return strcmp((*left)->name, (*right)->name);
 }
 
-static char *matrix(void) {
-    enum { MOST = 256 };
-    const qni_op *ops[MOST];
-    size_t count = 0, size = 0;
+enum { MOST_OPS = 256 };
+
+/** All operations, by name; gives how many there are. */
+static size_t sorted_ops(const qni_op *ops[MOST_OPS]) {
+    size_t count = 0;
     for (; qni_op_table[count]; count++)
         ops[count] = qni_op_table[count];
     qsort(ops, count, sizeof(*ops), by_name);
+    return count;
+}
+
+static char *matrix(void) {
+    const qni_op *ops[MOST_OPS];
+    size_t count = sorted_ops(ops), size = 0;
     char *text = NULL;
     FILE *out = open_memstream(&text, &size);
     fputs("\n| operation | derivative | ref | simd | openblas | amx |\n|---|---|---|---|---|---|\n",
@@ -68,6 +75,45 @@ static char *matrix(void) {
     return text;
 }
 
+/** Names of operands: in brackets what may be absent, with a star what changes in place. */
+static void print_operands(FILE *out, const char *names, int count, uint32_t optional,
+                           uint32_t mutates) {
+    for (int i = 0; i < count; i++) {
+        int length;
+        const char *name = qni_operand_name(names, i, &length);
+        const bool rest = name[length] == '\0' && i + 1 < count; /* one name for all others */
+        const bool absent = optional >> i & 1;
+        fprintf(out, "%s%s%.*s%s%s%s", i ? ", " : "", absent ? "[" : "", length, name,
+                mutates >> i & 1 ? "*" : "", rest ? " .." : "", absent ? "]" : "");
+        if (rest)
+            return;
+    }
+}
+
+static char *operand_table(void) {
+    const qni_op *ops[MOST_OPS];
+    size_t count = sorted_ops(ops), size = 0;
+    char *text = NULL;
+    FILE *out = open_memstream(&text, &size);
+    fputs("\n| operation | inputs | outputs | attributes |\n|---|---|---|---|\n", out);
+    for (size_t i = 0; i < count; i++) {
+        const qni_op *op = ops[i];
+        if (op->view || op->kernel)
+            continue;
+        fprintf(out, "| `%s` | ", op->name);
+        print_operands(out, op->in, op->inputs, op->optional, op->mutates);
+        fputs(" | ", out);
+        print_operands(out, op->out, op->outputs, 0, 0);
+        fputs(" | ", out);
+        for (const qni_field *field = op->fields; field && field->name; field++)
+            fprintf(out, "%s%s", field == op->fields ? "" : ", ", field->name);
+        fputs(" |\n", out);
+    }
+    fputc('\n', out);
+    fclose(out);
+    return text;
+}
+
 static char *read_all(const char *path) {
     enum { MOST_BYTES = 1 << 20 };
     FILE *file = fopen(path, "r");
@@ -79,8 +125,9 @@ static char *read_all(const char *path) {
     return text;
 }
 
-Test(matrix, readme_shows_the_tables) {
-    char *page = read_all(readme), *expected = matrix();
+/** Compares the table of a README with `expected`, or writes it; frees it. */
+static void check_readme(const char *readme, char *expected) {
+    char *page = read_all(readme);
     char *begin = strstr(page, begin_mark), *end = strstr(page, end_mark);
     cr_assert(begin && end, "%s has no marks for the matrix", readme);
     begin += strlen(begin_mark);
@@ -92,11 +139,16 @@ Test(matrix, readme_shows_the_tables) {
     } else {
         cr_assert((size_t)(end - begin) == strlen(expected) &&
                       strncmp(begin, expected, strlen(expected)) == 0,
-                  "core/ops/README.md shows other tables; QUERN_WRITE=1 bin/tests/test_matrix "
-                  "rewrites it");
+                  "%s shows another table; QUERN_WRITE=1 bin/tests/test_matrix rewrites it",
+                  readme);
     }
     free(page);
     free(expected);
+}
+
+Test(matrix, readmes_show_the_tables) {
+    check_readme(QUERN_SOURCE_DIR "/core/ops/README.md", matrix());
+    check_readme(QUERN_SOURCE_DIR "/kernels/README.md", operand_table());
 }
 
 Test(matrix, every_operation_says_what_its_derivative_is) {
