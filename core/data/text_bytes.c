@@ -5,18 +5,6 @@
 
 #include "data/text_bytes.h"
 
-bool qni_is_utf8(const void *bytes, size_t size) {
-    const uint8_t *at = bytes, *end = at + size;
-    while (at < end) {
-        utf8proc_int32_t code;
-        utf8proc_ssize_t length = *at < 0x80 ? 1 : utf8proc_iterate(at, end - at, &code);
-        if (length <= 0)
-            return false;
-        at += length;
-    }
-    return true;
-}
-
 /* ---- Windows-1252 ----------------------------------------------------------------------- */
 
 /** The characters of bytes 0x80 to 0x9f (the WHATWG's Encoding Standard, index windows-1252); all
@@ -44,7 +32,7 @@ uint8_t *qni_utf8_from_lines(const void *bytes, size_t size, size_t *out_size, i
     for (int64_t line = 1; out && at < end; line++) {
         const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
         const size_t length = (size_t)((newline ? newline + 1 : end) - at);
-        if (qni_is_utf8(at, length)) {
+        if (qn_utf8_prefix(at, length) == length) {
             memcpy(to, at, length);
             to += length;
         } else {
@@ -107,7 +95,7 @@ static qn_status check_bytes(qn_context *ctx, const char *path, const qni_bytes 
 }
 
 static qn_status make_utf8(qn_context *ctx, const char *path, qni_bytes *bytes, qni_notes *notes) {
-    if (qni_is_utf8(bytes->data, bytes->size))
+    if (qn_utf8_prefix(bytes->data, bytes->size) == bytes->size)
         return QN_OK;
     size_t size;
     int64_t lines, first;

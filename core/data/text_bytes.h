@@ -5,9 +5,6 @@
 #include "data/file_bytes.h"
 #include "data/notes.h"
 
-/** Whether bytes are valid UTF-8 (no surrogates, nothing overlong). */
-bool qni_is_utf8(const void *bytes, size_t size);
-
 /** Text of any encoding as UTF-8, line by line: a line that is not UTF-8 is taken as Windows-1252,
  * of which ISO 8859-1's characters are a part. To be freed; *out_size gets its size, and a zero
  * follows. *foreign (may be NULL) gets the number of such lines, and *first the first of them,

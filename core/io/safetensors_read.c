@@ -2,12 +2,12 @@
  *
  * Everything that the header claims is checked when the file is opened. */
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "checksum.h"
+#include "json.h"
 #include "safetensors.h"
 
 /* One tensor of the file; the name belongs to the parsed header. */
@@ -22,9 +22,10 @@ struct qn_tensor_file {
     qn_context *ctx;
     char *path;
     FILE *stream;
-    json_t *header;
-    const json_t *metadata; /* NULL if there is none */
-    entry *entries;         /* in the order of the data */
+    char *text; /* the header, in which names and metadata are */
+    qni_json header;
+    const qni_json_value *metadata; /* NULL if there is none */
+    entry *entries;                 /* in the order of the data */
     int count;
     uint64_t data_offset, data_bytes;
     const char *checksums; /* one a tensor, in the metadata; NULL: the file has none */
@@ -37,7 +38,8 @@ static void destroy_file(void *object) {
     qn_tensor_file *file = object;
     if (file->stream)
         fclose(file->stream);
-    json_decref(file->header);
+    free(file->header.values);
+    free(file->text);
     free(file->entries);
     free(file->path);
 }
@@ -70,42 +72,19 @@ static qn_status open_stream(qn_tensor_file *file, uint64_t *header_bytes) {
     return QN_OK;
 }
 
-/* The header's text as jansson asks for it. */
-typedef struct header_text {
-    const char *at, *end;
-    bool memory_was_out;
-} header_text;
-
-/* Gives the next byte. Where jansson has no memory to note one it goes on without it, so a text, or
- * a number, would come out wrong: errno tells between one byte and the next. */
-static size_t next_byte(void *buffer, size_t size, void *data) {
-    header_text *text = data;
-    text->memory_was_out |= errno == ENOMEM;
-    if (text->at == text->end || size == 0)
-        return 0;
-    *(char *)buffer = *text->at++;
-    return 1;
-}
-
-static qn_status parse_text(qn_tensor_file *file, const char *text, size_t bytes) {
-    json_error_t error;
-    if (text[0] != '{') {
+static qn_status parse_text(qn_tensor_file *file, size_t bytes) {
+    if (file->text[0] != '{')
         return qn_context_fail(file->ctx, QN_BAD_FORMAT,
                                "%s: offset %d: safetensors header does not start with '{'",
                                file->path, QNI_LENGTH_BYTES);
-    }
-    header_text source = {.at = text, .end = text + bytes};
-    errno = 0;
-    file->header = json_load_callback(next_byte, &source, JSON_REJECT_DUPLICATES, &error);
-    if (source.memory_was_out || errno == ENOMEM) {
+    if (qni_json_read(&file->header, file->text, bytes))
+        return QN_OK;
+    if (!*file->header.problem)
         return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the header",
                                file->path);
-    }
-    if (!file->header) {
-        return qn_context_fail(file->ctx, QN_BAD_FORMAT, "%s: offset %d: safetensors header: %s",
-                               file->path, QNI_LENGTH_BYTES + error.position, error.text);
-    }
-    return QN_OK;
+    return qn_context_fail(file->ctx, QN_BAD_FORMAT, "%s: offset %zu: safetensors header: %s",
+                           file->path, QNI_LENGTH_BYTES + file->header.offset,
+                           file->header.problem);
 }
 
 /* Holds the header against its checksum, where it has one. */
@@ -125,22 +104,15 @@ static qn_status check_header(qn_tensor_file *file, char *text, size_t bytes) {
 }
 
 static qn_status read_header(qn_tensor_file *file, uint64_t bytes) {
-    char *text = malloc(bytes);
-    if (!text) {
+    file->text = malloc(bytes);
+    if (!file->text)
         return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the header",
                                file->path);
-    }
-    qn_status status;
-    if (fread(text, 1, bytes, file->stream) == bytes) {
-        status = check_header(file, text, bytes);
-        if (status == QN_OK)
-            status = parse_text(file, text, bytes);
-    } else {
-        status = qn_context_fail(file->ctx, QN_IO_ERROR, "%s: offset %d: cannot read the header",
-                                 file->path, QNI_LENGTH_BYTES);
-    }
-    free(text);
-    return status;
+    if (fread(file->text, 1, bytes, file->stream) != bytes)
+        return qn_context_fail(file->ctx, QN_IO_ERROR, "%s: offset %d: cannot read the header",
+                               file->path, QNI_LENGTH_BYTES);
+    const qn_status status = check_header(file, file->text, bytes);
+    return status == QN_OK ? parse_text(file, bytes) : status;
 }
 
 /* ---- the header's entries -------------------------------------------------------------------- */
@@ -150,8 +122,8 @@ static qn_status bad_entry(const qn_tensor_file *file, const entry *e, const cha
                            what);
 }
 
-static qn_status parse_dtype(const qn_tensor_file *file, const json_t *value, entry *out) {
-    const char *text = json_string_value(value);
+static qn_status parse_dtype(const qn_tensor_file *file, const qni_json_value *value, entry *out) {
+    const char *text = qni_json_string(value);
     if (!text)
         return bad_entry(file, out, "\"dtype\" is not a string");
     for (int dtype = 0; dtype < QN_DTYPE_COUNT; dtype++) {
@@ -165,30 +137,30 @@ static qn_status parse_dtype(const qn_tensor_file *file, const json_t *value, en
                            file->path, out->name, text);
 }
 
-static qn_status parse_shape(const qn_tensor_file *file, const json_t *value, entry *out) {
-    if (!json_is_array(value))
+static qn_status parse_shape(const qn_tensor_file *file, const qni_json_value *value, entry *out) {
+    if (!value || value->kind != QNI_JSON_ARRAY)
         return bad_entry(file, out, "\"shape\" is not a list");
-    size_t rank = json_array_size(value);
-    if (rank > QN_MAX_DIMS) {
+    if (value->count > QN_MAX_DIMS)
         return qn_context_fail(file->ctx, QN_UNSUPPORTED,
-                               "%s: tensor \"%s\": %zu dimensions, expected at most %d", file->path,
-                               out->name, rank, QN_MAX_DIMS);
-    }
-    out->shape.rank = (int)rank;
-    for (size_t i = 0; i < rank; i++) {
-        const json_t *extent = json_array_get(value, i);
-        if (!json_is_integer(extent) || json_integer_value(extent) < 0)
+                               "%s: tensor \"%s\": %u dimensions, expected at most %d", file->path,
+                               out->name, value->count, QN_MAX_DIMS);
+    out->shape.rank = (int)value->count;
+    const qni_json_value *extent = value + 1;
+    for (int i = 0; i < out->shape.rank; i++, extent += extent->span) {
+        if (extent->kind != QNI_JSON_INTEGER || extent->integer < 0)
             return bad_entry(file, out, "an extent of \"shape\" is not a natural number");
-        out->shape.dim[i] = json_integer_value(extent);
+        out->shape.dim[i] = extent->integer;
     }
     return QN_OK;
 }
 
-static qn_status parse_offsets(const qn_tensor_file *file, const json_t *value, entry *out) {
-    const json_t *begin = json_array_get(value, 0), *end = json_array_get(value, 1);
-    if (json_array_size(value) != 2 || !json_is_integer(begin) || !json_is_integer(end))
+static qn_status parse_offsets(const qn_tensor_file *file, const qni_json_value *value,
+                               entry *out) {
+    const qni_json_value *begin = value + 1, *end = value + 2;
+    if (!value || value->kind != QNI_JSON_ARRAY || value->count != 2 ||
+        begin->kind != QNI_JSON_INTEGER || end->kind != QNI_JSON_INTEGER)
         return bad_entry(file, out, "\"data_offsets\" is not a pair of numbers");
-    json_int_t from = json_integer_value(begin), to = json_integer_value(end);
+    const int64_t from = begin->integer, to = end->integer;
     uint64_t bytes;
     if (from < 0 || to < from || (uint64_t)to > file->data_bytes) {
         return qn_context_fail(
@@ -211,57 +183,49 @@ static qn_status parse_offsets(const qn_tensor_file *file, const json_t *value, 
     return QN_OK;
 }
 
-static qn_status parse_entry(const qn_tensor_file *file, const char *name, const json_t *value,
-                             entry *out) {
+static qn_status parse_entry(const qn_tensor_file *file, const char *name,
+                             const qni_json_value *value, entry *out) {
     *out = (entry){.name = name};
-    if (!json_is_object(value))
+    if (value->kind != QNI_JSON_OBJECT)
         return bad_entry(file, out, "not described by an object");
-    qn_status status = parse_dtype(file, json_object_get(value, "dtype"), out);
+    qn_status status = parse_dtype(file, qni_json_get(value, "dtype"), out);
     if (status == QN_OK)
-        status = parse_shape(file, json_object_get(value, "shape"), out);
+        status = parse_shape(file, qni_json_get(value, "shape"), out);
     if (status == QN_OK)
-        status = parse_offsets(file, json_object_get(value, "data_offsets"), out);
+        status = parse_offsets(file, qni_json_get(value, "data_offsets"), out);
     return status;
 }
 
-static qn_status check_metadata(const qn_tensor_file *file, json_t *metadata) {
-    const char *key;
-    json_t *value;
-    if (!json_is_object(metadata)) {
+static qn_status check_metadata(const qn_tensor_file *file, const qni_json_value *metadata) {
+    if (metadata->kind != QNI_JSON_OBJECT)
         return qn_context_fail(file->ctx, QN_BAD_FORMAT, "%s: %s is not an object", file->path,
                                QNI_METADATA_KEY);
-    }
-    json_object_foreach(metadata, key, value) {
-        if (!json_is_string(value)) {
+    const qni_json_value *value = metadata + 1;
+    for (uint32_t i = 0; i < metadata->count; i++, value += value->span)
+        if (value->kind != QNI_JSON_STRING)
             return qn_context_fail(file->ctx, QN_BAD_FORMAT,
                                    "%s: %s: the value of \"%s\" is not a string", file->path,
-                                   QNI_METADATA_KEY, key);
-        }
-    }
+                                   QNI_METADATA_KEY, value->key);
     return QN_OK;
 }
 
 /* Turns the parsed header into entries. */
 static qn_status read_entries(qn_tensor_file *file) {
-    const char *key;
-    json_t *value;
-    file->entries = calloc(json_object_size(file->header) + 1, sizeof(*file->entries));
-    if (!file->entries) {
+    const qni_json_value *header = file->header.values, *value = header + 1;
+    file->entries = calloc((size_t)header->count + 1, sizeof(*file->entries));
+    if (!file->entries)
         return qn_context_fail(file->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for the entries",
                                file->path);
-    }
-    json_object_foreach(file->header, key, value) {
-        qn_status status;
-        if (strcmp(key, QNI_METADATA_KEY) == 0) {
+    qn_status status = QN_OK;
+    for (uint32_t i = 0; i < header->count && status == QN_OK; i++, value += value->span) {
+        if (strcmp(value->key, QNI_METADATA_KEY) == 0) {
             file->metadata = value;
             status = check_metadata(file, value);
         } else {
-            status = parse_entry(file, key, value, &file->entries[file->count++]);
+            status = parse_entry(file, value->key, value, &file->entries[file->count++]);
         }
-        if (status != QN_OK)
-            return status;
     }
-    return QN_OK;
+    return status;
 }
 
 static int by_place(const void *a, const void *b) {
@@ -298,7 +262,7 @@ static qn_status check_places(qn_tensor_file *file) {
 
 /* Finds the checksums of the tensors; all are there, or none is. */
 static qn_status find_checksums(qn_tensor_file *file) {
-    const char *sums = json_string_value(json_object_get(file->metadata, QNI_CHECKSUM_TENSORS));
+    const char *sums = qni_json_string(qni_json_get(file->metadata, QNI_CHECKSUM_TENSORS));
     if (!sums && !file->header_checked)
         return QN_OK;
     bool sound =
@@ -341,7 +305,7 @@ qn_tensor_file *qn_tensor_file_open(qn_context *ctx, const char *path) {
     if (!file)
         return NULL;
     file->ctx = ctx;
-    if (open_file(file, path) != QN_OK) {
+    if (open_file(file, path)) {
         qn_tensor_file_free(file);
         return NULL;
     }
@@ -357,25 +321,23 @@ int qn_tensor_file_count(const qn_tensor_file *file) {
 }
 
 qn_tensor_entry qn_tensor_file_entry(const qn_tensor_file *file, int index) {
-    if (index < 0 || index >= qn_tensor_file_count(file)) {
+    if (index < 0 || index >= qn_tensor_file_count(file))
         return (qn_tensor_entry){0};
-    }
     const entry *e = &file->entries[index];
     return (qn_tensor_entry){.name = e->name, .dtype = e->dtype, .shape = e->shape};
 }
 
 const char *qn_tensor_file_metadata(const qn_tensor_file *file, const char *key) {
     const bool alive = qn_object_alive(file, "tensor_file_metadata");
-    return alive && key ? json_string_value(json_object_get(file->metadata, key)) : NULL;
+    return alive && key ? qni_json_string(qni_json_get(file->metadata, key)) : NULL;
 }
 
 const char *qni_tensor_file_path(const qn_tensor_file *file) { return file->path; }
 
 int qni_tensor_file_find(const qn_tensor_file *file, const char *name) {
-    for (int i = 0; i < file->count; i++) {
+    for (int i = 0; i < file->count; i++)
         if (strcmp(file->entries[i].name, name) == 0)
             return i;
-    }
     return -1;
 }
 

@@ -1,7 +1,6 @@
 /* outputs.c: what a run will write is looked at before it trains for hours. */
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -93,12 +92,8 @@ static qn_status check_replaced(const qni_fit *fit, const output *out) {
                            out->path);
 }
 
-/** Whether a text is UTF-8; ENOMEM in errno where memory for that is out. */
 static bool is_utf8(const char *text) {
-    errno = 0;
-    json_t *string = json_string(text);
-    json_decref(string);
-    return string != NULL;
+    return text && qn_utf8_prefix(text, strlen(text)) == strlen(text);
 }
 
 /** Settings are metadata of the model: a name of a file that is not UTF-8 could not be saved. */
@@ -108,9 +103,6 @@ static qn_status check_settings(const qni_fit *fit) {
         const bool key = is_utf8(setting->key);
         if (key && is_utf8(setting->value))
             continue;
-        if (errno == ENOMEM)
-            return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY, "fit: out of memory for setting %d",
-                                   i);
         return qn_context_fail(fit->ctx, QN_INVALID_ARGUMENT,
                                "fit: setting %d (%s) is not UTF-8, as models and logs need it", i,
                                key ? setting->key : "its key");

@@ -140,7 +140,7 @@ const char *qn_text_lines_next(qn_text_lines *lines) {
         text[--length] = '\0';
     if (lines->number == 1 && strncmp(text, mark, 3) == 0)
         text += 3;
-    if (qni_is_utf8(text, strlen(text)))
+    if (qn_utf8_prefix(text, strlen(text)) == strlen(text))
         return text;
     size_t size;
     free(lines->decoded);

@@ -179,7 +179,7 @@ static char *normalise(const char *text, bool keep_case) {
         ascii++;
     if (ascii == size)
         return fold_ascii(text, size, keep_case);
-    if (qni_is_utf8(text, size))
+    if (qn_utf8_prefix(text, size) == size)
         return fold_unicode(text, size, keep_case);
     uint8_t *decoded = qni_utf8_from_lines(text, size, &size, NULL, NULL);
     char *out = decoded ? fold_unicode((char *)decoded, size, keep_case) : NULL;

@@ -94,7 +94,7 @@ static qn_status take_words(qn_vocabulary *v, const qni_bytes *packed) {
         if (!end || i >= QNI_MAX_WORDS)
             return bad(v->ctx, at, "ends before its words do");
         size_t length = (size_t)(end - word);
-        if (length == 0 || !qni_is_utf8(word, length))
+        if (length == 0 || qn_utf8_prefix(word, length) < length)
             return bad(v->ctx, at, "expected a word in UTF-8");
         int64_t index = qni_string_table_add(&v->words, word, length);
         if (index < 0)

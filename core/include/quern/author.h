@@ -77,6 +77,10 @@ QN_API void qn_object_let_go(const void *object);
 
 /* ---- text ---------------------------------------------------------------------------------- */
 
+/** Bytes from the start of a text that are UTF-8 (RFC 3629: no surrogates, nothing overlong):
+ * `size` where all of them are. */
+QN_API size_t qn_utf8_prefix(const void *text, size_t size);
+
 /** From here to qn_locale_leave() numbers are written and read on the calling thread as in C
  * ("0.5"), and letters compared so, whatever locale the program has set: files must not depend on
  * it. Pairs may be nested. Gives what qn_locale_leave() takes. */
