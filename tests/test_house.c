@@ -217,6 +217,21 @@ Test(house, kernels_lie_where_their_names_say) {
     }
 }
 
+/* Operands beyond the second have names (operands.h), and so have the members of a kernel's row. */
+Test(house, kernels_do_not_count_places) {
+    for (int i = 0; i < file_count; i++) {
+        if (!is_code(files[i]) || !starts_with(files[i], "kernels/"))
+            continue;
+        FILE *file = open_source(files[i]);
+        char text[1024];
+        for (int line = 1; fgets(text, sizeof(text), file); line++)
+            if ((strstr(text, "call->") && matches(text, "call->(in|out)\\[[2-9]\\]")) ||
+                (strstr(text, "qn_kernel)") && matches(text, "(^|\\{) *sizeof\\(qn_kernel\\),")))
+                FAULT("%s:%d: a place by number: %s", files[i], line, text);
+        fclose(file);
+    }
+}
+
 Test(house, unique_names) {
     for (int i = 0; i < file_count; i++)
         for (int j = 0; j < i && is_code(files[i]); j++)

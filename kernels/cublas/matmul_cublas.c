@@ -86,7 +86,9 @@ static bool matrix_of(const qn_view *view, matrix *out) {
 }
 
 static const qn_view *bias_of(const qn_call *call) {
-    return call->n_in > 2 && call->in[2].data ? &call->in[2] : NULL;
+    if (call->n_in <= QN_MATMUL_BIAS || !call->in[QN_MATMUL_BIAS].data)
+        return NULL;
+    return &call->in[QN_MATMUL_BIAS];
 }
 
 static cublasLtEpilogue_t epilogue_of(const qn_call *call) {
@@ -98,7 +100,8 @@ static cublasLtEpilogue_t epilogue_of(const qn_call *call) {
 
 /** Fills the key, or gives the reason to decline. */
 static const char *key_of(const qn_call *call, plan_key *key) {
-    const qn_view *a = &call->in[0], *b = &call->in[1], *y = call->out, *bias = bias_of(call);
+    const qn_view *a = &call->in[QN_MATMUL_A], *b = &call->in[QN_MATMUL_B];
+    const qn_view *y = call->out, *bias = bias_of(call);
     memset(key, 0, sizeof(*key));
     key->m = y->shape[y->rank - 2];
     key->n = y->shape[y->rank - 1];

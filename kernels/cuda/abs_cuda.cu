@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_unary<abs_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_abs;
-const qn_kernel qnk_cuda_abs = {sizeof(qn_kernel), "abs", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_abs = {.size = sizeof(qn_kernel), .op = "abs", .run = run};

@@ -22,5 +22,7 @@ qn_status run(const qn_call *call) { return step_run<adadelta>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_adadelta_step;
-const qn_kernel qnk_cuda_adadelta_step = {
-    sizeof(qn_kernel), "adadelta_step", nullptr, nullptr, run, sizeof(qn_optim_attrs)};
+const qn_kernel qnk_cuda_adadelta_step = {.size = sizeof(qn_kernel),
+                                          .op = "adadelta_step",
+                                          .run = run,
+                                          .attrs_size = sizeof(qn_optim_attrs)};

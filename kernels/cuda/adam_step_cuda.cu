@@ -22,5 +22,5 @@ qn_status run(const qn_call *call) { return step_run<adam>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_adam_step;
-const qn_kernel qnk_cuda_adam_step = {sizeof(qn_kernel), "adam_step", nullptr,
-                                      nullptr,           run,         sizeof(qn_optim_attrs)};
+const qn_kernel qnk_cuda_adam_step = {
+    .size = sizeof(qn_kernel), .op = "adam_step", .run = run, .attrs_size = sizeof(qn_optim_attrs)};

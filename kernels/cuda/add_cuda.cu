@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_binary<add_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_add;
-const qn_kernel qnk_cuda_add = {sizeof(qn_kernel), "add", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_add = {.size = sizeof(qn_kernel), .op = "add", .run = run};

@@ -16,5 +16,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_affine;
-const qn_kernel qnk_cuda_affine = {sizeof(qn_kernel), "affine", nullptr,
-                                   nullptr,           run,      sizeof(qn_affine_attrs)};
+const qn_kernel qnk_cuda_affine = {
+    .size = sizeof(qn_kernel), .op = "affine", .run = run, .attrs_size = sizeof(qn_affine_attrs)};

@@ -75,5 +75,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_argmax;
-const qn_kernel qnk_cuda_argmax = {sizeof(qn_kernel), "argmax", nullptr,
-                                   nullptr,           run,      sizeof(qn_axis_attrs)};
+const qn_kernel qnk_cuda_argmax = {
+    .size = sizeof(qn_kernel), .op = "argmax", .run = run, .attrs_size = sizeof(qn_axis_attrs)};

@@ -83,7 +83,8 @@ template <class T> qn_status run_as(const qn_call *call) {
     const int64_t queries = a.samples * a.heads * a.tq;
     const qn_status status = gpu_launch(
         call, attend<T>, gpu_blocks(call, queries > 0 ? queries : 1, 1), BLOCK, 0, a,
-        heads_of<T>(&call->out[0]), (T *)call->out[1].data, (uint64_t *)call->out[2].data);
+        heads_of<T>(&call->out[QN_ATTENTION_OUT_Y]), (T *)call->out[QN_ATTENTION_OUT_LSE].data,
+        (uint64_t *)call->out[QN_ATTENTION_OUT_SAVED].data);
     return status != QN_OK || !state ? status : philox_advance_launch(call, state, queries * a.tk);
 }
 
@@ -204,11 +205,12 @@ template <class T> qn_status run_grad_as(const qn_call *call) {
         out[part] = call->n_out == 1 ? qn_view_part(call->out, 2, part) : call->out[part];
     const qn_status status =
         gpu_launch(call, grad_queries<T>, gpu_blocks(call, a.samples * a.heads * a.tq, 1), BLOCK, 0,
-                   a, b, heads_of<T>(&out[0]));
+                   a, b, heads_of<T>(&out[QN_ATTENTION_GRAD_OUT_DQ]));
     return status != QN_OK
                ? status
                : gpu_launch(call, grad_keys<T>, gpu_blocks(call, a.samples * a.heads * a.tk, 1),
-                            BLOCK, 0, a, b, heads_of<T>(&out[1]), heads_of<T>(&out[2]));
+                            BLOCK, 0, a, b, heads_of<T>(&out[QN_ATTENTION_GRAD_OUT_DK]),
+                            heads_of<T>(&out[QN_ATTENTION_GRAD_OUT_DV]));
 }
 
 qn_status run_grad(const qn_call *call) {
@@ -218,9 +220,13 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_attention;
-const qn_kernel qnk_cuda_attention = {sizeof(qn_kernel), "attention", nullptr,
-                                      nullptr,           run,         sizeof(qn_attention_attrs)};
+const qn_kernel qnk_cuda_attention = {.size = sizeof(qn_kernel),
+                                      .op = "attention",
+                                      .run = run,
+                                      .attrs_size = sizeof(qn_attention_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_attention_grad;
-const qn_kernel qnk_cuda_attention_grad = {
-    sizeof(qn_kernel), "attention_grad", nullptr, nullptr, run_grad, sizeof(qn_attention_attrs)};
+const qn_kernel qnk_cuda_attention_grad = {.size = sizeof(qn_kernel),
+                                           .op = "attention_grad",
+                                           .run = run_grad,
+                                           .attrs_size = sizeof(qn_attention_attrs)};

@@ -15,9 +15,13 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_avg_pool2d;
-const qn_kernel qnk_cuda_avg_pool2d = {sizeof(qn_kernel), "avg_pool2d", nullptr,
-                                       nullptr,           run,          sizeof(qn_pool2d_attrs)};
+const qn_kernel qnk_cuda_avg_pool2d = {.size = sizeof(qn_kernel),
+                                       .op = "avg_pool2d",
+                                       .run = run,
+                                       .attrs_size = sizeof(qn_pool2d_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_avg_pool2d_grad;
-const qn_kernel qnk_cuda_avg_pool2d_grad = {
-    sizeof(qn_kernel), "avg_pool2d_grad", nullptr, nullptr, run_grad, sizeof(qn_pool2d_attrs)};
+const qn_kernel qnk_cuda_avg_pool2d_grad = {.size = sizeof(qn_kernel),
+                                            .op = "avg_pool2d_grad",
+                                            .run = run_grad,
+                                            .attrs_size = sizeof(qn_pool2d_attrs)};

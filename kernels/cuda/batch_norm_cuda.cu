@@ -191,9 +191,15 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_batch_norm;
-const qn_kernel qnk_cuda_batch_norm = {sizeof(qn_kernel), "batch_norm", nullptr,
-                                       workspace,         run,          sizeof(qn_norm_attrs)};
+const qn_kernel qnk_cuda_batch_norm = {.size = sizeof(qn_kernel),
+                                       .op = "batch_norm",
+                                       .workspace = workspace,
+                                       .run = run,
+                                       .attrs_size = sizeof(qn_norm_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_batch_norm_grad;
-const qn_kernel qnk_cuda_batch_norm_grad = {
-    sizeof(qn_kernel), "batch_norm_grad", nullptr, workspace_grad, run_grad, sizeof(qn_norm_attrs)};
+const qn_kernel qnk_cuda_batch_norm_grad = {.size = sizeof(qn_kernel),
+                                            .op = "batch_norm_grad",
+                                            .workspace = workspace_grad,
+                                            .run = run_grad,
+                                            .attrs_size = sizeof(qn_norm_attrs)};

@@ -15,4 +15,4 @@ qn_status run(const qn_call *call) { return map_binary<bce_with_logits_f>(call);
 
 extern "C" const qn_kernel qnk_cuda_bce_with_logits;
 const qn_kernel qnk_cuda_bce_with_logits = {
-    sizeof(qn_kernel), "bce_with_logits", nullptr, nullptr, run, 0};
+    .size = sizeof(qn_kernel), .op = "bce_with_logits", .run = run};

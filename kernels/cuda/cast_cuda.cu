@@ -77,5 +77,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_cast;
-const qn_kernel qnk_cuda_cast = {sizeof(qn_kernel), "cast", nullptr,
-                                 nullptr,           run,    sizeof(qn_cast_attrs)};
+const qn_kernel qnk_cuda_cast = {
+    .size = sizeof(qn_kernel), .op = "cast", .run = run, .attrs_size = sizeof(qn_cast_attrs)};

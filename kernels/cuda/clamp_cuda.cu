@@ -29,9 +29,11 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_clamp;
-const qn_kernel qnk_cuda_clamp = {sizeof(qn_kernel), "clamp", nullptr,
-                                  nullptr,           run,     sizeof(qn_range_attrs)};
+const qn_kernel qnk_cuda_clamp = {
+    .size = sizeof(qn_kernel), .op = "clamp", .run = run, .attrs_size = sizeof(qn_range_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_clamp_grad;
-const qn_kernel qnk_cuda_clamp_grad = {sizeof(qn_kernel), "clamp_grad", nullptr,
-                                       nullptr,           run_grad,     sizeof(qn_range_attrs)};
+const qn_kernel qnk_cuda_clamp_grad = {.size = sizeof(qn_kernel),
+                                       .op = "clamp_grad",
+                                       .run = run_grad,
+                                       .attrs_size = sizeof(qn_range_attrs)};

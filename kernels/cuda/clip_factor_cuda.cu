@@ -23,5 +23,7 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_clip_factor;
-const qn_kernel qnk_cuda_clip_factor = {sizeof(qn_kernel), "clip_factor", nullptr,
-                                        nullptr,           run,           sizeof(qn_scalar_attrs)};
+const qn_kernel qnk_cuda_clip_factor = {.size = sizeof(qn_kernel),
+                                        .op = "clip_factor",
+                                        .run = run,
+                                        .attrs_size = sizeof(qn_scalar_attrs)};

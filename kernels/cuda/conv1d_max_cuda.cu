@@ -92,15 +92,18 @@ __global__ void max_windows(max_shape s, const T *x, const T *w, const T *bias,
 }
 
 template <class T> qn_status run_as(const qn_call *call) {
-    const qn_view *bias = &call->in[2], *lengths = call->n_in > 3 ? &call->in[3] : nullptr;
-    max_shape s = shape_of(call, &call->in[0], &call->in[1]);
+    const qn_view *bias = &call->in[QN_CONV1D_MAX_BIAS], *lengths = nullptr;
+    if (call->n_in > QN_CONV1D_MAX_LENGTHS)
+        lengths = &call->in[QN_CONV1D_MAX_LENGTHS];
+    max_shape s = shape_of(call, &call->in[QN_CONV1D_MAX_X], &call->in[QN_CONV1D_MAX_W]);
     s.bias_step = bias->data ? bias->stride[0] : 0;
     s.length_step = lengths && lengths->data ? lengths->stride[0] : 0;
     return gpu_launch(call, max_windows<T>, gpu_blocks(call, s.samples * s.outputs, WARPS),
-                      dim3(GPU_WARP, WARPS), 0, s, (const T *)call->in[0].data,
-                      (const T *)call->in[1].data, (const T *)bias->data,
-                      lengths ? (const int64_t *)lengths->data : nullptr, (T *)call->out[0].data,
-                      (int32_t *)call->out[1].data);
+                      dim3(GPU_WARP, WARPS), 0, s, (const T *)call->in[QN_CONV1D_MAX_X].data,
+                      (const T *)call->in[QN_CONV1D_MAX_W].data, (const T *)bias->data,
+                      lengths ? (const int64_t *)lengths->data : nullptr,
+                      (T *)call->out[QN_CONV1D_MAX_OUT_Y].data,
+                      (int32_t *)call->out[QN_CONV1D_MAX_OUT_INDEX].data);
 }
 
 qn_status run(const qn_call *call) {
@@ -122,7 +125,8 @@ template <class T> struct winners {
 };
 
 template <class T> winners<T> winners_of(const qn_call *call) {
-    const qn_view *g = &call->in[0], *index = &call->in[2];
+    const qn_view *g = &call->in[QN_CONV1D_MAX_GRAD_INPUT_G],
+                  *index = &call->in[QN_CONV1D_MAX_GRAD_INPUT_INDEX];
     return {(const T *)g->data,
             (const int32_t *)index->data,
             {g->stride[0], g->stride[1]},
@@ -145,10 +149,11 @@ template <class T> __global__ void max_grad_input(max_shape s, winners<T> won, c
 }
 
 template <class T> qn_status run_grad_input_as(const qn_call *call) {
-    const max_shape s = shape_of(call, call->out, &call->in[1]);
+    const max_shape s = shape_of(call, call->out, &call->in[QN_CONV1D_MAX_GRAD_INPUT_W]);
     return gpu_launch(call, max_grad_input<T>,
                       gpu_blocks(call, qn_view_count(call->out), TEAM_BLOCK), TEAM_BLOCK, 0, s,
-                      winners_of<T>(call), (const T *)call->in[1].data, (T *)call->out->data);
+                      winners_of<T>(call), (const T *)call->in[QN_CONV1D_MAX_GRAD_INPUT_W].data,
+                      (T *)call->out->data);
 }
 
 qn_status run_grad_input(const qn_call *call) {
@@ -172,10 +177,11 @@ template <class T> __global__ void max_grad_weight(max_shape s, winners<T> won, 
 }
 
 template <class T> qn_status run_grad_weight_as(const qn_call *call) {
-    const max_shape s = shape_of(call, &call->in[1], call->out);
+    const max_shape s = shape_of(call, &call->in[QN_CONV1D_MAX_GRAD_WEIGHT_X], call->out);
     return gpu_launch(call, max_grad_weight<T>,
                       gpu_blocks(call, qn_view_count(call->out), TEAM_BLOCK), TEAM_BLOCK, 0, s,
-                      winners_of<T>(call), (const T *)call->in[1].data, (T *)call->out->data);
+                      winners_of<T>(call), (const T *)call->in[QN_CONV1D_MAX_GRAD_WEIGHT_X].data,
+                      (T *)call->out->data);
 }
 
 qn_status run_grad_weight(const qn_call *call) {
@@ -186,15 +192,19 @@ qn_status run_grad_weight(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_conv1d_max;
-const qn_kernel qnk_cuda_conv1d_max = {
-    sizeof(qn_kernel), "conv1d_max", nullptr, nullptr, run, sizeof(qn_conv1d_max_attrs)};
+const qn_kernel qnk_cuda_conv1d_max = {.size = sizeof(qn_kernel),
+                                       .op = "conv1d_max",
+                                       .run = run,
+                                       .attrs_size = sizeof(qn_conv1d_max_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_conv1d_max_grad_input;
-const qn_kernel qnk_cuda_conv1d_max_grad_input = {sizeof(qn_kernel), "conv1d_max_grad_input",
-                                                  nullptr,           nullptr,
-                                                  run_grad_input,    sizeof(qn_conv1d_max_attrs)};
+const qn_kernel qnk_cuda_conv1d_max_grad_input = {.size = sizeof(qn_kernel),
+                                                  .op = "conv1d_max_grad_input",
+                                                  .run = run_grad_input,
+                                                  .attrs_size = sizeof(qn_conv1d_max_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_conv1d_max_grad_weight;
-const qn_kernel qnk_cuda_conv1d_max_grad_weight = {sizeof(qn_kernel), "conv1d_max_grad_weight",
-                                                   nullptr,           nullptr,
-                                                   run_grad_weight,   sizeof(qn_conv1d_max_attrs)};
+const qn_kernel qnk_cuda_conv1d_max_grad_weight = {.size = sizeof(qn_kernel),
+                                                   .op = "conv1d_max_grad_weight",
+                                                   .run = run_grad_weight,
+                                                   .attrs_size = sizeof(qn_conv1d_max_attrs)};

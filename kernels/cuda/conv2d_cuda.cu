@@ -78,12 +78,12 @@ __global__ void conv_elements(conv_shape s, const T *x, const T *w, const T *bia
 }
 
 template <class T> qn_status run_as(const qn_call *call) {
-    const conv_shape s = shape_of(call, &call->in[0], &call->in[1], call->out);
-    const qn_view *bias = &call->in[2];
+    const conv_shape s = shape_of(call, &call->in[QN_CONV2D_X], &call->in[QN_CONV2D_W], call->out);
+    const qn_view *bias = &call->in[QN_CONV2D_BIAS];
     return gpu_launch(
         call, conv_elements<T>, gpu_blocks(call, qn_view_count(call->out), TEAM_BLOCK), TEAM_BLOCK,
-        0, s, (const T *)call->in[0].data, (const T *)call->in[1].data, (const T *)bias->data,
-        bias->data ? bias->stride[0] : 0, (T *)call->out->data);
+        0, s, (const T *)call->in[QN_CONV2D_X].data, (const T *)call->in[QN_CONV2D_W].data,
+        (const T *)bias->data, bias->data ? bias->stride[0] : 0, (T *)call->out->data);
 }
 
 qn_status run(const qn_call *call) {
@@ -179,15 +179,17 @@ qn_status run_grad_weight(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_conv2d;
-const qn_kernel qnk_cuda_conv2d = {sizeof(qn_kernel), "conv2d", nullptr,
-                                   nullptr,           run,      sizeof(qn_conv2d_attrs)};
+const qn_kernel qnk_cuda_conv2d = {
+    .size = sizeof(qn_kernel), .op = "conv2d", .run = run, .attrs_size = sizeof(qn_conv2d_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_conv2d_grad_input;
-const qn_kernel qnk_cuda_conv2d_grad_input = {sizeof(qn_kernel), "conv2d_grad_input",
-                                              nullptr,           nullptr,
-                                              run_grad_input,    sizeof(qn_conv2d_attrs)};
+const qn_kernel qnk_cuda_conv2d_grad_input = {.size = sizeof(qn_kernel),
+                                              .op = "conv2d_grad_input",
+                                              .run = run_grad_input,
+                                              .attrs_size = sizeof(qn_conv2d_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_conv2d_grad_weight;
-const qn_kernel qnk_cuda_conv2d_grad_weight = {sizeof(qn_kernel), "conv2d_grad_weight",
-                                               nullptr,           nullptr,
-                                               run_grad_weight,   sizeof(qn_conv2d_attrs)};
+const qn_kernel qnk_cuda_conv2d_grad_weight = {.size = sizeof(qn_kernel),
+                                               .op = "conv2d_grad_weight",
+                                               .run = run_grad_weight,
+                                               .attrs_size = sizeof(qn_conv2d_attrs)};

@@ -89,4 +89,4 @@ qn_status cuda_copy(const qn_call *call, const qn_view *to, const qn_view *from)
 }
 
 extern "C" const qn_kernel qnk_cuda_copy;
-const qn_kernel qnk_cuda_copy = {sizeof(qn_kernel), "copy", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_copy = {.size = sizeof(qn_kernel), .op = "copy", .run = run};

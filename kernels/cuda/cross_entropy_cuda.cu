@@ -152,10 +152,14 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_cross_entropy;
-const qn_kernel qnk_cuda_cross_entropy = {
-    sizeof(qn_kernel), "cross_entropy", nullptr, workspace, run, sizeof(qn_cross_entropy_attrs)};
+const qn_kernel qnk_cuda_cross_entropy = {.size = sizeof(qn_kernel),
+                                          .op = "cross_entropy",
+                                          .workspace = workspace,
+                                          .run = run,
+                                          .attrs_size = sizeof(qn_cross_entropy_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_cross_entropy_grad;
-const qn_kernel qnk_cuda_cross_entropy_grad = {sizeof(qn_kernel), "cross_entropy_grad",
-                                               nullptr,           nullptr,
-                                               run_grad,          sizeof(qn_cross_entropy_attrs)};
+const qn_kernel qnk_cuda_cross_entropy_grad = {.size = sizeof(qn_kernel),
+                                               .op = "cross_entropy_grad",
+                                               .run = run_grad,
+                                               .attrs_size = sizeof(qn_cross_entropy_attrs)};

@@ -66,12 +66,21 @@ template <class T> struct norm_sums_second {
     }
 };
 
+/* What follows serves the gradients of both norms, whose operands stand in the same places. */
+static_assert((int)QN_LAYER_NORM_GRAD_G == (int)QN_BATCH_NORM_GRAD_G &&
+                  (int)QN_LAYER_NORM_GRAD_X == (int)QN_BATCH_NORM_GRAD_X &&
+                  (int)QN_LAYER_NORM_GRAD_MEAN == (int)QN_BATCH_NORM_GRAD_MEAN &&
+                  (int)QN_LAYER_NORM_GRAD_RSTD == (int)QN_BATCH_NORM_GRAD_RSTD &&
+                  (int)QN_LAYER_NORM_GRAD_OUT_DWEIGHT == (int)QN_BATCH_NORM_GRAD_OUT_DWEIGHT &&
+                  (int)QN_LAYER_NORM_GRAD_OUT_DBIAS == (int)QN_BATCH_NORM_GRAD_OUT_DBIAS,
+              "the two gradients have their operands in the same places");
+
 /** The lines of g, x, mean and rstd along `axes`; mean and rstd lie along the axes of x from
  * `first` on. */
 inline cuda_rows norm_lines(const qn_call *call, uint32_t axes, int first) {
-    const qn_view *g = &call->in[0], *x = &call->in[1];
-    const qn_view mean = lines_spread(&call->in[3], x, first);
-    const qn_view rstd = lines_spread(&call->in[4], x, first);
+    const qn_view *g = &call->in[QN_LAYER_NORM_GRAD_G], *x = &call->in[QN_LAYER_NORM_GRAD_X];
+    const qn_view mean = lines_spread(&call->in[QN_LAYER_NORM_GRAD_MEAN], x, first);
+    const qn_view rstd = lines_spread(&call->in[QN_LAYER_NORM_GRAD_RSTD], x, first);
     const qn_view *views[] = {g, x, &mean, &rstd};
     return cuda_rows_of(4, views, axes);
 }
@@ -81,22 +90,23 @@ inline size_t norm_sums_workspace(const cuda_rows &lines) {
     return (size_t)(lines_cut_of(lines).segments * lines.outer.count) * sizeof(norm_pair);
 }
 
-/** dweight = sum(g xhat) and dbias = sum(g) of every line: outputs 1 and 2. */
+/** dweight = sum(g xhat) and dbias = sum(g) of every line. */
 template <class T> inline qn_status norm_sums(const qn_call *call, const cuda_rows &lines) {
     const lines_cut cut = lines_cut_of(lines);
     auto *partial = (norm_pair *)call->workspace;
     const norm_sums_first<T> first{lines,
                                    cut,
-                                   (const T *)call->in[0].data,
-                                   (const T *)call->in[1].data,
-                                   (const T *)call->in[3].data,
-                                   (const T *)call->in[4].data,
+                                   (const T *)call->in[QN_LAYER_NORM_GRAD_G].data,
+                                   (const T *)call->in[QN_LAYER_NORM_GRAD_X].data,
+                                   (const T *)call->in[QN_LAYER_NORM_GRAD_MEAN].data,
+                                   (const T *)call->in[QN_LAYER_NORM_GRAD_RSTD].data,
                                    partial};
     qn_status status = team_launch(call, cut.team, cut.segments * lines.outer.count, first);
     if (status != QN_OK)
         return status;
     const norm_sums_second<T> second{lines.outer.count, cut.segments, partial,
-                                     (T *)call->out[1].data, (T *)call->out[2].data};
+                                     (T *)call->out[QN_LAYER_NORM_GRAD_OUT_DWEIGHT].data,
+                                     (T *)call->out[QN_LAYER_NORM_GRAD_OUT_DBIAS].data};
     return each_launch(call, lines.outer.count, second);
 }
 

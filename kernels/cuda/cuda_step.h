@@ -8,6 +8,9 @@
 
 enum { STEP_BLOCK = 256, STEP_STATES = 2 };
 
+/* The operands with which every step begins; hyper and seen are the last. */
+enum { STEP_P, STEP_G, STEP_FIRST_STATE };
+
 /** Where a step reads and writes; an absent state is NULL. */
 template <class T> struct step_data {
     T *p;
@@ -36,7 +39,7 @@ __global__ void step_elements(cuda_walk walk, step_data<T> d, qn_optim_attrs att
                state[STEP_STATES] = {0, 0};
         for (int s = 0; s < STEP_STATES; s++)
             if (d.state[s])
-                state[s] = (double)d.state[s][at[2 + s]];
+                state[s] = (double)d.state[s][at[STEP_FIRST_STATE + s]];
         if (attrs.decoupled)
             p *= 1 - lr * attrs.weight_decay;
         else if (attrs.weight_decay != 0)
@@ -45,25 +48,25 @@ __global__ void step_elements(cuda_walk walk, step_data<T> d, qn_optim_attrs att
         d.p[at[0]] = (T)p;
         for (int s = 0; s < STEP_STATES; s++)
             if (d.state[s])
-                d.state[s][at[2 + s]] = (T)state[s];
+                d.state[s][at[STEP_FIRST_STATE + s]] = (T)state[s];
     }
 }
 
 /** Inputs are p, gradient, one or two states, hyper, seen. */
 template <class T, class F> inline qn_status step_as(const qn_call *call) {
-    const int states = call->n_in - 4;
-    const qn_view *p = &call->in[0], *seen = &call->in[call->n_in - 1];
+    const int states = call->n_in - 2 - STEP_FIRST_STATE;
+    const qn_view *p = &call->in[STEP_P], *seen = &call->in[call->n_in - 1];
     step_data<T> d = {};
     d.p = (T *)p->data;
-    d.grad = (const T *)call->in[1].data;
+    d.grad = (const T *)call->in[STEP_G].data;
     d.hyper = (const T *)call->in[call->n_in - 2].data;
     d.seen = (const uint8_t *)seen->data;
     d.seen_step = seen->data ? seen->stride[0] : 0;
-    const qn_view *views[WALK_VIEWS] = {p, &call->in[1], p, p};
+    const qn_view *views[WALK_VIEWS] = {p, &call->in[STEP_G], p, p};
     for (int s = 0; s < states; s++)
-        if (call->in[2 + s].data) {
-            d.state[s] = (T *)call->in[2 + s].data;
-            views[2 + s] = &call->in[2 + s];
+        if (call->in[STEP_FIRST_STATE + s].data) {
+            d.state[s] = (T *)call->in[STEP_FIRST_STATE + s].data;
+            views[STEP_FIRST_STATE + s] = &call->in[STEP_FIRST_STATE + s];
         }
     const cuda_walk walk = cuda_walk_of(WALK_VIEWS, views);
     d.width = seen->data && p->shape[0] > 0 && walk.count > 0 ? walk.count / p->shape[0] : 1;
@@ -72,7 +75,7 @@ template <class T, class F> inline qn_status step_as(const qn_call *call) {
 }
 
 template <class F> inline qn_status step_run(const qn_call *call) {
-    return call->in[0].dtype == QN_F64 ? step_as<double, F>(call) : step_as<float, F>(call);
+    return call->in->dtype == QN_F64 ? step_as<double, F>(call) : step_as<float, F>(call);
 }
 
 #endif

@@ -46,5 +46,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_cumsum;
-const qn_kernel qnk_cuda_cumsum = {sizeof(qn_kernel), "cumsum", nullptr,
-                                   nullptr,           run,      sizeof(qn_cumsum_attrs)};
+const qn_kernel qnk_cuda_cumsum = {
+    .size = sizeof(qn_kernel), .op = "cumsum", .run = run, .attrs_size = sizeof(qn_cumsum_attrs)};

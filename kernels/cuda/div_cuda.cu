@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_binary<div_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_div;
-const qn_kernel qnk_cuda_div = {sizeof(qn_kernel), "div", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_div = {.size = sizeof(qn_kernel), .op = "div", .run = run};

@@ -32,7 +32,8 @@ template <class T> qn_status launch(const qn_call *call, const uint64_t *state, 
 }
 
 qn_status run(const qn_call *call) {
-    uint64_t *state = (uint64_t *)call->in[1].data, *saved = (uint64_t *)call->out[1].data;
+    uint64_t *state = (uint64_t *)call->in[QN_DROPOUT_STATE].data,
+             *saved = (uint64_t *)call->out[QN_DROPOUT_OUT_SAVED].data;
     const qn_status status = call->out->dtype == QN_F64 ? launch<double>(call, state, saved)
                                                         : launch<float>(call, state, saved);
     return status != QN_OK ? status
@@ -48,9 +49,11 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_dropout;
-const qn_kernel qnk_cuda_dropout = {sizeof(qn_kernel), "dropout", nullptr,
-                                    nullptr,           run,       sizeof(qn_dropout_attrs)};
+const qn_kernel qnk_cuda_dropout = {
+    .size = sizeof(qn_kernel), .op = "dropout", .run = run, .attrs_size = sizeof(qn_dropout_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_dropout_grad;
-const qn_kernel qnk_cuda_dropout_grad = {
-    sizeof(qn_kernel), "dropout_grad", nullptr, nullptr, run_grad, sizeof(qn_dropout_attrs)};
+const qn_kernel qnk_cuda_dropout_grad = {.size = sizeof(qn_kernel),
+                                         .op = "dropout_grad",
+                                         .run = run_grad,
+                                         .attrs_size = sizeof(qn_dropout_attrs)};

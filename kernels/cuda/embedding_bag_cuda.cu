@@ -56,5 +56,7 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_embedding_bag;
-const qn_kernel qnk_cuda_embedding_bag = {
-    sizeof(qn_kernel), "embedding_bag", nullptr, nullptr, run, sizeof(qn_embedding_attrs)};
+const qn_kernel qnk_cuda_embedding_bag = {.size = sizeof(qn_kernel),
+                                          .op = "embedding_bag",
+                                          .run = run,
+                                          .attrs_size = sizeof(qn_embedding_attrs)};

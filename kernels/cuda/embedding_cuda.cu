@@ -45,5 +45,7 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_embedding;
-const qn_kernel qnk_cuda_embedding = {sizeof(qn_kernel), "embedding", nullptr,
-                                      nullptr,           run,         sizeof(qn_embedding_attrs)};
+const qn_kernel qnk_cuda_embedding = {.size = sizeof(qn_kernel),
+                                      .op = "embedding",
+                                      .run = run,
+                                      .attrs_size = sizeof(qn_embedding_attrs)};

@@ -108,14 +108,14 @@ bool takes_means(const qn_call *call) {
 }
 
 size_t workspace(const qn_call *call) {
-    const qn_view *index = &call->in[1];
+    const qn_view *index = &call->in[QN_EMBEDDING_GRAD_ROWS_INDEX];
     const int64_t bags = takes_means(call) ? index->shape[0] : 0;
     return (size_t)(2 * qn_view_count(index) + bags) * sizeof(int64_t);
 }
 
 /** Makes the keys and sorts them. */
 qn_status sorted_positions(const qn_call *call, int64_t rows, int64_t **sorted) {
-    const qn_view *index = &call->in[1];
+    const qn_view *index = &call->in[QN_EMBEDDING_GRAD_ROWS_INDEX];
     int64_t *keys = (int64_t *)call->workspace, count = qn_view_count(index);
     const key_of_position key{cuda_walk_of(index),
                               rows,
@@ -130,7 +130,7 @@ qn_status sorted_positions(const qn_call *call, int64_t rows, int64_t **sorted) 
 
 /** The scales of bags whose mean was taken, else NULL. */
 qn_status bag_scales(const qn_call *call, double **scale) {
-    const qn_view *index = &call->in[1];
+    const qn_view *index = &call->in[QN_EMBEDDING_GRAD_ROWS_INDEX];
     *scale = nullptr;
     if (!takes_means(call))
         return QN_OK;
@@ -147,7 +147,8 @@ qn_status bag_scales(const qn_call *call, double **scale) {
  * gradient by rows do: with the first position. */
 template <class T>
 qn_status add_rows(const qn_call *call, const qn_view *grad, const qn_view *seen) {
-    const qn_view *g = &call->in[0], *index = &call->in[1];
+    const qn_view *g = &call->in[QN_EMBEDDING_GRAD_ROWS_G],
+                  *index = &call->in[QN_EMBEDDING_GRAD_ROWS_INDEX];
     const bool bags = ((const qn_embedding_attrs *)call->attrs)->bag != QN_EMBEDDING_ROWS;
     const int64_t rows = grad->shape[0], count = qn_view_count(index);
     int64_t *keys;
@@ -187,7 +188,8 @@ qn_status run(const qn_call *call) {
 }
 
 qn_status run_rows(const qn_call *call) {
-    const qn_view *grad = &call->in[2], *seen = &call->in[3];
+    const qn_view *grad = &call->in[QN_EMBEDDING_GRAD_ROWS_GRAD],
+                  *seen = &call->in[QN_EMBEDDING_GRAD_ROWS_SEEN];
     return call->in->dtype == QN_F64 ? add_rows<double>(call, grad, seen)
                                      : add_rows<float>(call, grad, seen);
 }
@@ -195,10 +197,15 @@ qn_status run_rows(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_embedding_grad;
-const qn_kernel qnk_cuda_embedding_grad = {
-    sizeof(qn_kernel), "embedding_grad", nullptr, workspace, run, sizeof(qn_embedding_attrs)};
+const qn_kernel qnk_cuda_embedding_grad = {.size = sizeof(qn_kernel),
+                                           .op = "embedding_grad",
+                                           .workspace = workspace,
+                                           .run = run,
+                                           .attrs_size = sizeof(qn_embedding_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_embedding_grad_rows;
-const qn_kernel qnk_cuda_embedding_grad_rows = {sizeof(qn_kernel), "embedding_grad_rows",
-                                                nullptr,           workspace,
-                                                run_rows,          sizeof(qn_embedding_attrs)};
+const qn_kernel qnk_cuda_embedding_grad_rows = {.size = sizeof(qn_kernel),
+                                                .op = "embedding_grad_rows",
+                                                .workspace = workspace,
+                                                .run = run_rows,
+                                                .attrs_size = sizeof(qn_embedding_attrs)};

@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_compare<equal_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_equal;
-const qn_kernel qnk_cuda_equal = {sizeof(qn_kernel), "equal", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_equal = {.size = sizeof(qn_kernel), .op = "equal", .run = run};

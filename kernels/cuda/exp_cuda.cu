@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_unary<exp_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_exp;
-const qn_kernel qnk_cuda_exp = {sizeof(qn_kernel), "exp", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_exp = {.size = sizeof(qn_kernel), .op = "exp", .run = run};

@@ -55,5 +55,5 @@ qn_status cuda_fill(const qn_call *call, const qn_view *view, double value) {
 }
 
 extern "C" const qn_kernel qnk_cuda_fill;
-const qn_kernel qnk_cuda_fill = {sizeof(qn_kernel), "fill", nullptr,
-                                 nullptr,           run,    sizeof(qn_scalar_attrs)};
+const qn_kernel qnk_cuda_fill = {
+    .size = sizeof(qn_kernel), .op = "fill", .run = run, .attrs_size = sizeof(qn_scalar_attrs)};

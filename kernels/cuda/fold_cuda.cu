@@ -53,5 +53,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_fold;
-const qn_kernel qnk_cuda_fold = {sizeof(qn_kernel), "fold", nullptr,
-                                 nullptr,           run,    sizeof(qn_fold_attrs)};
+const qn_kernel qnk_cuda_fold = {
+    .size = sizeof(qn_kernel), .op = "fold", .run = run, .attrs_size = sizeof(qn_fold_attrs)};

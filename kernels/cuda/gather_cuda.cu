@@ -52,5 +52,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_gather;
-const qn_kernel qnk_cuda_gather = {sizeof(qn_kernel), "gather", nullptr,
-                                   nullptr,           run,      sizeof(qn_axis_attrs)};
+const qn_kernel qnk_cuda_gather = {
+    .size = sizeof(qn_kernel), .op = "gather", .run = run, .attrs_size = sizeof(qn_axis_attrs)};

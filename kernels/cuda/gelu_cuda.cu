@@ -44,9 +44,11 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_gelu;
-const qn_kernel qnk_cuda_gelu = {sizeof(qn_kernel), "gelu", nullptr,
-                                 nullptr,           run,    sizeof(qn_gelu_attrs)};
+const qn_kernel qnk_cuda_gelu = {
+    .size = sizeof(qn_kernel), .op = "gelu", .run = run, .attrs_size = sizeof(qn_gelu_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_gelu_grad;
-const qn_kernel qnk_cuda_gelu_grad = {sizeof(qn_kernel), "gelu_grad", nullptr,
-                                      nullptr,           run_grad,    sizeof(qn_gelu_attrs)};
+const qn_kernel qnk_cuda_gelu_grad = {.size = sizeof(qn_kernel),
+                                      .op = "gelu_grad",
+                                      .run = run_grad,
+                                      .attrs_size = sizeof(qn_gelu_attrs)};

@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_compare<greater_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_greater;
-const qn_kernel qnk_cuda_greater = {sizeof(qn_kernel), "greater", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_greater = {.size = sizeof(qn_kernel), .op = "greater", .run = run};

@@ -13,4 +13,4 @@ qn_status run(const qn_call *call) { return map_compare<greater_equal_f>(call); 
 
 extern "C" const qn_kernel qnk_cuda_greater_equal;
 const qn_kernel qnk_cuda_greater_equal = {
-    sizeof(qn_kernel), "greater_equal", nullptr, nullptr, run, 0};
+    .size = sizeof(qn_kernel), .op = "greater_equal", .run = run};

@@ -120,9 +120,11 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_gru;
-const qn_kernel qnk_cuda_gru = {sizeof(qn_kernel), "gru", nullptr,
-                                nullptr,           run,   sizeof(qn_recurrent_attrs)};
+const qn_kernel qnk_cuda_gru = {
+    .size = sizeof(qn_kernel), .op = "gru", .run = run, .attrs_size = sizeof(qn_recurrent_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_gru_grad;
-const qn_kernel qnk_cuda_gru_grad = {sizeof(qn_kernel), "gru_grad", nullptr,
-                                     nullptr,           run_grad,   sizeof(qn_recurrent_attrs)};
+const qn_kernel qnk_cuda_gru_grad = {.size = sizeof(qn_kernel),
+                                     .op = "gru_grad",
+                                     .run = run_grad,
+                                     .attrs_size = sizeof(qn_recurrent_attrs)};

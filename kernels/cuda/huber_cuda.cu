@@ -19,5 +19,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_huber;
-const qn_kernel qnk_cuda_huber = {sizeof(qn_kernel), "huber", nullptr,
-                                  nullptr,           run,     sizeof(qn_scalar_attrs)};
+const qn_kernel qnk_cuda_huber = {
+    .size = sizeof(qn_kernel), .op = "huber", .run = run, .attrs_size = sizeof(qn_scalar_attrs)};

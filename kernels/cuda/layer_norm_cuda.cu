@@ -133,9 +133,12 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_layer_norm;
-const qn_kernel qnk_cuda_layer_norm = {sizeof(qn_kernel), "layer_norm", nullptr,
-                                       nullptr,           run,          sizeof(qn_norm_attrs)};
+const qn_kernel qnk_cuda_layer_norm = {
+    .size = sizeof(qn_kernel), .op = "layer_norm", .run = run, .attrs_size = sizeof(qn_norm_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_layer_norm_grad;
-const qn_kernel qnk_cuda_layer_norm_grad = {
-    sizeof(qn_kernel), "layer_norm_grad", nullptr, workspace_grad, run_grad, sizeof(qn_norm_attrs)};
+const qn_kernel qnk_cuda_layer_norm_grad = {.size = sizeof(qn_kernel),
+                                            .op = "layer_norm_grad",
+                                            .workspace = workspace_grad,
+                                            .run = run_grad,
+                                            .attrs_size = sizeof(qn_norm_attrs)};

@@ -26,9 +26,13 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_leaky_relu;
-const qn_kernel qnk_cuda_leaky_relu = {sizeof(qn_kernel), "leaky_relu", nullptr,
-                                       nullptr,           run,          sizeof(qn_scalar_attrs)};
+const qn_kernel qnk_cuda_leaky_relu = {.size = sizeof(qn_kernel),
+                                       .op = "leaky_relu",
+                                       .run = run,
+                                       .attrs_size = sizeof(qn_scalar_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_leaky_relu_grad;
-const qn_kernel qnk_cuda_leaky_relu_grad = {
-    sizeof(qn_kernel), "leaky_relu_grad", nullptr, nullptr, run_grad, sizeof(qn_scalar_attrs)};
+const qn_kernel qnk_cuda_leaky_relu_grad = {.size = sizeof(qn_kernel),
+                                            .op = "leaky_relu_grad",
+                                            .run = run_grad,
+                                            .attrs_size = sizeof(qn_scalar_attrs)};

@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_compare<less_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_less;
-const qn_kernel qnk_cuda_less = {sizeof(qn_kernel), "less", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_less = {.size = sizeof(qn_kernel), .op = "less", .run = run};

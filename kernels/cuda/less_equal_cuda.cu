@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_compare<less_equal_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_less_equal;
-const qn_kernel qnk_cuda_less_equal = {sizeof(qn_kernel), "less_equal", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_less_equal = {.size = sizeof(qn_kernel), .op = "less_equal", .run = run};

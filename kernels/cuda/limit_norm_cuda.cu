@@ -31,5 +31,7 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_limit_norm;
-const qn_kernel qnk_cuda_limit_norm = {sizeof(qn_kernel), "limit_norm", nullptr,
-                                       nullptr,           run,          sizeof(qn_scalar_attrs)};
+const qn_kernel qnk_cuda_limit_norm = {.size = sizeof(qn_kernel),
+                                       .op = "limit_norm",
+                                       .run = run,
+                                       .attrs_size = sizeof(qn_scalar_attrs)};

@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_unary<log_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_log;
-const qn_kernel qnk_cuda_log = {sizeof(qn_kernel), "log", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_log = {.size = sizeof(qn_kernel), .op = "log", .run = run};

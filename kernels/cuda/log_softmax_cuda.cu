@@ -40,9 +40,13 @@ qn_status run_grad(const qn_call *call) { return axis_lines_run<log_softmax_grad
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_log_softmax;
-const qn_kernel qnk_cuda_log_softmax = {sizeof(qn_kernel), "log_softmax", nullptr,
-                                        nullptr,           run,           sizeof(qn_axis_attrs)};
+const qn_kernel qnk_cuda_log_softmax = {.size = sizeof(qn_kernel),
+                                        .op = "log_softmax",
+                                        .run = run,
+                                        .attrs_size = sizeof(qn_axis_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_log_softmax_grad;
-const qn_kernel qnk_cuda_log_softmax_grad = {
-    sizeof(qn_kernel), "log_softmax_grad", nullptr, nullptr, run_grad, sizeof(qn_axis_attrs)};
+const qn_kernel qnk_cuda_log_softmax_grad = {.size = sizeof(qn_kernel),
+                                             .op = "log_softmax_grad",
+                                             .run = run_grad,
+                                             .attrs_size = sizeof(qn_axis_attrs)};

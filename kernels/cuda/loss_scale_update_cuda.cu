@@ -32,16 +32,19 @@ __global__ void update(qn_loss_scale_attrs attrs, const T *square_sum, T *hyper,
 
 template <class T> qn_status run_as(const qn_call *call) {
     return gpu_launch(call, update<T>, 1, GPU_WARP, 0, *(const qn_loss_scale_attrs *)call->attrs,
-                      (const T *)call->in[0].data, (T *)call->in[1].data,
-                      (float *)call->in[2].data);
+                      (const T *)call->in[QN_LOSS_SCALE_UPDATE_SQUARE_SUM].data,
+                      (T *)call->in[QN_LOSS_SCALE_UPDATE_HYPER].data,
+                      (float *)call->in[QN_LOSS_SCALE_UPDATE_SCALE].data);
 }
 
 qn_status run(const qn_call *call) {
-    return call->in[0].dtype == QN_F64 ? run_as<double>(call) : run_as<float>(call);
+    return call->in->dtype == QN_F64 ? run_as<double>(call) : run_as<float>(call);
 }
 
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_loss_scale_update;
-const qn_kernel qnk_cuda_loss_scale_update = {
-    sizeof(qn_kernel), "loss_scale_update", nullptr, nullptr, run, sizeof(qn_loss_scale_attrs)};
+const qn_kernel qnk_cuda_loss_scale_update = {.size = sizeof(qn_kernel),
+                                              .op = "loss_scale_update",
+                                              .run = run,
+                                              .attrs_size = sizeof(qn_loss_scale_attrs)};

@@ -127,9 +127,11 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_lstm;
-const qn_kernel qnk_cuda_lstm = {sizeof(qn_kernel), "lstm", nullptr,
-                                 nullptr,           run,    sizeof(qn_recurrent_attrs)};
+const qn_kernel qnk_cuda_lstm = {
+    .size = sizeof(qn_kernel), .op = "lstm", .run = run, .attrs_size = sizeof(qn_recurrent_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_lstm_grad;
-const qn_kernel qnk_cuda_lstm_grad = {sizeof(qn_kernel), "lstm_grad", nullptr,
-                                      nullptr,           run_grad,    sizeof(qn_recurrent_attrs)};
+const qn_kernel qnk_cuda_lstm_grad = {.size = sizeof(qn_kernel),
+                                      .op = "lstm_grad",
+                                      .run = run_grad,
+                                      .attrs_size = sizeof(qn_recurrent_attrs)};

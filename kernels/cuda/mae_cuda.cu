@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_binary<mae_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_mae;
-const qn_kernel qnk_cuda_mae = {sizeof(qn_kernel), "mae", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_mae = {.size = sizeof(qn_kernel), .op = "mae", .run = run};

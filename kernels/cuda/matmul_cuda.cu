@@ -66,8 +66,10 @@ qn_view leading(const qn_view *view) {
 }
 
 template <class T> qn_status run_as(const qn_call *call) {
-    const qn_view *a = &call->in[0], *b = &call->in[1], *y = call->out;
-    const qn_view *bias = call->n_in > 2 && call->in[2].data ? &call->in[2] : nullptr;
+    const qn_view *a = &call->in[QN_MATMUL_A], *b = &call->in[QN_MATMUL_B], *y = call->out;
+    const qn_view *bias = call->n_in > QN_MATMUL_BIAS && call->in[QN_MATMUL_BIAS].data
+                              ? &call->in[QN_MATMUL_BIAS]
+                              : nullptr;
     const qn_view batches[] = {leading(y), leading(a), leading(b)};
     const qn_view *views[] = {&batches[0], &batches[1], &batches[2]};
     const int row = y->rank - 2, column = y->rank - 1;
@@ -95,5 +97,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_matmul;
-const qn_kernel qnk_cuda_matmul = {sizeof(qn_kernel), "matmul", nullptr,
-                                   nullptr,           run,      sizeof(qn_matmul_attrs)};
+const qn_kernel qnk_cuda_matmul = {
+    .size = sizeof(qn_kernel), .op = "matmul", .run = run, .attrs_size = sizeof(qn_matmul_attrs)};

@@ -8,5 +8,8 @@ qn_status run(const qn_call *call) { return extreme_run<reduce_max>(call, -INFIN
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_max;
-const qn_kernel qnk_cuda_max = {sizeof(qn_kernel), "max", nullptr,
-                                reduced_workspace, run,   sizeof(qn_reduce_attrs)};
+const qn_kernel qnk_cuda_max = {.size = sizeof(qn_kernel),
+                                .op = "max",
+                                .workspace = reduced_workspace,
+                                .run = run,
+                                .attrs_size = sizeof(qn_reduce_attrs)};

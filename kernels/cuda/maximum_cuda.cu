@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_binary<maximum_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_maximum;
-const qn_kernel qnk_cuda_maximum = {sizeof(qn_kernel), "maximum", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_maximum = {.size = sizeof(qn_kernel), .op = "maximum", .run = run};

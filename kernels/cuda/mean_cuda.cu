@@ -11,5 +11,8 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_mean;
-const qn_kernel qnk_cuda_mean = {sizeof(qn_kernel), "mean", nullptr,
-                                 reduced_workspace, run,    sizeof(qn_reduce_attrs)};
+const qn_kernel qnk_cuda_mean = {.size = sizeof(qn_kernel),
+                                 .op = "mean",
+                                 .workspace = reduced_workspace,
+                                 .run = run,
+                                 .attrs_size = sizeof(qn_reduce_attrs)};

@@ -8,5 +8,8 @@ qn_status run(const qn_call *call) { return extreme_run<reduce_min>(call, INFINI
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_min;
-const qn_kernel qnk_cuda_min = {sizeof(qn_kernel), "min", nullptr,
-                                reduced_workspace, run,   sizeof(qn_reduce_attrs)};
+const qn_kernel qnk_cuda_min = {.size = sizeof(qn_kernel),
+                                .op = "min",
+                                .workspace = reduced_workspace,
+                                .run = run,
+                                .attrs_size = sizeof(qn_reduce_attrs)};

@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_binary<minimum_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_minimum;
-const qn_kernel qnk_cuda_minimum = {sizeof(qn_kernel), "minimum", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_minimum = {.size = sizeof(qn_kernel), .op = "minimum", .run = run};

@@ -72,10 +72,13 @@ qn_status run_grad(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_moving_average;
-const qn_kernel qnk_cuda_moving_average = {
-    sizeof(qn_kernel), "moving_average", nullptr, nullptr, run, sizeof(qn_moving_average_attrs)};
+const qn_kernel qnk_cuda_moving_average = {.size = sizeof(qn_kernel),
+                                           .op = "moving_average",
+                                           .run = run,
+                                           .attrs_size = sizeof(qn_moving_average_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_moving_average_grad;
-const qn_kernel qnk_cuda_moving_average_grad = {sizeof(qn_kernel), "moving_average_grad",
-                                                nullptr,           nullptr,
-                                                run_grad,          sizeof(qn_moving_average_attrs)};
+const qn_kernel qnk_cuda_moving_average_grad = {.size = sizeof(qn_kernel),
+                                                .op = "moving_average_grad",
+                                                .run = run_grad,
+                                                .attrs_size = sizeof(qn_moving_average_attrs)};

@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_binary<mse_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_mse;
-const qn_kernel qnk_cuda_mse = {sizeof(qn_kernel), "mse", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_mse = {.size = sizeof(qn_kernel), .op = "mse", .run = run};

@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_binary<mul_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_mul;
-const qn_kernel qnk_cuda_mul = {sizeof(qn_kernel), "mul", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_mul = {.size = sizeof(qn_kernel), .op = "mul", .run = run};

@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_unary<neg_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_neg;
-const qn_kernel qnk_cuda_neg = {sizeof(qn_kernel), "neg", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_neg = {.size = sizeof(qn_kernel), .op = "neg", .run = run};

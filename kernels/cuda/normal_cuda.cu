@@ -44,5 +44,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_normal;
-const qn_kernel qnk_cuda_normal = {sizeof(qn_kernel), "normal", nullptr,
-                                   nullptr,           run,      sizeof(qn_range_attrs)};
+const qn_kernel qnk_cuda_normal = {
+    .size = sizeof(qn_kernel), .op = "normal", .run = run, .attrs_size = sizeof(qn_range_attrs)};

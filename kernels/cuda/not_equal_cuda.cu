@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_compare<not_equal_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_not_equal;
-const qn_kernel qnk_cuda_not_equal = {sizeof(qn_kernel), "not_equal", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_not_equal = {.size = sizeof(qn_kernel), .op = "not_equal", .run = run};

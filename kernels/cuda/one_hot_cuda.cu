@@ -29,5 +29,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_one_hot;
-const qn_kernel qnk_cuda_one_hot = {sizeof(qn_kernel), "one_hot", nullptr,
-                                    nullptr,           run,       sizeof(qn_one_hot_attrs)};
+const qn_kernel qnk_cuda_one_hot = {
+    .size = sizeof(qn_kernel), .op = "one_hot", .run = run, .attrs_size = sizeof(qn_one_hot_attrs)};

@@ -19,5 +19,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_pad;
-const qn_kernel qnk_cuda_pad = {sizeof(qn_kernel), "pad", nullptr,
-                                nullptr,           run,   sizeof(qn_pad_attrs)};
+const qn_kernel qnk_cuda_pad = {
+    .size = sizeof(qn_kernel), .op = "pad", .run = run, .attrs_size = sizeof(qn_pad_attrs)};

@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_binary<pow_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_pow;
-const qn_kernel qnk_cuda_pow = {sizeof(qn_kernel), "pow", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_pow = {.size = sizeof(qn_kernel), .op = "pow", .run = run};

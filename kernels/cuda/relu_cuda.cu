@@ -18,8 +18,8 @@ qn_status run_grad(const qn_call *call) { return map_binary<relu_grad_f>(call); 
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_relu;
-const qn_kernel qnk_cuda_relu = {sizeof(qn_kernel), "relu", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_relu = {.size = sizeof(qn_kernel), .op = "relu", .run = run};
 
 extern "C" const qn_kernel qnk_cuda_relu_grad;
-const qn_kernel qnk_cuda_relu_grad = {sizeof(qn_kernel), "relu_grad", nullptr,
-                                      nullptr,           run_grad,    0};
+const qn_kernel qnk_cuda_relu_grad = {
+    .size = sizeof(qn_kernel), .op = "relu_grad", .run = run_grad};

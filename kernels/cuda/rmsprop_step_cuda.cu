@@ -19,11 +19,14 @@ template <bool buffered> struct rmsprop {
 };
 
 qn_status run(const qn_call *call) {
-    return call->in[3].data ? step_run<rmsprop<true>>(call) : step_run<rmsprop<false>>(call);
+    return call->in[QN_RMSPROP_STEP_BUFFER].data ? step_run<rmsprop<true>>(call)
+                                                 : step_run<rmsprop<false>>(call);
 }
 
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_rmsprop_step;
-const qn_kernel qnk_cuda_rmsprop_step = {
-    sizeof(qn_kernel), "rmsprop_step", nullptr, nullptr, run, sizeof(qn_optim_attrs)};
+const qn_kernel qnk_cuda_rmsprop_step = {.size = sizeof(qn_kernel),
+                                         .op = "rmsprop_step",
+                                         .run = run,
+                                         .attrs_size = sizeof(qn_optim_attrs)};

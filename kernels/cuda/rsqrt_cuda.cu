@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_unary<rsqrt_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_rsqrt;
-const qn_kernel qnk_cuda_rsqrt = {sizeof(qn_kernel), "rsqrt", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_rsqrt = {.size = sizeof(qn_kernel), .op = "rsqrt", .run = run};

@@ -71,5 +71,7 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_scatter_add;
-const qn_kernel qnk_cuda_scatter_add = {sizeof(qn_kernel), "scatter_add", nullptr,
-                                        nullptr,           run,           sizeof(qn_scatter_attrs)};
+const qn_kernel qnk_cuda_scatter_add = {.size = sizeof(qn_kernel),
+                                        .op = "scatter_add",
+                                        .run = run,
+                                        .attrs_size = sizeof(qn_scatter_attrs)};

@@ -30,9 +30,7 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_sequence_lengths;
-const qn_kernel qnk_cuda_sequence_lengths = {sizeof(qn_kernel),
-                                             "sequence_lengths",
-                                             nullptr,
-                                             nullptr,
-                                             run,
-                                             sizeof(qn_sequence_lengths_attrs)};
+const qn_kernel qnk_cuda_sequence_lengths = {.size = sizeof(qn_kernel),
+                                             .op = "sequence_lengths",
+                                             .run = run,
+                                             .attrs_size = sizeof(qn_sequence_lengths_attrs)};

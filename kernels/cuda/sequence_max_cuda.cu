@@ -70,8 +70,10 @@ qn_status run_grad(const qn_call *call) {
 
 extern "C" const qn_kernel qnk_cuda_sequence_max;
 const qn_kernel qnk_cuda_sequence_max = {
-    sizeof(qn_kernel), "sequence_max", nullptr, nullptr, run, 0};
+    .size = sizeof(qn_kernel), .op = "sequence_max", .run = run};
 
 extern "C" const qn_kernel qnk_cuda_sequence_max_grad;
-const qn_kernel qnk_cuda_sequence_max_grad = {
-    sizeof(qn_kernel), "sequence_max_grad", nullptr, nullptr, run_grad, sizeof(qn_sequence_attrs)};
+const qn_kernel qnk_cuda_sequence_max_grad = {.size = sizeof(qn_kernel),
+                                              .op = "sequence_max_grad",
+                                              .run = run_grad,
+                                              .attrs_size = sizeof(qn_sequence_attrs)};

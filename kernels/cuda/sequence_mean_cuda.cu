@@ -61,8 +61,10 @@ qn_status run_grad(const qn_call *call) {
 
 extern "C" const qn_kernel qnk_cuda_sequence_mean;
 const qn_kernel qnk_cuda_sequence_mean = {
-    sizeof(qn_kernel), "sequence_mean", nullptr, nullptr, run, 0};
+    .size = sizeof(qn_kernel), .op = "sequence_mean", .run = run};
 
 extern "C" const qn_kernel qnk_cuda_sequence_mean_grad;
-const qn_kernel qnk_cuda_sequence_mean_grad = {
-    sizeof(qn_kernel), "sequence_mean_grad", nullptr, nullptr, run_grad, sizeof(qn_sequence_attrs)};
+const qn_kernel qnk_cuda_sequence_mean_grad = {.size = sizeof(qn_kernel),
+                                               .op = "sequence_mean_grad",
+                                               .run = run_grad,
+                                               .attrs_size = sizeof(qn_sequence_attrs)};

@@ -25,11 +25,12 @@ struct with_velocity {
 };
 
 qn_status run(const qn_call *call) {
-    return call->in[2].data ? step_run<with_velocity>(call) : step_run<plain>(call);
+    return call->in[QN_SGD_STEP_VELOCITY].data ? step_run<with_velocity>(call)
+                                               : step_run<plain>(call);
 }
 
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_sgd_step;
-const qn_kernel qnk_cuda_sgd_step = {sizeof(qn_kernel), "sgd_step", nullptr,
-                                     nullptr,           run,        sizeof(qn_optim_attrs)};
+const qn_kernel qnk_cuda_sgd_step = {
+    .size = sizeof(qn_kernel), .op = "sgd_step", .run = run, .attrs_size = sizeof(qn_optim_attrs)};

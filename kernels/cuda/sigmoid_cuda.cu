@@ -18,8 +18,8 @@ qn_status run_grad(const qn_call *call) { return map_binary<sigmoid_grad_f>(call
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_sigmoid;
-const qn_kernel qnk_cuda_sigmoid = {sizeof(qn_kernel), "sigmoid", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_sigmoid = {.size = sizeof(qn_kernel), .op = "sigmoid", .run = run};
 
 extern "C" const qn_kernel qnk_cuda_sigmoid_grad;
-const qn_kernel qnk_cuda_sigmoid_grad = {sizeof(qn_kernel), "sigmoid_grad", nullptr,
-                                         nullptr,           run_grad,       0};
+const qn_kernel qnk_cuda_sigmoid_grad = {
+    .size = sizeof(qn_kernel), .op = "sigmoid_grad", .run = run_grad};

@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_unary<sign_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_sign;
-const qn_kernel qnk_cuda_sign = {sizeof(qn_kernel), "sign", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_sign = {.size = sizeof(qn_kernel), .op = "sign", .run = run};

@@ -21,8 +21,8 @@ qn_status run_grad(const qn_call *call) { return map_binary<silu_grad_f>(call); 
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_silu;
-const qn_kernel qnk_cuda_silu = {sizeof(qn_kernel), "silu", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_silu = {.size = sizeof(qn_kernel), .op = "silu", .run = run};
 
 extern "C" const qn_kernel qnk_cuda_silu_grad;
-const qn_kernel qnk_cuda_silu_grad = {sizeof(qn_kernel), "silu_grad", nullptr,
-                                      nullptr,           run_grad,    0};
+const qn_kernel qnk_cuda_silu_grad = {
+    .size = sizeof(qn_kernel), .op = "silu_grad", .run = run_grad};

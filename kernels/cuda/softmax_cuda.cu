@@ -37,9 +37,11 @@ qn_status run_grad(const qn_call *call) { return axis_lines_run<softmax_grad_lin
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_softmax;
-const qn_kernel qnk_cuda_softmax = {sizeof(qn_kernel), "softmax", nullptr,
-                                    nullptr,           run,       sizeof(qn_axis_attrs)};
+const qn_kernel qnk_cuda_softmax = {
+    .size = sizeof(qn_kernel), .op = "softmax", .run = run, .attrs_size = sizeof(qn_axis_attrs)};
 
 extern "C" const qn_kernel qnk_cuda_softmax_grad;
-const qn_kernel qnk_cuda_softmax_grad = {sizeof(qn_kernel), "softmax_grad", nullptr,
-                                         nullptr,           run_grad,       sizeof(qn_axis_attrs)};
+const qn_kernel qnk_cuda_softmax_grad = {.size = sizeof(qn_kernel),
+                                         .op = "softmax_grad",
+                                         .run = run_grad,
+                                         .attrs_size = sizeof(qn_axis_attrs)};

@@ -21,8 +21,8 @@ qn_status run_grad(const qn_call *call) { return map_binary<softplus_grad_f>(cal
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_softplus;
-const qn_kernel qnk_cuda_softplus = {sizeof(qn_kernel), "softplus", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_softplus = {.size = sizeof(qn_kernel), .op = "softplus", .run = run};
 
 extern "C" const qn_kernel qnk_cuda_softplus_grad;
-const qn_kernel qnk_cuda_softplus_grad = {sizeof(qn_kernel), "softplus_grad", nullptr,
-                                          nullptr,           run_grad,        0};
+const qn_kernel qnk_cuda_softplus_grad = {
+    .size = sizeof(qn_kernel), .op = "softplus_grad", .run = run_grad};

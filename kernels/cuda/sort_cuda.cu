@@ -98,5 +98,8 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_sort;
-const qn_kernel qnk_cuda_sort = {sizeof(qn_kernel), "sort", nullptr,
-                                 workspace,         run,    sizeof(qn_sort_attrs)};
+const qn_kernel qnk_cuda_sort = {.size = sizeof(qn_kernel),
+                                 .op = "sort",
+                                 .workspace = workspace,
+                                 .run = run,
+                                 .attrs_size = sizeof(qn_sort_attrs)};

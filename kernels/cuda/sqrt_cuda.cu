@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_unary<sqrt_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_sqrt;
-const qn_kernel qnk_cuda_sqrt = {sizeof(qn_kernel), "sqrt", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_sqrt = {.size = sizeof(qn_kernel), .op = "sqrt", .run = run};

@@ -72,4 +72,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_square_sum;
-const qn_kernel qnk_cuda_square_sum = {sizeof(qn_kernel), "square_sum", nullptr, workspace, run, 0};
+const qn_kernel qnk_cuda_square_sum = {
+    .size = sizeof(qn_kernel), .op = "square_sum", .workspace = workspace, .run = run};

@@ -12,4 +12,4 @@ qn_status run(const qn_call *call) { return map_binary<sub_f>(call); }
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_sub;
-const qn_kernel qnk_cuda_sub = {sizeof(qn_kernel), "sub", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_sub = {.size = sizeof(qn_kernel), .op = "sub", .run = run};

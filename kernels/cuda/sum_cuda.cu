@@ -8,5 +8,8 @@ qn_status run(const qn_call *call) { return reduced_sum(call, reduced_lines(call
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_sum;
-const qn_kernel qnk_cuda_sum = {sizeof(qn_kernel), "sum", nullptr,
-                                reduced_workspace, run,   sizeof(qn_reduce_attrs)};
+const qn_kernel qnk_cuda_sum = {.size = sizeof(qn_kernel),
+                                .op = "sum",
+                                .workspace = reduced_workspace,
+                                .run = run,
+                                .attrs_size = sizeof(qn_reduce_attrs)};

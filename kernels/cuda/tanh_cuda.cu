@@ -18,8 +18,8 @@ qn_status run_grad(const qn_call *call) { return map_binary<tanh_grad_f>(call); 
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_tanh;
-const qn_kernel qnk_cuda_tanh = {sizeof(qn_kernel), "tanh", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_tanh = {.size = sizeof(qn_kernel), .op = "tanh", .run = run};
 
 extern "C" const qn_kernel qnk_cuda_tanh_grad;
-const qn_kernel qnk_cuda_tanh_grad = {sizeof(qn_kernel), "tanh_grad", nullptr,
-                                      nullptr,           run_grad,    0};
+const qn_kernel qnk_cuda_tanh_grad = {
+    .size = sizeof(qn_kernel), .op = "tanh_grad", .run = run_grad};

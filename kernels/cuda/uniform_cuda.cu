@@ -41,5 +41,5 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_uniform;
-const qn_kernel qnk_cuda_uniform = {sizeof(qn_kernel), "uniform", nullptr,
-                                    nullptr,           run,       sizeof(qn_range_attrs)};
+const qn_kernel qnk_cuda_uniform = {
+    .size = sizeof(qn_kernel), .op = "uniform", .run = run, .attrs_size = sizeof(qn_range_attrs)};

@@ -33,5 +33,8 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_var;
-const qn_kernel qnk_cuda_var = {sizeof(qn_kernel), "var", nullptr,
-                                workspace,         run,   sizeof(qn_reduce_attrs)};
+const qn_kernel qnk_cuda_var = {.size = sizeof(qn_kernel),
+                                .op = "var",
+                                .workspace = workspace,
+                                .run = run,
+                                .attrs_size = sizeof(qn_reduce_attrs)};

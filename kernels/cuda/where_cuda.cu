@@ -17,11 +17,12 @@ __global__ void where_kernel(cuda_walk walk, T *out, const uint8_t *condition, c
 }
 
 template <class T> qn_status where_launch(const qn_call *call) {
-    const qn_view *in = call->in, *views[] = {call->out, &in[0], &in[1], &in[2]};
+    const qn_view *in = call->in,
+                  *views[] = {call->out, &in[QN_WHERE_CONDITION], &in[QN_WHERE_A], &in[QN_WHERE_B]};
     const cuda_walk walk = cuda_walk_of(4, views);
     return gpu_launch(call, where_kernel<T>, gpu_blocks(call, walk.count, BLOCK), BLOCK, 0, walk,
-                      (T *)call->out->data, (const uint8_t *)in[0].data, (const T *)in[1].data,
-                      (const T *)in[2].data);
+                      (T *)call->out->data, (const uint8_t *)in[QN_WHERE_CONDITION].data,
+                      (const T *)in[QN_WHERE_A].data, (const T *)in[QN_WHERE_B].data);
 }
 
 qn_status run(const qn_call *call) {
@@ -40,4 +41,4 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_where;
-const qn_kernel qnk_cuda_where = {sizeof(qn_kernel), "where", nullptr, nullptr, run, 0};
+const qn_kernel qnk_cuda_where = {.size = sizeof(qn_kernel), .op = "where", .run = run};

@@ -49,24 +49,26 @@ static const char *declines_as(const qn_call *call, const qn_view *x, const qn_v
 static const char *declines(const qn_call *call) {
     if (((const qn_norm_attrs *)call->attrs)->relu)
         return "with an activation";
-    for (int i = 1; i < 5; i++)
+    for (int i = QN_BATCH_NORM_WEIGHT; i <= QN_BATCH_NORM_RUNNING_VAR; i++)
         if (!dense(&call->in[i]))
             return "weight, bias or statistics absent or not contiguous";
-    return declines_as(call, &call->in[0], NULL);
+    return declines_as(call, &call->in[QN_BATCH_NORM_X], NULL);
 }
 
 static qn_status run(const qn_call *call) {
     const qn_norm_attrs *attrs = call->attrs;
     const qn_view *in = call->in, *out = call->out;
-    const cudnn_plan *p = plan_of(call, &in[0]);
+    const cudnn_plan *p = plan_of(call, &in[QN_BATCH_NORM_X]);
     if (!p)
         return QN_OUT_OF_MEMORY;
-    return qnk_cudnn_end(call, cudnnBatchNormalizationForwardTraining(
-                                   cudnn_of(call)->handle, CUDNN_BATCHNORM_SPATIAL,
-                                   qnk_cudnn_one(p->key.dtype), qnk_cudnn_zero(p->key.dtype), p->x,
-                                   in[0].data, p->x, out[0].data, p->channels, in[1].data,
-                                   in[2].data, attrs->momentum, in[3].data, in[4].data,
-                                   attrs->epsilon, out[1].data, out[2].data));
+    return qnk_cudnn_end(
+        call, cudnnBatchNormalizationForwardTraining(
+                  cudnn_of(call)->handle, CUDNN_BATCHNORM_SPATIAL, qnk_cudnn_one(p->key.dtype),
+                  qnk_cudnn_zero(p->key.dtype), p->x, in[QN_BATCH_NORM_X].data, p->x,
+                  out[QN_BATCH_NORM_OUT_Y].data, p->channels, in[QN_BATCH_NORM_WEIGHT].data,
+                  in[QN_BATCH_NORM_BIAS].data, attrs->momentum, in[QN_BATCH_NORM_RUNNING_MEAN].data,
+                  in[QN_BATCH_NORM_RUNNING_VAR].data, attrs->epsilon,
+                  out[QN_BATCH_NORM_OUT_MEAN].data, out[QN_BATCH_NORM_OUT_RSTD].data));
 }
 
 const qn_kernel qnk_cudnn_batch_norm = {
@@ -78,24 +80,27 @@ const qn_kernel qnk_cudnn_batch_norm = {
 };
 
 static const char *grad_declines(const qn_call *call) {
-    for (int i = 2; i < 5; i++)
+    for (int i = QN_BATCH_NORM_GRAD_WEIGHT; i <= QN_BATCH_NORM_GRAD_RSTD; i++)
         if (!dense(&call->in[i]))
             return "weight absent, or it or the statistics not contiguous";
-    return declines_as(call, &call->in[1], &call->in[0]);
+    return declines_as(call, &call->in[QN_BATCH_NORM_GRAD_X], &call->in[QN_BATCH_NORM_GRAD_G]);
 }
 
 static qn_status run_grad(const qn_call *call) {
     const qn_view *in = call->in, *out = call->out;
-    const cudnn_plan *p = plan_of(call, &in[1]);
+    const cudnn_plan *p = plan_of(call, &in[QN_BATCH_NORM_GRAD_X]);
     if (!p)
         return QN_OUT_OF_MEMORY;
     const void *one = qnk_cudnn_one(p->key.dtype), *zero = qnk_cudnn_zero(p->key.dtype);
-    return qnk_cudnn_end(call, cudnnBatchNormalizationBackward(
-                                   cudnn_of(call)->handle, CUDNN_BATCHNORM_SPATIAL, one, zero, one,
-                                   zero, p->x, in[1].data, p->x, in[0].data, p->x, out[0].data,
-                                   p->channels, in[2].data, out[1].data, out[2].data,
-                                   ((const qn_norm_attrs *)call->attrs)->epsilon, in[3].data,
-                                   in[4].data));
+    return qnk_cudnn_end(
+        call,
+        cudnnBatchNormalizationBackward(
+            cudnn_of(call)->handle, CUDNN_BATCHNORM_SPATIAL, one, zero, one, zero, p->x,
+            in[QN_BATCH_NORM_GRAD_X].data, p->x, in[QN_BATCH_NORM_GRAD_G].data, p->x,
+            out[QN_BATCH_NORM_GRAD_OUT_DX].data, p->channels, in[QN_BATCH_NORM_GRAD_WEIGHT].data,
+            out[QN_BATCH_NORM_GRAD_OUT_DWEIGHT].data, out[QN_BATCH_NORM_GRAD_OUT_DBIAS].data,
+            ((const qn_norm_attrs *)call->attrs)->epsilon, in[QN_BATCH_NORM_GRAD_MEAN].data,
+            in[QN_BATCH_NORM_GRAD_RSTD].data));
 }
 
 const qn_kernel qnk_cudnn_batch_norm_grad = {

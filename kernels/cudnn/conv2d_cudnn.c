@@ -30,8 +30,9 @@ static conv_views views_of(const qn_call *call, cudnn_work work) {
         return (conv_views){.part = {out, &in[1], &in[0]}, .result = PART_X};
     if (work == WORK_CONV2D_GRAD_WEIGHT)
         return (conv_views){.part = {&in[0], out, &in[1]}, .result = PART_W};
-    return (conv_views){
-        .part = {&in[0], &in[1], out}, .bias = in[2].data ? &in[2] : NULL, .result = PART_Y};
+    return (conv_views){.part = {&in[QN_CONV2D_X], &in[QN_CONV2D_W], out},
+                        .bias = in[QN_CONV2D_BIAS].data ? &in[QN_CONV2D_BIAS] : NULL,
+                        .result = PART_Y};
 }
 
 /** Fills the key, or gives the reason to decline. */

@@ -32,6 +32,7 @@ KINDS = [(name, re.compile(pattern), replacement) for name, pattern, replacement
     ("stride of another axis", r"stride\[(?:axis|0|1)\]", lambda m: "stride[0]" if m[0] != "stride[0]" else "stride[1]"),
     ("stride dropped", r" \* [\w.>-]*stride\[\w+\](?:\[\w+\])?", ""),
     ("another input", r"\bin\[([01])\]", lambda m: f"in[{1 - int(m[1])}]"),
+    ("another operand", r"\b(in|out)\[(QN_\w+)\]", r"\1[\2 ^ 1]"),
     ("axes swapped", r"\[axis\]", "[0]"),
     ("index of the block dropped", r"blockIdx\.[xyz] \* ", "0 * "),
     ("alternatives swapped", r" \? ([^?:;]+) : ([^?:;,]+)(?=[;,])", r" ? \2 : \1"),
