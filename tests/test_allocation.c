@@ -343,12 +343,17 @@ TestSuite(allocation, .init = open_folders, .fini = close_folders, .timeout = 36
 #define TEXTS "text_classification train --train @set.train.csv --epochs 1 --threads 1 --quiet "
 #define WIDE "forecasting train --data @wide.csv --look-back 10 --horizon 3 --epochs 1 --quiet "
 #define ITEMS "forecasting train --data @items.csv --look-back 6 --horizon 3 --epochs 1 --quiet "
+#if QUERN_TENSORBOARD
+#define BOARD " --tensorboard board"
+#else
+#define BOARD ""
+#endif
 #define MEASURE "--threads 1 --seconds 0.001 --windows 1 "
 #define IMAGE QUERN_SOURCE_DIR "/tests/fuzz/corpus/fuzz_image/"
 
 Test(allocation, of_a_training_on_images) {
     static const program_case cases[] = {
-        {.words = MNIST "--model mlp --save m --log log --report page.html --checkpoint c",
+        {.words = MNIST "--model mlp --save m --log log --report page.html --checkpoint c" BOARD,
          .exact = "m"},
         {.words = MNIST "--model lenet --save m", .exact = "m"}};
     FAIL_EACH(cases);

@@ -33,6 +33,8 @@ static int range_count;
 static atomic_long asked;
 static atomic_long fails_at = -1; /* negative: none fails */
 static atomic_bool all_later, has_failed;
+/* A sanitizer takes what backtrace() loads for a leak, and must be able to start a thread. */
+static bool beside_sanitizer;
 static int report = -1;
 
 /* What would have been called without this file: the C library's, or a sanitizer's. */
@@ -80,14 +82,14 @@ static bool comes_from_spared(const void *caller) {
 static void write_report(void) {
     static const char word[] = "failed\n";
     void *frames[MOST_FRAMES];
-    if (report >= 0 && write(report, word, sizeof(word) - 1) > 0)
+    if (report >= 0 && write(report, word, sizeof(word) - 1) > 0 && !beside_sanitizer)
         backtrace_symbols_fd(frames, backtrace(frames, MOST_FRAMES), report);
 }
 
 /* Whether the allocation that `caller` asks for fails, which errno then tells. */
 static bool fails(const void *caller) {
     const long at = atomic_load(&fails_at);
-    if (at < 0 || comes_from_spared(caller))
+    if (at < 0 || comes_from_spared(caller) || (beside_sanitizer && gettid() != getpid()))
         return false;
     const long number = atomic_fetch_add(&asked, 1);
     if (number < at || (number > at && !atomic_load(&all_later)))
@@ -125,7 +127,9 @@ static void begin(void) {
     if (path)
         report = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     dl_iterate_phdr(note_ranges, NULL);
-    backtrace(&frame, 1); /* the first one takes memory itself */
+    beside_sanitizer = dlsym(RTLD_DEFAULT, "__asan_init");
+    if (!beside_sanitizer)
+        backtrace(&frame, 1); /* the first one takes memory itself */
     const long n = strtol(number, &end, 10);
     atomic_store(&all_later, *end == '+');
     unsetenv("QUERN_FAIL_ALLOCATION"); /* processes that the program starts are not meant */
