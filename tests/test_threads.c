@@ -253,20 +253,27 @@ static void write_text(const char *path, const char *text) {
         _exit(3);
 }
 
-/** What is granted where files of control groups have these lines, told by a child's exit code; 77
- * where no such files can be made. */
-static int granted_with(const char *max, const char *quota, const char *period) {
+/** A folder of control groups, and what its files say; NULL: it has no such file. */
+typedef struct groups {
+    const char *folder, *max, *quota, *period;
+} groups;
+
+/** What is granted where there are control groups as these alone, told by a child's exit code; 77
+ * where none can be made. */
+static int granted_with(groups g) {
     const pid_t child = fork();
     if (child == 0) {
         if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-            mount("none", "/sys/fs/cgroup", "tmpfs", 0, NULL) != 0)
+            mount("none", "/sys/fs/cgroup", "tmpfs", 0, NULL) != 0 ||
+            chdir("/sys/fs/cgroup") != 0 || (mkdir(g.folder, 0755) != 0 && errno != EEXIST) ||
+            chdir(g.folder) != 0)
             _exit(77);
-        if (max)
-            write_text("/sys/fs/cgroup/cpu.max", max);
-        if (quota && mkdir("/sys/fs/cgroup/cpu", 0755) == 0) {
-            write_text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", quota);
-            write_text("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period);
-        }
+        if (g.max)
+            write_text("cpu.max", g.max);
+        if (g.quota)
+            write_text("cpu.cfs_quota_us", g.quota);
+        if (g.period)
+            write_text("cpu.cfs_period_us", g.period);
         _exit(cpu_granted());
     }
     int status;
@@ -276,13 +283,59 @@ static int granted_with(const char *max, const char *quota, const char *period) 
 
 Test(threads, a_control_group_bounds_them) {
     const int all = cpu_processors();
-    if (granted_with("100000 100000\n", NULL, NULL) == 77)
+    static const groups one[] = {
+        {".", "100000 100000\n", NULL, NULL},          {".", "50000 100000\n", NULL, NULL},
+        {"unified", "100000 100000\n", NULL, NULL},    {"cpu", NULL, "100000\n", "100000\n"},
+        {"cpu,cpuacct", NULL, "100000\n", "100000\n"}, {"cpuacct,cpu", NULL, "30000\n", "100000\n"},
+    };
+    static const groups none[] = {
+        {".", "max 100000\n", NULL, NULL},
+        {".", "nonsense\n", NULL, NULL},
+        {".", "", NULL, NULL},
+        {".", "900000000 100000\n", NULL, NULL},
+        {".", "99999999999999999999 1\n", NULL, NULL},
+        {"unified", "max 100000\n", NULL, NULL},
+        {"cpu", NULL, "-1\n", "100000\n"},
+        {"cpu", NULL, "100000\n", NULL},
+        {"cpu,cpuacct", NULL, "-1\n", "100000\n"},
+        {"memory", NULL, "1\n", "100000\n"},
+    };
+    if (granted_with(none[0]) == 77)
         cr_skip_test("no mounts of one's own here");
-    cr_expect_eq(granted_with("100000 100000\n", NULL, NULL), 1);
-    cr_expect_eq(granted_with("50000 100000\n", NULL, NULL), 1);
-    cr_expect_eq(granted_with("max 100000\n", NULL, NULL), all);
-    cr_expect_eq(granted_with("nonsense\n", NULL, NULL), all);
-    cr_expect_eq(granted_with(NULL, "100000\n", "100000\n"), 1);
-    cr_expect_eq(granted_with(NULL, "-1\n", "100000\n"), all);
-    cr_expect_eq(granted_with("900000000 100000\n", NULL, NULL), all);
+    for (size_t i = 0; i < sizeof(one) / sizeof(*one); i++)
+        cr_expect_eq(granted_with(one[i]), 1, "group %zu", i);
+    for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
+        cr_expect_eq(granted_with(none[i]), all, "group %zu without a limit", i);
+}
+
+/** As where nobody gave the process a view of the system. */
+static int without_system_files(int hide_all) {
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(60);
+        if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+            mount("none", "/sys", "tmpfs", 0, NULL) != 0 ||
+            (hide_all && (mount("none", "/proc", "tmpfs", 0, NULL) != 0)))
+            _exit(77);
+        qn_context *ctx = qn_context_new("cpu");
+        qn_tensor *x = qn_ones(ctx, QN_F32, QN_SHAPE(64, 64)), *y = qn_matmul(x, x);
+        const bool right = qn_item(qn_mean(y, QN_ALL, false)) == 64 &&
+                           qn_context_threads(ctx) >= 1 && *qn_context_describe(ctx) &&
+                           qn_context_read_limit(ctx) > 0;
+        qn_context_error(ctx, stderr);
+        qn_context_free(ctx);
+        _exit(right ? 0 : 1);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+Test(threads, neither_proc_nor_sys_has_to_be_there) {
+    for (int hide_all = 0; hide_all < 2; hide_all++) {
+        const int code = without_system_files(hide_all);
+        if (code == 77)
+            cr_skip_test("no mounts of one's own here");
+        cr_expect_eq(code, 0, "%d", hide_all);
+    }
 }

@@ -87,6 +87,22 @@ static int least_share(const char *root, const char *group, int (*share_of)(cons
     }
 }
 
+/** Where the groups of each version are mounted: alone, or beside those of the other. */
+static const char *const version_2[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified", NULL};
+static const char *const version_1[] = {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct",
+                                        "/sys/fs/cgroup/cpuacct,cpu", NULL};
+
+/** The least of a group's share in each of the places that are there. */
+static int least_mounted(const char *const *roots, const char *group,
+                         int (*share_of)(const char *)) {
+    int least = INT_MAX;
+    for (; *roots; roots++) {
+        const int here = least_share(*roots, group, share_of);
+        least = here < least ? here : least;
+    }
+    return least;
+}
+
 /** Whether a list separated by commas has a word. */
 static int has_word(const char *list, const char *word) {
     const size_t length = strlen(word);
@@ -106,16 +122,16 @@ static int share_of_line(char *line) {
     *group++ = '\0';
     group[strcspn(group, "\n")] = '\0';
     if (*controllers == '\0')
-        return least_share("/sys/fs/cgroup", group, share_v2);
-    return has_word(controllers, "cpu") ? least_share("/sys/fs/cgroup/cpu", group, share_v1)
-                                        : INT_MAX;
+        return least_mounted(version_2, group, share_v2);
+    return has_word(controllers, "cpu") ? least_mounted(version_1, group, share_v1) : INT_MAX;
 }
 
 int cpu_granted(void) {
     char line[PATH_MAX];
     int least = cpu_processors();
     /* In a container the groups' own root is mounted: its files are those of the container. */
-    const int here = share_v2("/sys/fs/cgroup"), earlier = share_v1("/sys/fs/cgroup/cpu");
+    const int here = least_mounted(version_2, "", share_v2);
+    const int earlier = least_mounted(version_1, "", share_v1);
     least = here < least ? here : least;
     least = earlier < least ? earlier : least;
     FILE *file = fopen("/proc/self/cgroup", "re");

@@ -324,6 +324,17 @@ static void describe(const void *object, char *text, size_t size) {
         snprintf(text + used, size - used, "%s", module->kind);
 }
 
+/* What a forward function gave, which may be anybody's: NULL and an error unless it is a tensor of
+ * the module's context. */
+static qn_tensor *check_result(const qn_module *module, qn_tensor *y) {
+    if (y && qn_tensor_context(y) == module->ctx)
+        return y;
+    if (qn_context_error(module->ctx, NULL) == QN_OK)
+        qn_context_fail(module->ctx, QN_INVALID_ARGUMENT, "forward: it gave %s",
+                        y ? "a tensor of another context" : "no tensor");
+    return NULL;
+}
+
 qn_tensor *qn_forward(qn_module *module, qn_tensor *x) {
     if (!module || !x)
         qn_context_fail(module ? qn_module_context(module) : qn_tensor_context(x),
@@ -333,7 +344,7 @@ qn_tensor *qn_forward(qn_module *module, qn_tensor *x) {
     const qn_place place = {describe, module};
     const qn_place *outer = qn_context_set_place(module->ctx, &place);
     const int begin = qn_tidy_begin(module->ctx);
-    qn_tensor *y = module->forward(module, x);
+    qn_tensor *y = check_result(module, module->forward(module, x));
     qn_context_set_place(module->ctx, outer);
     if (module->tidy)
         qn_tidy_end(module->ctx, begin, &y, 1);

@@ -333,7 +333,10 @@ qn_status qn_plan_run(qn_plan *plan, qn_tensor *const *in, int n_in, qn_tensor *
     status = run(plan, in, n_in, out, n_out);
     plan->ctx->in_plan--;
     plan->running--;
-    return status;
+    if (status == QN_OK)
+        return QN_OK;
+    return qn_context_fail(plan->ctx, status, "plan: its step failed: %s",
+                           qn_status_string(status));
 }
 
 qn_plan_info qn_plan_stats(const qn_plan *plan) {

@@ -191,7 +191,10 @@ qn_status qn_host_call(qn_context *ctx, qn_host_fn function, void *data) {
     qn_status status = function(data);
     if (trace)
         trace->in_host = within;
-    return status;
+    if (status == QN_OK)
+        return QN_OK;
+    return qn_context_fail(ctx, status, "host_call: the function failed: %s",
+                           qn_status_string(status));
 }
 
 /* ---- leaves ------------------------------------------------------------------------------ */

@@ -83,6 +83,9 @@ static qn_status add_batch(qn_tensor *prediction, const qn_batch *batch, void *d
     sums->samples += batch->size;
     sums->targets += qn_tensor_count(batch->y);
     qn_tensor *loss = sums->loss(prediction, batch->y);
+    if (!loss)
+        return qn_context_fail(qn_tensor_context(prediction), QN_INVALID_ARGUMENT,
+                               "evaluate: the loss gave no tensor");
     qn_status status = qni_accumulate(sums->loss_sum, loss, (double)batch->size);
     if (status != QN_OK || !sums->classes)
         return status;
