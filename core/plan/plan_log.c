@@ -57,6 +57,7 @@ static void log_node(const qni_trace *trace, int index) {
 
 void qni_trace_log(const qni_trace *trace, const char *what) {
     qni_cost sum = {0};
+    void *locale = qn_locale_enter();
     fprintf(stderr, "quern: plan: %s\n", what);
     for (int i = 0; i < trace->node_room.count; i++) {
         const qni_cost node = qni_node_cost(trace, &trace->nodes[i]);
@@ -67,6 +68,7 @@ void qni_trace_log(const qni_trace *trace, const char *what) {
     fprintf(stderr, "quern: plan: %d calls, %.0f bytes moved, %.0f operations",
             trace->node_room.count, sum.bytes, sum.operations);
     fputc('\n', stderr);
+    qn_locale_leave(locale);
 }
 
 void qni_trace_log_memory(const qni_trace *trace) {

@@ -17,6 +17,9 @@ static qn_status fail(const pgm_reader *reader, const char *what) {
                            reader->offset, what);
 }
 
+/* White space as the format has it, whatever more of it the program's locale knows. */
+static bool is_space(int c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
 /* Skips white space, and comments from '#' to the end of the line. */
 static void skip_space(pgm_reader *reader) {
     bool comment = false;
@@ -26,7 +29,7 @@ static void skip_space(pgm_reader *reader) {
             comment = true;
         } else if (c == '\n' || c == '\r') {
             comment = false;
-        } else if (!comment && !isspace(c)) {
+        } else if (!comment && !is_space(c)) {
             return;
         }
     }
@@ -67,7 +70,7 @@ static qn_status read_text(pgm_reader *reader, long maximum, qni_image *out) {
 }
 
 static qn_status read_binary(pgm_reader *reader, long maximum, qni_image *out) {
-    if (reader->offset == reader->size || !isspace(reader->data[reader->offset]))
+    if (reader->offset == reader->size || !is_space(reader->data[reader->offset]))
         return fail(reader, "white space is expected before the pixels");
     reader->offset++;
     size_t width = maximum > 255 ? 2 : 1;
