@@ -407,6 +407,17 @@ Test(optim, settings_out_of_range_are_named) {
     expect_error(QN_INVALID_ARGUMENT, "sgd: steps must be at least 0, got -1");
 }
 
+/* A checkpoint may say so. */
+Test(optim, steps_are_counted_to_their_end_and_no_further) {
+    qn_module *problem = new_problem();
+    qn_optimizer *optimizer = qn_optimizer_new(problem, qn_adam(0.1));
+    qn_optimizer_set_steps(optimizer, INT64_MAX - 1);
+    for (int step = 0; step < 2; step++) {
+        take_step(problem, optimizer);
+        cr_expect_eq(qn_optimizer_steps(optimizer), INT64_MAX);
+    }
+}
+
 /* ---- schedules --------------------------------------------------------------------------- */
 
 static const double RATE = 0.5;

@@ -199,7 +199,7 @@ static qn_tensor *square_sum(const qn_optimizer *optimizer) {
 static qn_status write_hyper(void *data) {
     qn_optimizer *optimizer = data;
     const double hyper[QN_HYPER_COUNT] = {[QN_HYPER_LR] = optimizer->lr,
-                                          [QN_HYPER_STEP] = (double)(optimizer->steps + 1),
+                                          [QN_HYPER_STEP] = (double)optimizer->steps + 1,
                                           [QN_HYPER_CLIP] = 1};
     if (qn_tensor_dtype(optimizer->hyper) == QN_F64)
         return qn_tensor_write(optimizer->hyper, hyper, sizeof(hyper));
@@ -211,7 +211,8 @@ static qn_status write_hyper(void *data) {
 
 static qn_status count_step(void *data) {
     qn_optimizer *optimizer = data;
-    optimizer->steps++;
+    if (optimizer->steps < INT64_MAX) /* what a checkpoint may say */
+        optimizer->steps++;
     return QN_OK;
 }
 

@@ -109,7 +109,9 @@ static void plateau_metric(const qn_schedule *schedule, qn_scheduler_state *stat
     if (value < state->best) {
         state->best = value;
         state->waited = 0;
-    } else if (++state->waited > schedule->patience) {
+    } else if (state->waited < schedule->patience) {
+        state->waited++;
+    } else {
         state->scale = fmax(state->scale * schedule->factor, schedule->minimum);
         state->waited = 0;
     }

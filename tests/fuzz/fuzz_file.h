@@ -12,18 +12,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* The path of a file with these bytes; the same file each time. */
-static inline const char *fuzz_file(const uint8_t *data, size_t size) {
-    static int fd = -1;
+/* The file in memory, the same each time, and its path. */
+static int fuzz_fd = -1;
+
+static inline const char *fuzz_file_path(void) {
     static char path[32];
-    if (fd < 0) {
-        fd = memfd_create("fuzz", MFD_CLOEXEC);
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    }
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, data, size, 0) != (ssize_t)size) {
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fuzz_fd);
+    return path;
+}
+
+/* The path of a file with these bytes. */
+static inline const char *fuzz_file(const uint8_t *data, size_t size) {
+    if (fuzz_fd < 0)
+        fuzz_fd = memfd_create("fuzz", MFD_CLOEXEC);
+    if (ftruncate(fuzz_fd, 0) != 0 || pwrite(fuzz_fd, data, size, 0) != (ssize_t)size) {
         abort(); /* the machine's fault, not the reader's */
     }
-    return path;
+    return fuzz_file_path();
 }
 
 /* The context that all inputs share, without the last one's error. */
