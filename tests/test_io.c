@@ -246,8 +246,10 @@ static void expect_bad_entry(const char *fields, size_t data_bytes, qn_status st
 }
 
 Test(io, bad_entries) {
-    expect_bad_entry("\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[0,2]", 2, QN_UNSUPPORTED,
-                     "dtype BF16, expected F32, F64, I32, I64 or U8");
+    expect_bad_entry("\"dtype\":\"F8_E5M2\",\"shape\":[1],\"data_offsets\":[0,1]", 1,
+                     QN_UNSUPPORTED,
+                     "dtype F8_E5M2, expected one of F64, F32, F16, BF16, I64, "
+                     "I32, I16, I8, U32, U16, U8, BOOL");
     expect_bad_entry("\"shape\":[1],\"data_offsets\":[0,2]", 2, QN_BAD_FORMAT,
                      "\"dtype\" is not a string");
     expect_bad_entry("\"dtype\":\"F32\",\"shape\":1,\"data_offsets\":[0,4]", 4, QN_BAD_FORMAT,

@@ -24,14 +24,28 @@ enum {
 /** The format's name of a dtype ("F32"). Never NULL. */
 const char *qni_safetensors_dtype(qn_dtype dtype);
 
-/** Bytes of the elements of a shape; false when they cannot be counted. */
-bool qni_safetensors_bytes(qn_dtype dtype, qn_shape shape, uint64_t *bytes);
+/** How elements are stored, and as which of our types they are read. */
+typedef struct qni_stored_type {
+    const char *name; /**< the format's */
+    qn_dtype dtype;
+    size_t bytes;                              /**< of one, as it is stored */
+    void (*widen)(const char *from, char *to); /**< one element; NULL: they are alike */
+} qni_stored_type;
+
+/** The type of that name; NULL for one with values that none of ours has. */
+const qni_stored_type *qni_stored_type_find(const char *name);
+/** Makes `count` stored elements, which lie at the end of the room that `data` has for them, ours.
+ */
+void qni_stored_widen(const qni_stored_type *type, size_t count, char *data);
+
+/** Bytes of the elements of a shape, `width` each; false when they cannot be counted. */
+bool qni_safetensors_bytes(size_t width, qn_shape shape, uint64_t *bytes);
 
 /** The name that the file was opened by. */
 const char *qni_tensor_file_path(const qn_tensor_file *file);
 /** Index of the entry of that name, -1 if there is none. */
 int qni_tensor_file_find(const qn_tensor_file *file, const char *name);
-/** Bytes of an entry. */
+/** Bytes of an entry's elements in memory. */
 size_t qni_tensor_file_bytes(const qn_tensor_file *file, int index);
 /** Reads an entry's elements, qni_tensor_file_bytes() of them, to host memory. */
 qn_status qni_tensor_file_fetch(qn_tensor_file *file, int index, void *data);

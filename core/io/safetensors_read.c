@@ -13,7 +13,7 @@
 /* One tensor of the file; the name belongs to the parsed header. */
 typedef struct entry {
     const char *name;
-    qn_dtype dtype;
+    const qni_stored_type *type;
     qn_shape shape;
     uint64_t begin, end; /* in the data */
 } entry;
@@ -126,14 +126,12 @@ static qn_status parse_dtype(const qn_tensor_file *file, const qni_json_value *v
     const char *text = qni_json_string(value);
     if (!text)
         return bad_entry(file, out, "\"dtype\" is not a string");
-    for (int dtype = 0; dtype < QN_DTYPE_COUNT; dtype++) {
-        if (strcmp(text, qni_safetensors_dtype((qn_dtype)dtype)) == 0) {
-            out->dtype = (qn_dtype)dtype;
-            return QN_OK;
-        }
-    }
+    out->type = qni_stored_type_find(text);
+    if (out->type)
+        return QN_OK;
     return qn_context_fail(file->ctx, QN_UNSUPPORTED,
-                           "%s: tensor \"%s\": dtype %s, expected F32, F64, I32, I64 or U8",
+                           "%s: tensor \"%s\": dtype %s, expected one of F64, F32, F16, BF16, I64, "
+                           "I32, I16, I8, U32, U16, U8, BOOL",
                            file->path, out->name, text);
 }
 
@@ -169,7 +167,7 @@ static qn_status parse_offsets(const qn_tensor_file *file, const qni_json_value 
             file->path, out->name, (long long)from, (long long)to,
             (unsigned long long)file->data_bytes);
     }
-    if (!qni_safetensors_bytes(out->dtype, out->shape, &bytes))
+    if (!qni_safetensors_bytes(out->type->bytes, out->shape, &bytes))
         return bad_entry(file, out, "the extents of \"shape\" overflow");
     if ((uint64_t)(to - from) != bytes) {
         return qn_context_fail(file->ctx, QN_BAD_FORMAT,
@@ -324,7 +322,7 @@ qn_tensor_entry qn_tensor_file_entry(const qn_tensor_file *file, int index) {
     if (index < 0 || index >= qn_tensor_file_count(file))
         return (qn_tensor_entry){0};
     const entry *e = &file->entries[index];
-    return (qn_tensor_entry){.name = e->name, .dtype = e->dtype, .shape = e->shape};
+    return (qn_tensor_entry){.name = e->name, .dtype = e->type->dtype, .shape = e->shape};
 }
 
 const char *qn_tensor_file_metadata(const qn_tensor_file *file, const char *key) {
@@ -341,8 +339,11 @@ int qni_tensor_file_find(const qn_tensor_file *file, const char *name) {
     return -1;
 }
 
+static size_t stored_bytes(const entry *e) { return (size_t)(e->end - e->begin); }
+
 size_t qni_tensor_file_bytes(const qn_tensor_file *file, int index) {
-    return (size_t)(file->entries[index].end - file->entries[index].begin);
+    const entry *e = &file->entries[index];
+    return stored_bytes(e) / e->type->bytes * qn_dtype_bytes(e->type->dtype);
 }
 
 /* Holds the bytes of an entry against its checksum, where there is one. */
@@ -351,7 +352,7 @@ static qn_status check_bytes(const qn_tensor_file *file, int index, const void *
     if (!file->checksums)
         return QN_OK;
     qni_checksum_scan(file->checksums + index * QNI_CHECKSUM_DIGITS, &expected);
-    const uint32_t found = qni_checksum(0, data, qni_tensor_file_bytes(file, index));
+    const uint32_t found = qni_checksum(0, data, stored_bytes(&file->entries[index]));
     if (found == expected)
         return QN_OK;
     return qn_context_fail(file->ctx, QN_BAD_FORMAT,
@@ -360,13 +361,18 @@ static qn_status check_bytes(const qn_tensor_file *file, int index, const void *
 }
 
 qn_status qni_tensor_file_fetch(qn_tensor_file *file, int index, void *data) {
-    size_t bytes = qni_tensor_file_bytes(file, index);
-    uint64_t offset = file->data_offset + file->entries[index].begin;
+    const entry *e = &file->entries[index];
+    const size_t bytes = stored_bytes(e);
+    char *stored = (char *)data + (qni_tensor_file_bytes(file, index) - bytes);
+    uint64_t offset = file->data_offset + e->begin;
     if (fseeko(file->stream, (off_t)offset, SEEK_SET) != 0 ||
-        fread(data, 1, bytes, file->stream) != bytes)
+        fread(stored, 1, bytes, file->stream) != bytes)
         return qn_context_fail(file->ctx, QN_IO_ERROR, "%s: offset %llu: cannot read tensor \"%s\"",
-                               file->path, (unsigned long long)offset, file->entries[index].name);
-    return check_bytes(file, index, data);
+                               file->path, (unsigned long long)offset, e->name);
+    const qn_status status = check_bytes(file, index, stored);
+    if (status == QN_OK)
+        qni_stored_widen(e->type, bytes / e->type->bytes, data);
+    return status;
 }
 
 bool qn_tensor_file_has_checksums(const qn_tensor_file *file) {

@@ -1,5 +1,6 @@
 /* tensor_load.c: from a safetensors file into tensors that are there: one, or a whole module's. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "safetensors.h"
 
@@ -54,6 +55,14 @@ qn_status qn_tensor_file_read(qn_tensor_file *file, const char *name, qn_tensor 
 
 /* ---- modules --------------------------------------------------------------------------------- */
 
+/* Whether an entry is what PyTorch's batch normalisation counts its batches with, and no result
+ * depends on. */
+static bool is_batch_count(const qn_tensor_entry *found) {
+    const char *dot = strrchr(found->name, '.');
+    return found->dtype == QN_I64 && found->shape.rank == 0 &&
+           strcmp(dot ? dot + 1 : found->name, "num_batches_tracked") == 0;
+}
+
 /* Checks that file and module have the same tensors; counts their bytes. */
 static qn_status match_module(const qn_module *module, const qn_tensor_file *file, size_t *bytes) {
     qn_context *ctx = qn_module_context(module);
@@ -67,11 +76,10 @@ static qn_status match_module(const qn_module *module, const qn_tensor_file *fil
         *bytes += qni_tensor_file_bytes(file, index);
     }
     for (int i = 0; i < qn_tensor_file_count(file); i++) {
-        const char *name = qn_tensor_file_entry(file, i).name;
-        if (!qn_module_find(module, name)) {
+        const qn_tensor_entry found = qn_tensor_file_entry(file, i);
+        if (!qn_module_find(module, found.name) && !is_batch_count(&found))
             return qn_context_fail(ctx, QN_BAD_FORMAT, "%s: the module has no tensor \"%s\"",
-                                   qni_tensor_file_path(file), name);
-        }
+                                   qni_tensor_file_path(file), found.name);
     }
     return QN_OK;
 }

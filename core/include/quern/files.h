@@ -25,7 +25,9 @@ typedef struct qn_tensorboard qn_tensorboard;
  * the old or the new file whole. See qn_tensors_write(). */
 QN_API qn_status qn_save(const qn_module *module, const char *path);
 /** Loads a module's tensors by name. Names, shapes and dtypes must match;
- * else nothing is changed. */
+ * else nothing is changed. Types that others store (F16, BF16, BOOL, I8, I16, U16, U32) count as
+ * the least of ours that has all their values, here and below: f32, f32, u8, i32, i32, i32, i64.
+ * PyTorch's "num_batches_tracked" is passed over. */
 QN_API qn_status qn_load(qn_module *module, const char *path);
 
 /** Writes a whole file of bytes as qn_save() does: aside, then renamed. */
