@@ -9,6 +9,7 @@ endfunction()
 
 set(examples ${PROJECT_SOURCE_DIR}/examples)
 file(GLOB common CONFIGURE_DEPENDS ${examples}/common/*.c)
+list(REMOVE_ITEM common ${examples}/common/standard_streams.c) # the process is the fuzzer's: fuzz_model.c stands in
 target_sources(fuzz_model PRIVATE ${common})
 target_include_directories(fuzz_model PRIVATE ${examples}/common)
 target_compile_definitions(fuzz_model PRIVATE EXAMPLES_DIR="${examples}")
@@ -22,8 +23,8 @@ file(GLOB bench CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/benchmarks/*.c)
 rename_main(bench ${PROJECT_SOURCE_DIR}/benchmarks/quern_bench.c)
 target_sources(fuzz_bench PRIVATE ${bench} op_in_place.c ${examples}/mnist/mnist_networks.c
                ${examples}/text_classification/text_networks.c ${examples}/forecasting/forecast_networks.c
-               ${examples}/forecasting/forecast_deepar.c)
-target_include_directories(fuzz_bench PRIVATE ${PROJECT_SOURCE_DIR}/benchmarks ${examples}/mnist
+               ${examples}/forecasting/forecast_deepar.c ${examples}/common/standard_streams.c)
+target_include_directories(fuzz_bench PRIVATE ${PROJECT_SOURCE_DIR}/benchmarks ${examples}/mnist ${examples}/common
                            ${examples}/text_classification ${examples}/forecasting)
 target_compile_definitions(fuzz_bench PRIVATE BENCH_DATA="${examples}"
                            BENCH_INSTANCES="${PROJECT_SOURCE_DIR}/benchmarks/instances.tsv")
