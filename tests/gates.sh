@@ -280,6 +280,15 @@ gate_cudasim() {
     return $status
 }
 
+# What a GPU is asked on its first day, on the simulated one.
+gate_first_day() {
+    [ -f build/release/bin/cudasim/checked/libquern-cuda.so ] || {
+        echo "first day: not run, $NO_TOOLKIT"
+        return $SKIP
+    }
+    tests/cuda/first_day_check.sh
+}
+
 # Lines of the kernels that tests reach on the simulated GPU: rows of the operation table and what has no row.
 gate_coverage() {
     local tests=build/release/bin/tests covered=build/release/bin/cudasim/covered objects
@@ -412,6 +421,7 @@ gate gcc "build with gcc, warnings are errors"
 gate tests "all tests, optimised build"
 gate cuda "the CUDA backend as nvcc makes it"
 gate cudasim "the CUDA backend on the simulated GPU, each access checked"
+gate first_day "./run gpu-check on the simulated GPU"
 gate coverage "lines of the CUDA kernels that tests reach"
 gate attacks "programs killed, on full disks, with damaged files, in other locales"
 gate lessons "every lesson runs"

@@ -20,6 +20,8 @@ static bool device_exists(int device) { return device >= 0 && device < settings(
 
 cudaError_t cudaGetDeviceCount(int *count) {
     cudaError_t error = call_begins(__func__);
+    if (error == cudaSuccess && settings().devices < 1)
+        return call_ends(cudaErrorNoDevice);
     if (error == cudaSuccess)
         *count = settings().devices;
     return error;

@@ -165,7 +165,9 @@ cudaError_t cudaFreeHost(void *memory) {
     return cudaSuccess;
 }
 
-cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total) {
+/* Exported, since programs ask it of the plug-in. */
+__attribute__((visibility("default"))) cudaError_t cudaMemGetInfo(size_t *free_bytes,
+                                                                  size_t *total) {
     cudaError_t error = call_begins(__func__);
     if (error != cudaSuccess)
         return error;
