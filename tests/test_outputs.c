@@ -196,6 +196,20 @@ Test(outputs, a_fresh_start_forgets_the_generation_of_another_run) {
     expect_same_files(scratch_path("whole"), scratch_path("again"));
 }
 
+/* One that is killed has given the checkpoint a third name, perhaps, and the next takes it away,
+ * also when it has but one checkpoint left to write. */
+Test(outputs, the_name_between_two_generations_goes) {
+    stop_after(2 * BATCHES + 3);
+    char between[300];
+    snprintf(between, sizeof(between), "%s.tmp", scratch_path("state.previous"));
+    cr_assert_eq(link(scratch_path("state"), between), 0);
+    qn_fit_opts opts = opts_with("again", "state");
+    opts.resume = opts.checkpoint;
+    cr_assert_eq(fit(&opts), QN_OK, "%s", qn_context_message(ctx));
+    cr_expect_neq(access(between, F_OK), 0);
+    cr_expect_eq(access(scratch_path("state.previous"), F_OK), 0);
+}
+
 static qn_status get_other_sample(void *data, int64_t index, void *x, void *y) {
     return get_sample(data, index + 1, x, y);
 }

@@ -139,19 +139,22 @@ char *qni_checkpoint_previous(const qni_fit *fit, const char *path) {
 }
 
 /** Gives the checkpoint that is there a second name, under which it stays when the next takes its
- * place. Where the file system has no such names there is one generation. */
+ * place; but for a run's first one, which is another run's or the one that is gone on from. Where
+ * the file system has no such names there is one generation. What a process that was killed here
+ * left goes in any case: the name between is the same for all. */
 static qn_status keep_previous(const qni_fit *fit) {
     const char *path = fit->opts.checkpoint;
     char *previous = qni_checkpoint_previous(fit, path), *aside = NULL;
     if (!previous)
         return QN_OUT_OF_MEMORY;
-    if (asprintf(&aside, "%s.%ld.tmp", previous, (long)getpid()) < 0) {
+    if (asprintf(&aside, "%s.tmp", previous) < 0) {
         free(previous);
         return qn_context_fail(fit->ctx, QN_OUT_OF_MEMORY,
                                "fit: out of memory for the name of a checkpoint");
     }
     unlink(aside);
-    if (linkat(AT_FDCWD, path, AT_FDCWD, aside, AT_SYMLINK_FOLLOW) == 0) {
+    if (fit->checkpoint_written &&
+        linkat(AT_FDCWD, path, AT_FDCWD, aside, AT_SYMLINK_FOLLOW) == 0) {
         rename(aside, previous);
         unlink(aside); /* still there when both names were one file already */
     }
@@ -175,7 +178,7 @@ static qn_status save_state(qni_fit *fit, const qni_checkpoint_tensors *list) {
     qni_pairs_add(&pairs, QNI_CHECKPOINT_KEY, "%s", QNI_CHECKPOINT_VERSION);
     add_origin(fit, &pairs);
     add_state(fit, &pairs);
-    qn_status status = fit->checkpoint_written ? keep_previous(fit) : QN_OK;
+    qn_status status = keep_previous(fit);
     if (status == QN_OK)
         status = write_file(fit, list, &pairs);
     qni_pairs_free(&pairs);
