@@ -242,6 +242,52 @@ Test(own_optimizer, is_not_asked_for_what_it_does_not_do) {
     expect_error(QN_INVALID_ARGUMENT, "smooth_sign: 'weight' has a sparse gradient");
 }
 
+static qn_status refusing_step(const qn_optimizer_move *move) {
+    (void)move;
+    return (qn_status)77;
+}
+
+static qn_status careless_step(const qn_optimizer_move *move) {
+    qn_copy(move->p, qn_matmul(move->p, move->grad));
+    return QN_OK;
+}
+
+static qn_status refuse_all(qn_context *context, const qn_optimizer_spec *spec) {
+    (void)context;
+    (void)spec;
+    return QN_UNSUPPORTED;
+}
+
+static double no_rate(const qn_schedule *schedule, const qn_schedule_moment *now) {
+    (void)schedule;
+    return now->step < 3 ? 1 : NAN;
+}
+
+/* Whatever a program's functions give is an error that names its row. */
+Test(own_optimizer, failures_of_its_functions_are_told) {
+    const qn_optimizer_kind refusing = {.name = "refusing", .lr = 1, .step = refusing_step},
+                            careless = {.name = "careless", .lr = 1, .step = careless_step},
+                            choosy = {.name = "choosy",
+                                      .lr = 1,
+                                      .step = careless_step,
+                                      .check = refuse_all};
+    qn_fit_opts opts = small_opts();
+    opts.optimizer = qn_optimizer_defaults(&refusing);
+    cr_expect_eq(fit(&opts), QN_INVALID_ARGUMENT);
+    expect_error(QN_INVALID_ARGUMENT, "refusing: its step failed");
+    opts.optimizer = qn_optimizer_defaults(&careless);
+    cr_expect_eq(fit(&opts), QN_SHAPE_MISMATCH);
+    expect_error(QN_SHAPE_MISMATCH, "matmul");
+    opts.optimizer = qn_optimizer_defaults(&choosy);
+    cr_expect_eq(fit(&opts), QN_UNSUPPORTED);
+    expect_error(QN_UNSUPPORTED, "choosy: its settings do not go together");
+    const qn_schedule_kind lost = {.name = "lost", .rate = no_rate};
+    opts = small_opts();
+    opts.schedule = qn_schedule_defaults(&lost);
+    cr_expect_eq(fit(&opts), QN_INVALID_ARGUMENT);
+    expect_error(QN_INVALID_ARGUMENT, "lr must be at least 0, got nan");
+}
+
 /* p -= lr g in the rows seen. */
 static qn_status rows_step(const qn_optimizer_move *move) {
     qn_tensor *lr = qn_slice(move->hyper, 0, QN_HYPER_LR, QN_HYPER_LR + 1);

@@ -251,7 +251,10 @@ static qn_status move_group(const qn_optimizer *optimizer, const group *g) {
     qn_status status = optimizer->spec.kind->step(&move);
     qn_tidy_end(ctx, begin, NULL, 0);
     qn_context_set_grad(ctx, recording);
-    return status;
+    if (status == QN_OK) /* which it may say whatever became of its operations */
+        return qn_context_error(ctx, NULL);
+    return qn_context_fail(ctx, status, "%s: its step failed: %s", optimizer->spec.kind->name,
+                           qn_status_string(status));
 }
 
 qn_tensor *qn_optimizer_scale_loss(qn_optimizer *optimizer, qn_tensor *loss) {

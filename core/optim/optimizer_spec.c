@@ -71,7 +71,10 @@ qn_status qni_optimizer_check(qn_context *ctx, const qn_optimizer_spec *spec) {
     qn_status status = QN_OK;
     for (int i = 0; (setting = qn_optimizer_setting(kind, i)) && status == QN_OK; i++)
         status = qni_setting_check(ctx, kind->name, setting, spec);
-    if (status == QN_OK && kind->check)
+    if (status == QN_OK && kind->check) {
         status = kind->check(ctx, spec);
+        if (status != QN_OK)
+            qn_context_fail(ctx, status, "%s: its settings do not go together", kind->name);
+    }
     return status == QN_OK ? check_abilities(ctx, spec) : status;
 }
