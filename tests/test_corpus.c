@@ -87,6 +87,8 @@ Test(corpus, csv_errors_name_the_line) {
         ":3: 3 columns, expected two: LABEL,text (text with commas stands in double quotes), or "
         "more with a header line that names them");
     expect_bad("A,b\n ,c\n", NULL, ":2: an empty label, expected the name of a class");
+    expect_bad("label,text,Text\na,b,c\n", NULL,
+               ":1: columns 2 and 3 are both named 'Text': name one by its number");
     expect_bad("A,b\n\"B\nC\",c\n", NULL,
                ":2: a label with a control character, expected the name of a class");
     cr_assert_null(open_text("A,b\nB,\"c\nz", NULL));

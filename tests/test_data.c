@@ -175,6 +175,26 @@ Test(data, idx_dataset) {
     qn_dataset_free(dataset);
 }
 
+/* So many images of one pixel, with labels 0, 1, 0, ... but for the last. */
+static qn_dataset *open_labels(int count, int last) {
+    uint8_t pixels[16 + 200] = {0, 0, 8, 3, 0, 0, 0, (uint8_t)count, 0, 0, 0, 1, 0, 0, 0, 1};
+    uint8_t all[8 + 200] = {0, 0, 8, 1, 0, 0, 0, (uint8_t)count};
+    for (int i = 0; i < count; i++)
+        all[8 + i] = (uint8_t)(i % 2);
+    all[8 + count - 1] = (uint8_t)last;
+    return qn_idx_open(ctx, scratch_write("images", pixels, 16 + (size_t)count),
+                       scratch_write("labels", all, 8 + (size_t)count), NULL);
+}
+
+Test(data, a_label_far_beyond_the_others_is_no_class) {
+    cr_expect_null(open_labels(200, 50));
+    expect_file_error(QN_BAD_FORMAT, "labels",
+                      ": offset 207: label 50, but of the 51 classes up to it only 3 have images");
+    cr_expect_not_null(open_labels(200, 4), "a gap is none");
+    cr_expect_not_null(open_labels(20, 50), "too few to tell");
+    cr_expect_eq(qn_context_error(ctx, stderr), QN_OK);
+}
+
 Test(data, idx_dataset_class_names_are_copied) {
     char name[] = "zero";
     const char *names[7] = {name, "one", "two", "three", "four", "five", "six"};

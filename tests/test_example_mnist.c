@@ -167,7 +167,7 @@ Test(example_mnist, closed_standard_streams_leave_the_files_alone) {
     free(log);
     snprintf(closed, sizeof(closed), "%s <&- >&- 2> err", command);
     cr_expect_eq(WEXITSTATUS(system(closed)), 2);
-    expect_in_file("err", "mnist: cannot write to standard output\n");
+    expect_in_file("err", "mnist: cannot write to standard output: Bad file descriptor\n");
 }
 
 Test(example_mnist, data_is_looked_for_in_one_place_after_the_other) {
@@ -272,6 +272,7 @@ Test(example_mnist, refuses_bad_options_in_one_line) {
     expect_refused("train --batch-size 99999999999999999999", "--batch-size takes");
     expect_refused("train --lr nan", "--lr takes a number above 0, not 'nan'");
     expect_refused("train --lr -1", "--lr takes");
+    expect_refused("train --lr 0x1", "--lr takes");
     expect_refused("train --seed -1", "--seed takes");
     expect_refused("train --model big", "--model takes one of lenet, mlp, cnn, not 'big'");
     expect_refused("train image.png", "train does not take 'image.png'");

@@ -120,6 +120,15 @@ Test(example_text_classification, a_model_of_nan_is_refused) {
     expect_refused("predict lines --load nan", "lines: line 0: the model gives no finite numbers");
 }
 
+Test(example_text_classification, nothing_can_be_learnt_from_one_class_or_no_words) {
+    write_words("one", "__label__a x\n__label__a y\n");
+    write_words("none", "label,text\na,\nb, \n");
+    expect_refused("train --train one --test one",
+                   "one: all texts have the label 'a': expected two classes or more");
+    cr_expect_eq(wait_for(start("train --train none --test none")), 2);
+    expect_in_file("err", "none: all texts are empty");
+}
+
 Test(example_text_classification, predict_reads_standard_input) {
     write_set();
     run("train --data . " QUICK "--save model");

@@ -62,6 +62,18 @@ Test(series_dialects, two_columns_of_one_name_are_refused) {
     refuse("date,y,y\n2020-01-01,1,2\n", "columns 2 and 3 are both named 'y'", ":1:");
 }
 
+Test(series_dialects, control_characters_are_in_no_name) {
+    refuse("date,\033[31my\n2020-01-01,1\n", "column 2", "control character");
+    refuse("date,a\302\233y\n2020-01-01,1\n", "column 2", "control character");
+    refuse("item_id,timestamp,target_value\n\033]0;x\007,2020-01-01,1\n", ":2: item",
+           "control character");
+}
+
+Test(series_dialects, hexadecimal_codes_are_no_numbers) {
+    refuse("date,y\n2020-01-01,0x10\n2020-01-02,0x11\n", "no column holds numbers", "series.csv");
+    refuse("date,y\n2020-01-01,1\n2020-01-02,2\n2020-01-03,0X1p3\n", "'0X1p3' is no number", ":4:");
+}
+
 Test(series_dialects, separators_and_decimal_commas) {
     qn_series *s = open_text("date;y\n2020-01-01;0,5\n2020-01-02;1.25\n2020-01-03;-3\n", NULL);
     expect_note(s, "columns are separated by semicolons");

@@ -128,3 +128,13 @@ qn_status qni_text_read(qn_context *ctx, const char *path, qni_bytes *out, qni_n
     *out = bytes;
     return QN_OK;
 }
+
+bool qni_has_control(const char *text, size_t length) {
+    const uint8_t *c = (const uint8_t *)text;
+    for (size_t i = 0; i < length; i++) {
+        const bool second = c[i] == 0xc2 && i + 1 < length && c[i + 1] >= 0x80 && c[i + 1] < 0xa0;
+        if (c[i] < 0x20 || c[i] == 0x7f || second)
+            return true;
+    }
+    return false;
+}

@@ -18,6 +18,10 @@ uint8_t *qni_utf8_from_lines(const void *bytes, size_t size, size_t *out_size, i
  * Errors: those of qni_bytes_read(); BAD_FORMAT: UTF-16 or UTF-32, a zero byte. */
 qn_status qni_text_read(qn_context *ctx, const char *path, qni_bytes *out, qni_notes *notes);
 
+/** Whether a text has a control character: a name that does is none, and a terminal would do what
+ * it says. In UTF-8 the second set of them is 0xc2 0x80 to 0xc2 0x9f. */
+bool qni_has_control(const char *text, size_t length);
+
 struct gzFile_s;
 
 /** What zlib says of line `number` of a file when it has no more bytes of it: QN_OK at the file's

@@ -106,10 +106,15 @@ static bool set_integer(parse *p, int key, const char *text) {
     return true;
 }
 
-static bool set_lr(parse *p, const char *text) {
+/** Reads a number that is finite, in decimal: 0x1 is more likely a slip. */
+static bool read_real(const char *text, double *out) {
     char *end;
-    p->options->lr = strtod(text, &end);
-    if (end != text && *end == '\0' && isfinite(p->options->lr) && p->options->lr > 0)
+    *out = strtod(text, &end);
+    return end != text && *end == '\0' && isfinite(*out) && !strpbrk(text, "xX");
+}
+
+static bool set_lr(parse *p, const char *text) {
+    if (read_real(text, &p->options->lr) && p->options->lr > 0)
         return true;
     example_error("--lr takes a number above 0, not '%s'", text);
     return false;
@@ -147,15 +152,13 @@ static bool set_precision(parse *p, const char *text) {
 /** Reads the number that an own option has for its value. */
 static bool set_number(const char *option, const example_rule *rule, const char *text,
                        double *out) {
-    char *end;
     long long whole = 0;
     bool fine;
     if (rule->kind == EXAMPLE_INTEGER) {
         fine = read_integer(text, (long long)rule->least, (long long)rule->most, &whole);
         *out = (double)whole;
     } else {
-        *out = strtod(text, &end);
-        fine = end != text && *end == '\0' && *out >= rule->least && *out <= rule->most;
+        fine = read_real(text, out) && *out >= rule->least && *out <= rule->most;
     }
     if (!fine)
         example_error("--%s takes a %s from %.10g to %.10g, not '%s'", option,

@@ -85,8 +85,8 @@ static int read_levels(const char *text, forecast_model *out) {
     for (const char *at = text; *at;) {
         char *end;
         const double level = strtod(at, &end);
-        if (end == at || !(level > last && level < 1) || (*end && *end != ',') ||
-            out->level_count == QN_MAX_QUANTILES)
+        if (end == at || strpbrk(text, "xX") || !(level > last && level < 1) ||
+            (*end && *end != ',') || out->level_count == QN_MAX_QUANTILES)
             return example_error("--quantiles takes up to %d rising numbers between 0 and 1, such "
                                  "as 0.1,0.5,0.9, not '%s'",
                                  QN_MAX_QUANTILES, text);

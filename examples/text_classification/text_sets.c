@@ -182,6 +182,22 @@ static int check_parts(const example_options *options, const set_files *files) {
                          files->train);
 }
 
+/** What nothing can be learnt from: texts without a word, or of one class. */
+static int check_texts(const qn_corpus *corpus) {
+    const char *path = qn_corpus_path(corpus);
+    bool has_words = false;
+    for (int64_t i = 0; i < qn_corpus_count(corpus) && !has_words; i++) {
+        const char *text = qn_corpus_text(corpus, i);
+        has_words = text[strspn(text, " \t\r\n")] != '\0';
+    }
+    if (!has_words)
+        return example_error("%s: all texts are empty", path);
+    if (qn_corpus_classes(corpus) < 2 && !qn_corpus_multi_label(corpus))
+        return example_error("%s: all texts have the label '%s': expected two classes or more",
+                             path, qn_corpus_class(corpus, 0));
+    return EXAMPLE_OK;
+}
+
 int text_set_open(const example_options *options, qn_context *ctx, text_set *out) {
     set_files files;
     *out = (text_set){.all = NULL};
@@ -197,6 +213,9 @@ int text_set_open(const example_options *options, qn_context *ctx, text_set *out
     if (!out->all)
         return example_status(ctx);
     example_notes(qn_corpus_notes(out->all));
+    code = check_texts(out->all);
+    if (code != EXAMPLE_OK)
+        return code;
     if (options->own[TEXT_FOLDS])
         return EXAMPLE_OK;
     if (options->own[TEXT_HOLDOUT]) {

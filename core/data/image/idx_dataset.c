@@ -48,6 +48,27 @@ static qn_status read_bytes(qn_context *ctx, const char *path, int rank, const c
     return QN_OK;
 }
 
+/* A label far beyond the others is no class, but damage: where the classes are found from the
+ * labels, more than half of them have images, unless there are too few images to tell. */
+static qn_status check_outliers(qn_context *ctx, const char *path, const idx_images *images,
+                                const qni_idx_header *header, int64_t classes) {
+    bool seen[256] = {false};
+    int64_t with_images = 0, last = 0;
+    for (int64_t i = 0; i < header->count; i++) {
+        with_images += !seen[images->labels[i]];
+        seen[images->labels[i]] = true;
+        last = images->labels[i] == classes - 1 ? i : last;
+    }
+    if (header->count < 2 * classes || 2 * with_images >= classes)
+        return QN_OK;
+    return qn_context_fail(
+        ctx, QN_BAD_FORMAT,
+        "%s: offset %lld: label %lld, but of the %lld classes up to it only %lld "
+        "have images",
+        path, (long long)(header->data_offset + (size_t)last), (long long)classes - 1,
+        (long long)classes, (long long)with_images);
+}
+
 /* Checks the labels against the number of classes, or finds that number where it is 0. */
 static qn_status check_labels(qn_context *ctx, const char *path, const idx_images *images,
                               const qni_idx_header *header, int64_t *classes) {
@@ -61,8 +82,10 @@ static qn_status check_labels(qn_context *ctx, const char *path, const idx_image
         }
         found = images->labels[i] >= found ? images->labels[i] + 1 : found;
     }
-    *classes = *classes > 0 ? *classes : found;
-    return QN_OK;
+    if (*classes > 0)
+        return QN_OK;
+    *classes = found;
+    return check_outliers(ctx, path, images, header, found);
 }
 
 static qn_status read_pair(qn_context *ctx, const char *image_path, const char *label_path,

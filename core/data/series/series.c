@@ -37,6 +37,8 @@ bool qni_value_read(const qni_table *table, const char *text, double *out) {
     if (table->separator == ';' && with_point(text, pointed, sizeof(pointed)))
         text = pointed;
     *out = strtod(text, &end);
+    if (memchr(text, 'x', (size_t)(end - text)) || memchr(text, 'X', (size_t)(end - text)))
+        return false; /* 0x10: a code, and no number of things */
     end += strspn(end, " \t");
     return *end == '\0' && isfinite(*out);
 }

@@ -169,9 +169,12 @@ static qn_status take_line(reader *r, const qni_csv_record *record) {
         return qn_context_fail(table->ctx, QN_BAD_FORMAT,
                                "%s:%lld: column 'target_value': '%.40s' is no number", table->path,
                                (long long)record->line, record->fields[r->column[VALUE]]);
-    const int64_t item = join_name(r, record, -1, NULL)
-                             ? qni_string_table_add(&r->items, r->name, strlen(r->name))
-                             : -1;
+    const bool joined = join_name(r, record, -1, NULL);
+    if (joined && qni_has_control(r->name, strlen(r->name)))
+        return qn_context_fail(table->ctx, QN_BAD_FORMAT,
+                               "%s:%lld: item '%s' has a control character, which no name may have",
+                               table->path, (long long)record->line, r->name);
+    const int64_t item = joined ? qni_string_table_add(&r->items, r->name, strlen(r->name)) : -1;
     if (item < 0)
         return out_of_memory(r);
     qn_status status = qni_value_check(table, record->line, "target_value", value);

@@ -47,6 +47,16 @@ static qn_status refuse_same_names(const reader *r, int64_t line) {
     return QN_OK;
 }
 
+static qn_status refuse_controls(const reader *r, int64_t line) {
+    for (int i = 0; i < r->count; i++)
+        if (qni_has_control(r->columns[i].name, strlen(r->columns[i].name)))
+            return qn_context_fail(
+                r->table->ctx, QN_BAD_FORMAT,
+                "%s:%lld: column %d: '%s' has a control character, which no name may have",
+                r->table->path, (long long)line, i + 1, r->columns[i].name);
+    return QN_OK;
+}
+
 /** Takes the names of the columns from the first record; without a header
  * they are numbered from 1. */
 static qn_status take_names(reader *r, const qni_csv_record *record) {
@@ -65,7 +75,8 @@ static qn_status take_names(reader *r, const qni_csv_record *record) {
     if (!r->columns || !r->columns[record->count - 1].name)
         return qn_context_fail(r->table->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for %d columns",
                                r->table->path, record->count);
-    return refuse_same_names(r, record->line);
+    const qn_status status = refuse_controls(r, record->line);
+    return status == QN_OK ? refuse_same_names(r, record->line) : status;
 }
 
 /** Finds the date: a column that is named so, else the first that holds one. */

@@ -31,17 +31,9 @@ static bool push(int64_t **numbers, int64_t count, int64_t *room, int64_t number
     return true;
 }
 
-static bool has_control(const char *text, size_t length) {
-    for (size_t i = 0; i < length; i++) {
-        if ((uint8_t)text[i] < ' ' || text[i] == 0x7f)
-            return true;
-    }
-    return false;
-}
-
 qn_status qni_corpus_add_label(qni_corpus_builder *b, const char *label, size_t length) {
     qni_trim(&label, &length);
-    if (length == 0 || has_control(label, length)) {
+    if (length == 0 || qni_has_control(label, length)) {
         return qn_context_fail(b->ctx, QN_BAD_FORMAT, "%s:%lld: %s, expected the name of a class",
                                b->path, (long long)b->line,
                                length ? "a label with a control character" : "an empty label");

@@ -88,6 +88,26 @@ static qn_status wrong_count(const reading *r, const qni_csv_record *record) {
         r->b->path, (long long)record->line, record->count, record->count == 1 ? "" : "s");
 }
 
+static bool is_number(const char *column) {
+    return column && *column && column[strspn(column, "0123456789")] == '\0';
+}
+
+/** A header with a name twice does not tell which of the two columns is meant; one chosen by its
+ * number is. */
+static qn_status refuse_same_names(const reading *r, const qni_csv_record *record) {
+    const int label = is_number(r->b->opts->label_column) ? -1 : r->label;
+    const int text = is_number(r->b->opts->text_column) ? -1 : r->text;
+    for (int i = 0; i < record->count; i++)
+        for (int j = 0; j < i; j++)
+            if ((i == label || i == text || j == label || j == text) && *record->fields[i] &&
+                strcasecmp(record->fields[i], record->fields[j]) == 0)
+                return qn_context_fail(
+                    r->b->ctx, QN_BAD_FORMAT,
+                    "%s:%lld: columns %d and %d are both named '%s': name one by its number",
+                    r->b->path, (long long)record->line, j + 1, i + 1, record->fields[i]);
+    return QN_OK;
+}
+
 /** Chooses the columns by the first record; *header tells whether it is one of names. */
 static qn_status choose_columns(reading *r, const qni_csv_record *record, bool *header) {
     const qn_corpus_opts *opts = r->b->opts;
@@ -109,6 +129,9 @@ static qn_status choose_columns(reading *r, const qni_csv_record *record, bool *
         return qn_context_fail(r->b->ctx, QN_INVALID_ARGUMENT,
                                "%s: column %d cannot hold both labels and texts", r->b->path,
                                r->label + 1);
+    const qn_status twice = *header ? refuse_same_names(r, record) : QN_OK;
+    if (twice != QN_OK)
+        return twice;
     if (*header)
         qni_notes_add(&r->b->corpus->notes,
                       "%s:%lld: a header line: labels from column '%s', texts from column '%s'",
