@@ -38,10 +38,10 @@ static void link_owned(qn_context *ctx, qni_owned *owned) {
 }
 
 static void unlink_owned(qn_context *ctx, qni_owned *owned) {
-    if (owned->younger)
-        owned->younger->older = owned->older;
-    else
+    if (owned == ctx->youngest)
         ctx->youngest = owned->older;
+    else
+        owned->younger->older = owned->older;
     if (owned->older)
         owned->older->younger = owned->younger;
     owned->object = NULL;
