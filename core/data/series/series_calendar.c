@@ -109,6 +109,13 @@ static bool read_slashed(const char **at, int64_t first, qni_timestamp *out) {
     return out->orders != 0;
 }
 
+/** The rest of D.M.YYYY, where the day always comes first. */
+static bool read_dotted(const char **at, int64_t day, qni_timestamp *out) {
+    int64_t month, year;
+    return read_mark(at, '.') && read_digits(at, 1, 2, &month) && read_mark(at, '.') &&
+           read_digits(at, 4, 4, &year) && set_date(year, month, day, &out->time);
+}
+
 /** "Z", "+HH:MM", "-HHMM" or "+HH" at the end of a time: by how many seconds it is ahead of UTC. */
 static bool read_zone(const char **at, qni_timestamp *out) {
     int64_t hours, minutes = 0;
@@ -149,9 +156,11 @@ bool qni_timestamp_read(const char *text, qni_timestamp *out) {
     *out = (qni_timestamp){0};
     if (!read_digits(&at, 1, 4, &first))
         return false;
-    const bool fine = at - text == 4   ? read_year_first(&at, first, out)
-                      : at - text <= 2 ? read_slashed(&at, first, out)
-                                       : false;
+    bool fine = false;
+    if (at - text == 4)
+        fine = read_year_first(&at, first, out);
+    else if (at - text <= 2)
+        fine = *at == '.' ? read_dotted(&at, first, out) : read_slashed(&at, first, out);
     if (!fine)
         return false;
     if (*at == ' ' || *at == 'T') {

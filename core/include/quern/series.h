@@ -53,11 +53,12 @@ typedef struct qn_series_opts {
 /** Reads time series from a CSV file (RFC 4180, plain or gzip).
  *
  * Timestamps: YYYY-MM-DD or YYYY/MM/DD, alone or with " HH:MM", "THH:MM", ":SS", ".000", "Z" or an
- * offset; YYYYMMDD; YYYY-MM; YYYY; M/D/YYYY or D/M/YYYY where the file shows which. Lines may come
- * in any order. Fields are separated by commas, tabs or semicolons; with semicolons a comma may
- * stand for the decimal point. Times keep the clock that is written, and their offset from UTC
- * where it never changes; where it does, days and longer steps keep the clock, shorter ones are in
- * UTC. The text is UTF-8; a line that is not is taken as Windows-1252. Missing values (an empty
+ * offset; YYYYMMDD; YYYY-MM; YYYY; M/D/YYYY or D/M/YYYY where the file shows which; D.M.YYYY. Lines
+ * may come in any order. Fields are separated by commas, tabs or semicolons; with semicolons a
+ * comma may stand for the decimal point. Times keep the clock that is written, and their offset
+ * from UTC where it never changes; where it does, days and longer steps keep the clock, shorter
+ * ones are in UTC. The text is UTF-8; a line that is not is taken as Windows-1252. Missing values
+ * (an empty
  * field, NA, N/A, NaN, null, None, whatever the case) and steps without a line are counted and
  * filled. In a wide file columns that mostly hold no numbers are left out, and named by
  * qn_series_dropped(), as is a column without a name, or named "index", that numbers the lines.
