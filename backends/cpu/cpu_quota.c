@@ -49,7 +49,7 @@ static int read_line(const char *path, char *line, int size) {
 static int share(long long quota, long long period) {
     if (quota <= 0 || period <= 0)
         return INT_MAX;
-    const long long whole = (quota + period - 1) / period;
+    const long long whole = quota / period + (quota % period != 0);
     return whole < INT_MAX ? (int)whole : INT_MAX;
 }
 

@@ -58,16 +58,16 @@ typedef struct qn_series_opts {
  * comma may stand for the decimal point. Times keep the clock that is written, and their offset
  * from UTC where it never changes; where it does, days and longer steps keep the clock, shorter
  * ones are in UTC. The text is UTF-8; a line that is not is taken as Windows-1252. Missing values
- * (an empty
- * field, NA, N/A, NaN, null, None, whatever the case) and steps without a line are counted and
- * filled. In a wide file columns that mostly hold no numbers are left out, and named by
+ * (an empty field, NA, N/A, NaN, null, None, whatever the case) and steps without a line are
+ * counted and filled. In a wide file columns that mostly hold no numbers are left out, and named by
  * qn_series_dropped(), as is a column without a name, or named "index", that numbers the lines.
  * What was guessed is told by qn_series_notes().
  *
  * The frequency is the commonest distance between neighbouring timestamps; an item that mostly
  * comes at another is an error, and so is a timestamp between the steps, the same step twice, two
  * columns of one name, a zone in some times alone, a field that is no number: each names file and
- * line. */
+ * line.
+ */
 QN_API qn_series *qn_series_open(qn_context *ctx, const char *path, const qn_series_opts *opts);
 QN_API void qn_series_free(qn_series *series);
 /** What was guessed of the file: encoding, separator, zones, columns that are no items. A line
