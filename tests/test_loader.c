@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
+#include "children.h"
 #include "scratch.h"
 
 #include "data/random_use.h"
@@ -416,6 +417,8 @@ static int fork_again(qn_loader *loader) {
 }
 
 Test(loader, goes_on_in_a_child_without_the_thread) {
+    if (!can_follow_children())
+        return;
     int (*const works[])(qn_loader *) = {read_on, only_free, seek, only_end, fork_again};
     qn_loader *plain = open_loader(forked_opts);
     read_epoch(plain, &expected[0]);
@@ -440,6 +443,8 @@ static qn_status get_slowly(void *data, int64_t index, void *x, void *y) {
 }
 
 Test(loader, may_be_at_anything_when_the_process_forks) {
+    if (!can_follow_children())
+        return;
     qn_dataset_desc desc = *qn_dataset_info(open_images(NULL));
     desc.get = get_slowly;
     qn_loader_opts opts = {.batch_size = 1};

@@ -17,6 +17,7 @@
 
 #include "backends/cpu/cpu_quota.h"
 #include "backends/cpu/cpu_threads.h"
+#include "children.h"
 #include "quern.h"
 
 static _Atomic int threads_made;
@@ -175,16 +176,6 @@ static double work(void) {
     const double sum = qn_item(qn_sum(qn_exp(qn_matmul(a, a)), QN_ALL, false));
     qn_context_free(ctx);
     return sum;
-}
-
-/** The thread sanitizer does not follow a child that starts threads. */
-static bool can_follow_children(void) {
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-    return false;
-#endif
-#endif
-    return true;
 }
 
 static void expect_child(double expected) {
