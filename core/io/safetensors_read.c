@@ -154,11 +154,10 @@ static qn_status parse_shape(const qn_tensor_file *file, const qni_json_value *v
 
 static qn_status parse_offsets(const qn_tensor_file *file, const qni_json_value *value,
                                entry *out) {
-    const qni_json_value *begin = value + 1, *end = value + 2;
     if (!value || value->kind != QNI_JSON_ARRAY || value->count != 2 ||
-        begin->kind != QNI_JSON_INTEGER || end->kind != QNI_JSON_INTEGER)
+        value[1].kind != QNI_JSON_INTEGER || value[2].kind != QNI_JSON_INTEGER)
         return bad_entry(file, out, "\"data_offsets\" is not a pair of numbers");
-    const int64_t from = begin->integer, to = end->integer;
+    const int64_t from = value[1].integer, to = value[2].integer;
     uint64_t bytes;
     if (from < 0 || to < from || (uint64_t)to > file->data_bytes) {
         return qn_context_fail(
