@@ -49,6 +49,8 @@ qn_tensor *qn_slice(qn_tensor *x, int axis, int64_t start, int64_t end) {
     slice_attrs attrs = {.axis = at, .start = first};
     qn_view view = x->view;
     view.shape[at] = last - first;
-    view.data = (char *)view.data + first * view.stride[at] * (int64_t)qn_dtype_size(view.dtype);
+    if (view.data) /* what has no elements may have no memory */
+        view.data =
+            (char *)view.data + first * view.stride[at] * (int64_t)qn_dtype_size(view.dtype);
     return qni_apply_view(&qni_op_slice, x, &attrs, &view);
 }
