@@ -20,10 +20,11 @@ bool qni_broadcast(qn_shape a, qn_shape b, qn_shape *out) {
 
 qn_status qni_expect_float(qni_infer *call, int i) {
     qn_dtype dtype = call->in[i]->view.dtype;
-    if (dtype == QN_F32 || dtype == QN_F64)
+    if (qni_is_float(dtype))
         return QN_OK;
-    return qn_context_fail(call->ctx, QN_DTYPE_MISMATCH, "%s: expects f32 or f64, got %s",
-                           call->op->name, qn_dtype_string(dtype));
+    return qn_context_fail(call->ctx, QN_DTYPE_MISMATCH,
+                           "%s: expects f32, f64, bf16 or f16, got %s", call->op->name,
+                           qn_dtype_string(dtype));
 }
 
 qn_status qni_expect_same_dtype(qni_infer *call, int i, int j) {

@@ -20,7 +20,7 @@ qn_status qni_infer_grad(qni_infer *call); /**< (g, x) of one shape and dtype; o
 qn_status qni_infer_axis(qni_infer *call); /**< qn_axis_attrs: axis exists; output as input 0 */
 /** Broadcast of two shapes; false if they do not fit. */
 bool qni_broadcast(qn_shape a, qn_shape b, qn_shape *out);
-/** Error "<op>: expects f32 or f64, got i64" unless input i is floating point. */
+/** Error "<op>: expects f32, f64, bf16 or f16, got i64" unless input i is floating point. */
 qn_status qni_expect_float(qni_infer *call, int i);
 /** Error unless input i has input j's dtype. */
 qn_status qni_expect_same_dtype(qni_infer *call, int i, int j);

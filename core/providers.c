@@ -14,7 +14,8 @@ enum { TABLE_SIZE = 512 }; /* a power of two, well above the number of operation
 enum {
     FIRST_PROVIDER = offsetof(qn_provider, open),
     FIRST_KERNEL = offsetof(qn_kernel, attrs_size),
-    SIZED_KERNEL = FIRST_KERNEL + sizeof(((const qn_kernel *)NULL)->attrs_size)
+    SIZED_KERNEL = FIRST_KERNEL + sizeof(((const qn_kernel *)NULL)->attrs_size),
+    FIRST_DTYPES = (1 << (QN_U8 + 1)) - 1
 };
 
 /** The providers of a device, and a hash table of kernels by operation. */
@@ -56,6 +57,24 @@ static bool sets_more(const qn_call *call, uint32_t known) {
     return false;
 }
 
+/* ---- dtypes ------------------------------------------------------------------------------ */
+
+/** The dtypes that a kernel takes. */
+static uint32_t known_dtypes(const qn_kernel *kernel, const qni_provider *provider) {
+    const bool tells = kernel->size >= offsetof(qn_kernel, dtypes) + sizeof(kernel->dtypes);
+    return FIRST_DTYPES | provider->dtypes | (tells ? kernel->dtypes : 0);
+}
+
+/** Whether a call has a dtype that is not among those known. */
+static bool has_other(const qn_call *call, uint32_t known) {
+    uint32_t had = 0;
+    for (int i = 0; i < call->n_in; i++)
+        had |= 1u << call->in[i].dtype;
+    for (int i = 0; i < call->n_out; i++)
+        had |= 1u << call->out[i].dtype;
+    return (had & ~known) != 0;
+}
+
 /* ---- kernels of each operation ----------------------------------------------------------- */
 
 static size_t slot_of(const qni_op *op) {
@@ -83,13 +102,18 @@ static void add_kernel(qni_kernels *kernels, const qn_kernel *kernel,
         entry->op = *op;
         if (entry->count < QNI_MAX_PROVIDERS)
             entry->candidate[entry->count++] =
-                (qni_candidate){kernel, provider, qni_known_attrs(kernel, *op)};
+                (qni_candidate){.kernel = kernel,
+                                .provider = provider,
+                                .attrs_size = qni_known_attrs(kernel, *op),
+                                .dtypes = known_dtypes(kernel, provider)};
     }
 }
 
 const char *qni_declines(const qni_candidate *candidate, const qn_call *call) {
     if (sets_more(call, candidate->attrs_size))
         return "it is older than an attribute that is set";
+    if (has_other(call, candidate->dtypes))
+        return "it does not take a dtype of the call";
     const qn_kernel *kernel = candidate->kernel;
     return kernel->declines ? kernel->declines(call) : NULL;
 }
@@ -129,6 +153,7 @@ static qn_status open_provider(qn_context *ctx, qni_kernels *kernels, const qn_p
                                ctx->name, QNI_MAX_PROVIDERS);
     qni_provider *opened = &kernels->provider[kernels->providers];
     opened->name = given->name;
+    opened->dtypes = given->dtypes;
     if (given->open) {
         qn_status status = given->open(backend->queue(device), &opened->state, reason);
         if (status != QN_OK)

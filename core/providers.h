@@ -15,6 +15,7 @@ typedef struct qni_provider {
     const char *name;
     void (*close)(void *state); /**< NULL: nothing to be done */
     void *state;
+    uint32_t dtypes; /**< beyond those of the first version, of all its kernels */
 } qni_provider;
 
 /** A kernel that may serve calls of an operation. */
@@ -22,6 +23,7 @@ typedef struct qni_candidate {
     const qn_kernel *kernel;
     const qni_provider *provider;
     uint32_t attrs_size; /**< bytes of attributes that it knows */
+    uint32_t dtypes;     /**< those that it knows, a bit each */
 } qni_candidate;
 
 /** The kernels of one operation on a device, in the order to ask. */

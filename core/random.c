@@ -21,8 +21,9 @@ qn_status qni_fill_random(const qni_op *op, qn_tensor *x, const qn_range_attrs *
     if (!x)
         return QN_INVALID_ARGUMENT;
     if (!qni_is_float(x->view.dtype))
-        return qn_context_fail(x->ctx, QN_DTYPE_MISMATCH, "%s: expects f32 or f64, got %s",
-                               op->name, qn_dtype_string(x->view.dtype));
+        return qn_context_fail(x->ctx, QN_DTYPE_MISMATCH,
+                               "%s: expects f32, f64, bf16 or f16, got %s", op->name,
+                               qn_dtype_string(x->view.dtype));
     qn_tensor *state = qni_random(x->ctx);
     return qni_apply_to(op, &state, 1, attrs, x) ? QN_OK : x->ctx->status;
 }

@@ -97,17 +97,13 @@ qn_status qn_tensor_write(qn_tensor *x, const void *data, size_t bytes) {
     return status == QN_OK ? QN_OK : fail(x->ctx, status, "tensor_write", reason);
 }
 
-/** Element `i` of a packed array, as a number. */
-static double element(qn_dtype dtype, const void *data, int64_t i) {
-    switch (dtype) {
-#define CASE(name, type, words)                                                                    \
-    case QN_##name:                                                                                \
-        return (double)((const type *)data)[i];
-        QN_DTYPE_LIST(CASE)
-#undef CASE
-    default:
-        return NAN;
-    }
+double qn_element_get(qn_dtype dtype, const void *data, int64_t i) {
+    return data ? qn_element_load(dtype, data, i) : NAN;
+}
+
+void qn_element_set(qn_dtype dtype, void *data, int64_t i, double value) {
+    if (data)
+        qn_element_store(dtype, data, i, value);
 }
 
 double qn_item(const qn_tensor *x) {
@@ -121,7 +117,7 @@ double qn_item(const qn_tensor *x) {
     int64_t memory = 0;
     if (qn_tensor_read(x, &memory, qn_dtype_size(x->view.dtype)) != QN_OK)
         return NAN;
-    return element(x->view.dtype, &memory, 0);
+    return qn_element_get(x->view.dtype, &memory, 0);
 }
 
 /* ---- printing ---------------------------------------------------------------------------- */
@@ -132,7 +128,7 @@ static void print_element(qn_dtype dtype, const char *data, int64_t i, FILE *str
     if (dtype == QN_I64)
         fprintf(stream, "%lld", (long long)((const int64_t *)(const void *)data)[i]);
     else
-        fprintf(stream, qni_is_float(dtype) ? "%.6g" : "%.0f", element(dtype, data, i));
+        fprintf(stream, qni_is_float(dtype) ? "%.6g" : "%.0f", qn_element_get(dtype, data, i));
 }
 
 static void print_axis(const qn_view *view, const char *data, int axis, int64_t *at, FILE *stream) {

@@ -107,8 +107,11 @@ void qni_tensor_forget_dead(qn_context *ctx, int but);
 bool qni_alive(const char *what, const qn_tensor *x);
 /** Lets a contiguous tensor look at other memory from now on. */
 void qni_tensor_rebase(qn_tensor *x, qni_storage *storage, void *data);
-/** Whether a dtype is f32 or f64. */
-static inline bool qni_is_float(qn_dtype dtype) { return dtype == QN_F32 || dtype == QN_F64; }
+/** Whether a dtype is floating point. */
+static inline bool qni_is_float(qn_dtype dtype) {
+    return dtype == QN_F32 || dtype == QN_F64 || dtype == QN_BF16 || dtype == QN_F16;
+}
+
 /** The row-major view of a shape (data NULL). */
 qn_view qni_view_of(qn_dtype dtype, qn_shape shape);
 qn_shape qni_shape_of(const qn_view *view);

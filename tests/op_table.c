@@ -138,39 +138,13 @@ void op_inputs_free(op_inputs *inputs) {
 
 /* ---- tensors ----------------------------------------------------------------------------- */
 
-static void store(qn_dtype dtype, void *data, int64_t i, double value) {
-    switch (dtype) {
-#define CASE(name, type, words)                                                                    \
-    case QN_##name:                                                                                \
-        ((type *)data)[i] = (type)value;                                                           \
-        return;
-        QN_DTYPE_LIST(CASE)
-#undef CASE
-    default:
-        cr_assert_fail("no such dtype");
-    }
-}
-
-static double load(qn_dtype dtype, const void *data, int64_t i) {
-    switch (dtype) {
-#define CASE(name, type, words)                                                                    \
-    case QN_##name:                                                                                \
-        return (double)((const type *)data)[i];
-        QN_DTYPE_LIST(CASE)
-#undef CASE
-    default:
-        cr_assert_fail("no such dtype");
-        return NAN;
-    }
-}
-
 /** A contiguous tensor of the values. */
 static qn_tensor *plain(qn_context *ctx, qn_dtype dtype, qn_shape shape, const double *values,
                         int64_t count) {
     void *data = malloc((size_t)(count + 1) * sizeof(double));
     cr_assert_not_null(data);
     for (int64_t i = 0; i < count; i++)
-        store(dtype, data, i, values[i]);
+        qn_element_set(dtype, data, i, values[i]);
     qn_tensor *x = qn_from_data(ctx, dtype, shape, data);
     free(data);
     cr_assert_not_null(x, "%s", qn_context_message(ctx));
@@ -294,7 +268,7 @@ double *op_values(const qn_tensor *x) {
     cr_assert_eq(qn_tensor_read(x, raw, (size_t)count * size), QN_OK, "%s",
                  qn_context_message(qn_tensor_context(x)));
     for (int64_t i = 0; i < count; i++)
-        values[i] = load(qn_tensor_dtype(x), raw, i);
+        values[i] = qn_element_get(qn_tensor_dtype(x), raw, i);
     free(raw);
     return values;
 }

@@ -26,11 +26,11 @@ static bool same_elements(const qn_tensor *a, const qn_tensor *b) {
 }
 
 Test(io, round_trip_of_every_dtype) {
-    static const char *names[] = {"f32", "f64", "i32", "i64", "u8"};
     qn_named_tensor tensors[QN_DTYPE_COUNT];
     for (int i = 0; i < QN_DTYPE_COUNT; i++) {
-        tensors[i] =
-            (qn_named_tensor){.name = names[i], .tensor = numbers((qn_dtype)i, QN_SHAPE(3, 5 + i))};
+        const qn_dtype dtype = (qn_dtype)i;
+        tensors[i] = (qn_named_tensor){.name = qn_dtype_string(dtype),
+                                       .tensor = numbers(dtype, QN_SHAPE(3, 5 + i))};
     }
     const qn_metadata metadata[] = {{"made", "by hand"}, {"\xc3\xa9t\xc3\xa9", "\"quoted\"\n"}};
     const char *path = scratch_path("all.safetensors");
@@ -44,7 +44,7 @@ Test(io, round_trip_of_every_dtype) {
     cr_assert_null(qn_tensor_file_metadata(file, "none"));
     for (int i = 0; i < QN_DTYPE_COUNT; i++) {
         qn_tensor *out = qn_zeros(ctx, (qn_dtype)i, QN_SHAPE(3, 5 + i));
-        cr_assert_eq(qn_tensor_file_read(file, names[i], out), QN_OK, "%s",
+        cr_assert_eq(qn_tensor_file_read(file, tensors[i].name, out), QN_OK, "%s",
                      qn_context_message(ctx));
         cr_assert(same_elements(tensors[i].tensor, out));
     }

@@ -143,6 +143,6 @@ Test(random, moments_are_as_asked) {
 Test(random, integers_are_refused) {
     cr_expect_null(qn_normal(ctx, QN_I64, QN_SHAPE(3), 0, 1));
     cr_expect_eq(qn_context_error(ctx, NULL), QN_DTYPE_MISMATCH);
-    cr_expect_str_eq(qn_context_message(ctx), "normal: expects f32 or f64, got i64");
+    cr_expect_str_eq(qn_context_message(ctx), "normal: expects f32, f64, bf16 or f16, got i64");
     qn_context_clear_error(ctx);
 }

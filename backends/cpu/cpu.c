@@ -134,7 +134,8 @@ static qn_status cpu_open(int index, void **device, char *reason) {
     if (chosen->table)
         cpu->providers[count++] = (qn_provider){.name = "simd", .kernels = chosen->table};
     cpu->providers[count++] = (qn_provider){.name = "openblas", .kernels = qnk_openblas_table};
-    cpu->providers[count] = (qn_provider){.name = "ref", .kernels = qnk_ref_table};
+    cpu->providers[count] = (qn_provider){
+        .name = "ref", .kernels = qnk_ref_table, .dtypes = 1u << QN_BF16 | 1u << QN_F16};
     snprintf(cpu->description, sizeof(cpu->description), "%s, %d cores, %s", model,
              cpu_processors(), chosen->name);
     cpu_threads_retain();

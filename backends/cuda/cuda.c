@@ -136,8 +136,14 @@ static const char *cuda_describe(void *opened) { return ((cuda_device *)opened)-
 
 static const qn_provider *cuda_providers(void *opened) {
     static const qn_provider providers[] = {
-        {"cudnn", qnk_cudnn_table, qnk_cudnn_open, qnk_cudnn_close},
-        {"cublas", qnk_cublas_table, qnk_cublas_open, qnk_cublas_close},
+        {.name = "cudnn",
+         .kernels = qnk_cudnn_table,
+         .open = qnk_cudnn_open,
+         .close = qnk_cudnn_close},
+        {.name = "cublas",
+         .kernels = qnk_cublas_table,
+         .open = qnk_cublas_open,
+         .close = qnk_cublas_close},
         {.name = "cuda", .kernels = qnk_cuda_table},
         {.name = NULL},
     };

@@ -135,6 +135,114 @@ static inline float qn_bf16_value(uint16_t bits) {
 /** x as an operand of a bfloat16 product. */
 static inline float qn_bf16_round(float x) { return qn_bf16_value(qn_bf16_bits(x)); }
 
+/* ---- elements ---------------------------------------------------------------------------- */
+
+/** The element nearest to x, ties to even. Denormal numbers stay, other than in qn_bf16_bits(): a
+ * tensor keeps what a file has. NaN stays NaN. */
+static inline qn_bf16 qn_bf16_from(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    bits = nan ? bits | 0x00400000u : bits + 0x7fffu + (bits >> 16 & 1u);
+    const qn_bf16 nearest = {(uint16_t)(bits >> 16)};
+    return nearest;
+}
+
+/** The element nearest to x, ties to even: infinite from 65520 on, denormal below 2^-14. NaN stays
+ * NaN. */
+static inline qn_f16 qn_f16_from(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof(bits));
+    const uint32_t sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
+    if (magnitude > 0x7f800000u) {
+        bits = 0x7e00u | (magnitude >> 13 & 0x1ffu);
+    } else if (magnitude >= 0x477ff000u) {
+        bits = 0x7c00u;
+    } else if (magnitude < 0x38800000u) { /* beside 0.5 the last bit of f32 is a denormal f16's */
+        const float shifted = (x < 0 ? -x : x) + 0.5F;
+        memcpy(&bits, &shifted, sizeof(bits));
+        bits -= 0x3f000000u;
+    } else {
+        bits = (magnitude + 0xfffu + (magnitude >> 13 & 1u) - 0x38000000u) >> 13;
+    }
+    const qn_f16 nearest = {(uint16_t)(sign | bits)};
+    return nearest;
+}
+
+/** The number that an element stands for. Moving the exponent by 2^112 is exact for denormals, too;
+ * infinities and NaN keep the highest one. */
+static inline float qn_f16_value(qn_f16 x) {
+    const uint32_t magnitude = x.bits & 0x7fffu;
+    const uint32_t wide = magnitude << 13 | (magnitude >= 0x7c00u ? 0x7f800000u : 0);
+    float value;
+    memcpy(&value, &wide, sizeof(value));
+    if (magnitude < 0x7c00u)
+        value *= 0x1p112F;
+    return x.bits & 0x8000u ? -value : value;
+}
+
+/** The element at an offset (in elements) as a double. Integers are exact up to 2^53. */
+static inline double qn_element_load(qn_dtype dtype, const void *data, int64_t at) {
+    switch (dtype) {
+    case QN_F32:
+        return ((const float *)data)[at];
+    case QN_F64:
+        return ((const double *)data)[at];
+    case QN_I32:
+        return ((const int32_t *)data)[at];
+    case QN_I64:
+        return (double)((const int64_t *)data)[at];
+    case QN_U8:
+        return ((const uint8_t *)data)[at];
+    case QN_BF16:
+        return qn_bf16_value(((const qn_bf16 *)data)[at].bits);
+    case QN_F16:
+        return qn_f16_value(((const qn_f16 *)data)[at]);
+    case QN_DTYPE_COUNT:
+        break;
+    }
+    return __builtin_nan(""); /* there is no such dtype */
+}
+
+/** x truncated towards zero and held within [low, high]; 0 for NaN. */
+static inline int64_t qn_saturate(double x, int64_t low, int64_t high) {
+    if (x != x)
+        return 0;
+    if (x <= (double)low)
+        return low;
+    return x >= (double)high ? high : (int64_t)x;
+}
+
+/** Sets the element at an offset: rounded to f32, and from there to 16 bits, or truncated and
+ * saturated to an integer. */
+static inline void qn_element_store(qn_dtype dtype, void *data, int64_t at, double value) {
+    switch (dtype) {
+    case QN_F32:
+        ((float *)data)[at] = (float)value;
+        break;
+    case QN_F64:
+        ((double *)data)[at] = value;
+        break;
+    case QN_I32:
+        ((int32_t *)data)[at] = (int32_t)qn_saturate(value, INT32_MIN, INT32_MAX);
+        break;
+    case QN_I64:
+        ((int64_t *)data)[at] = qn_saturate(value, INT64_MIN, INT64_MAX);
+        break;
+    case QN_U8:
+        ((uint8_t *)data)[at] = (uint8_t)qn_saturate(value, 0, UINT8_MAX);
+        break;
+    case QN_BF16:
+        ((qn_bf16 *)data)[at] = qn_bf16_from((float)value);
+        break;
+    case QN_F16:
+        ((qn_f16 *)data)[at] = qn_f16_from((float)value);
+        break;
+    case QN_DTYPE_COUNT:
+        break;
+    }
+}
+
 /* ---- kernels ----------------------------------------------------------------------------- */
 
 /** One call of a kernel: plain views in, plain views out.
@@ -174,6 +282,8 @@ typedef struct qn_kernel {
     /* What the first version did not have. */
     uint32_t attrs_size; /**< bytes of the operation's attribute struct that it knows, 0 for none:
                             sizeof(qn_matmul_attrs), say, but no more than QN_ATTRS_ROOM */
+    uint32_t dtypes; /**< dtypes that it takes beyond those of the first version (f32 to u8), a bit
+                        (1 << QN_BF16) each; a call with another is never given to it */
 } qn_kernel;
 
 /** A named set of kernels, one implementation of as many operations as it has something to gain.
@@ -188,6 +298,7 @@ typedef struct qn_provider {
     /* What the first version did not have. */
     qn_status (*open)(void *queue, void **state, char *reason); /**< NULL: it has no state */
     void (*close)(void *state);                                 /**< NULL: nothing to be done */
+    uint32_t dtypes; /**< as qn_kernel.dtypes, for all of its kernels */
 } qn_provider;
 
 /* ---- backends ---------------------------------------------------------------------------- */

@@ -28,15 +28,18 @@ const char *qni_safetensors_dtype(qn_dtype dtype);
 typedef struct qni_stored_type {
     const char *name; /**< the format's */
     qn_dtype dtype;
-    size_t bytes;                              /**< of one, as it is stored */
-    void (*widen)(const char *from, char *to); /**< one element; NULL: they are alike */
+    size_t bytes;                               /**< of one, as it is stored */
+    void (*widen)(const char *from, char *to);  /**< one element; NULL: they are alike */
+    void (*to_f32)(const char *from, char *to); /**< one that may be read as f32, too; or NULL */
 } qni_stored_type;
 
 /** The type of that name; NULL for one with values that none of ours has. */
 const qni_stored_type *qni_stored_type_find(const char *name);
-/** Makes `count` stored elements, which lie at the end of the room that `data` has for them, ours.
- */
-void qni_stored_widen(const qni_stored_type *type, size_t count, char *data);
+/** Whether elements of a type can be read as those of a dtype without loss. */
+bool qni_stored_as(const qni_stored_type *type, qn_dtype dtype);
+/** Makes `count` stored elements, which lie at the end of the room that `data` has for them, those
+ * of a dtype as which they can be read. */
+void qni_stored_widen(const qni_stored_type *type, qn_dtype dtype, size_t count, char *data);
 
 /** Bytes of the elements of a shape, `width` each; false when they cannot be counted. */
 bool qni_safetensors_bytes(size_t width, qn_shape shape, uint64_t *bytes);
@@ -45,10 +48,12 @@ bool qni_safetensors_bytes(size_t width, qn_shape shape, uint64_t *bytes);
 const char *qni_tensor_file_path(const qn_tensor_file *file);
 /** Index of the entry of that name, -1 if there is none. */
 int qni_tensor_file_find(const qn_tensor_file *file, const char *name);
-/** Bytes of an entry's elements in memory. */
-size_t qni_tensor_file_bytes(const qn_tensor_file *file, int index);
-/** Reads an entry's elements, qni_tensor_file_bytes() of them, to host memory. */
-qn_status qni_tensor_file_fetch(qn_tensor_file *file, int index, void *data);
+/** Whether an entry can be read as a dtype. */
+bool qni_tensor_file_has(const qn_tensor_file *file, int index, qn_dtype dtype);
+/** Bytes of an entry's elements as a dtype. */
+size_t qni_tensor_file_bytes(const qn_tensor_file *file, int index, qn_dtype dtype);
+/** Reads an entry's elements, so many bytes of them, to host memory. */
+qn_status qni_tensor_file_fetch(qn_tensor_file *file, int index, qn_dtype dtype, void *data);
 
 /** The context that a file belongs to. */
 qn_context *qni_tensor_file_context(const qn_tensor_file *file);

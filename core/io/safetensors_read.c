@@ -340,9 +340,13 @@ int qni_tensor_file_find(const qn_tensor_file *file, const char *name) {
 
 static size_t stored_bytes(const entry *e) { return (size_t)(e->end - e->begin); }
 
-size_t qni_tensor_file_bytes(const qn_tensor_file *file, int index) {
+bool qni_tensor_file_has(const qn_tensor_file *file, int index, qn_dtype dtype) {
+    return qni_stored_as(file->entries[index].type, dtype);
+}
+
+size_t qni_tensor_file_bytes(const qn_tensor_file *file, int index, qn_dtype dtype) {
     const entry *e = &file->entries[index];
-    return stored_bytes(e) / e->type->bytes * qn_dtype_bytes(e->type->dtype);
+    return stored_bytes(e) / e->type->bytes * qn_dtype_bytes(dtype);
 }
 
 /* Holds the bytes of an entry against its checksum, where there is one. */
@@ -359,10 +363,10 @@ static qn_status check_bytes(const qn_tensor_file *file, int index, const void *
                            file->path, file->entries[index].name, found, expected);
 }
 
-qn_status qni_tensor_file_fetch(qn_tensor_file *file, int index, void *data) {
+qn_status qni_tensor_file_fetch(qn_tensor_file *file, int index, qn_dtype dtype, void *data) {
     const entry *e = &file->entries[index];
     const size_t bytes = stored_bytes(e);
-    char *stored = (char *)data + (qni_tensor_file_bytes(file, index) - bytes);
+    char *stored = (char *)data + (qni_tensor_file_bytes(file, index, dtype) - bytes);
     uint64_t offset = file->data_offset + e->begin;
     if (fseeko(file->stream, (off_t)offset, SEEK_SET) != 0 ||
         fread(stored, 1, bytes, file->stream) != bytes)
@@ -370,7 +374,7 @@ qn_status qni_tensor_file_fetch(qn_tensor_file *file, int index, void *data) {
                                file->path, (unsigned long long)offset, e->name);
     const qn_status status = check_bytes(file, index, stored);
     if (status == QN_OK)
-        qni_stored_widen(e->type, bytes / e->type->bytes, data);
+        qni_stored_widen(e->type, dtype, bytes / e->type->bytes, data);
     return status;
 }
 
@@ -383,9 +387,10 @@ qn_status qn_tensor_file_verify(qn_tensor_file *file) {
         return QN_INVALID_ARGUMENT;
     qn_status status = QN_OK;
     for (int i = 0; i < file->count && status == QN_OK; i++) {
-        const size_t bytes = qni_tensor_file_bytes(file, i);
+        const qn_dtype dtype = file->entries[i].type->dtype;
+        const size_t bytes = qni_tensor_file_bytes(file, i, dtype);
         void *data = malloc(bytes ? bytes : 1);
-        status = data ? qni_tensor_file_fetch(file, i, data)
+        status = data ? qni_tensor_file_fetch(file, i, dtype, data)
                       : qn_context_fail(file->ctx, QN_OUT_OF_MEMORY,
                                         "%s: out of memory for tensor \"%s\"", file->path,
                                         file->entries[i].name);

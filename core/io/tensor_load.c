@@ -16,8 +16,9 @@ static int match_entry(const qn_tensor_file *file, const char *name, const qn_te
     qn_tensor_entry found = qn_tensor_file_entry(file, index);
     qn_dtype dtype = qn_tensor_dtype(tensor);
     qn_shape shape = qn_tensor_shape(tensor);
-    if (found.dtype != dtype || !qn_shape_equal(found.shape, shape)) {
-        qn_context_fail(ctx, found.dtype != dtype ? QN_DTYPE_MISMATCH : QN_SHAPE_MISMATCH,
+    const bool fits = qni_tensor_file_has(file, index, dtype);
+    if (!fits || !qn_shape_equal(found.shape, shape)) {
+        qn_context_fail(ctx, !fits ? QN_DTYPE_MISMATCH : QN_SHAPE_MISMATCH,
                         "%s: tensor \"%s\" is %s %s, expected %s %s", path, name,
                         qn_dtype_string(found.dtype), qn_shape_text(found.shape).s,
                         qn_dtype_string(dtype), qn_shape_text(shape).s);
@@ -40,13 +41,14 @@ qn_status qn_tensor_file_read(qn_tensor_file *file, const char *name, qn_tensor 
     int index = match_entry(file, name, out);
     if (index < 0)
         return qn_context_error(ctx, NULL);
-    size_t bytes = qni_tensor_file_bytes(file, index);
+    const qn_dtype dtype = qn_tensor_dtype(out);
+    size_t bytes = qni_tensor_file_bytes(file, index, dtype);
     void *data = malloc(bytes ? bytes : 1);
     if (!data) {
         return qn_context_fail(ctx, QN_OUT_OF_MEMORY, "%s: out of memory for tensor \"%s\"",
                                qni_tensor_file_path(file), name);
     }
-    qn_status status = qni_tensor_file_fetch(file, index, data);
+    qn_status status = qni_tensor_file_fetch(file, index, dtype, data);
     if (status == QN_OK)
         status = qn_tensor_write(out, data, bytes);
     free(data);
@@ -73,7 +75,7 @@ static qn_status match_module(const qn_module *module, const qn_tensor_file *fil
         int index = match_entry(file, named.name, named.tensor);
         if (index < 0)
             return qn_context_error(ctx, NULL);
-        *bytes += qni_tensor_file_bytes(file, index);
+        *bytes += qni_tensor_file_bytes(file, index, qn_tensor_dtype(named.tensor));
     }
     for (int i = 0; i < qn_tensor_file_count(file); i++) {
         const qn_tensor_entry found = qn_tensor_file_entry(file, i);
@@ -88,9 +90,11 @@ static qn_status match_module(const qn_module *module, const qn_tensor_file *fil
 static qn_status fetch_module(const qn_module *module, qn_tensor_file *file, char *data) {
     qn_status status = QN_OK;
     for (int i = 0; status == QN_OK && i < qn_module_tensor_count(module); i++) {
-        int index = qni_tensor_file_find(file, qn_module_tensor(module, i).name);
-        status = qni_tensor_file_fetch(file, index, data);
-        data += qni_tensor_file_bytes(file, index);
+        const qn_named_tensor named = qn_module_tensor(module, i);
+        const qn_dtype dtype = qn_tensor_dtype(named.tensor);
+        const int index = qni_tensor_file_find(file, named.name);
+        status = qni_tensor_file_fetch(file, index, dtype, data);
+        data += qni_tensor_file_bytes(file, index, dtype);
     }
     return status;
 }

@@ -30,6 +30,10 @@ qn_status qni_expect_hyper(qni_infer *call, int i) {
 qn_status qni_infer_optim_step(qni_infer *call) {
     int hyper = call->n_in - 2;
     qn_status status = qni_expect_float(call, 0);
+    const qn_dtype dtype = call->in[0]->view.dtype;
+    if (status == QN_OK && dtype != QN_F32 && dtype != QN_F64) /* 16 bits lose most steps */
+        status = qn_context_fail(call->ctx, QN_DTYPE_MISMATCH, "%s: expects f32 or f64, got %s",
+                                 call->op->name, qn_dtype_string(dtype));
     for (int i = 0; i < hyper && status == QN_OK; i++) {
         if (!call->in[i])
             continue;

@@ -108,6 +108,18 @@ static bool add_scale(qn_optimizer *optimizer) {
     return scale[0] == 0 || optimizer->scale;
 }
 
+/* An error unless the parameters can take a step. */
+static bool can_step(const qn_optimizer *optimizer) {
+    const qn_dtype dtype = qn_tensor_dtype(qn_module_flat_parameters(optimizer->module));
+    if (dtype == QN_F32 || dtype == QN_F64)
+        return true;
+    qn_context_fail(optimizer->ctx, QN_DTYPE_MISMATCH,
+                    "%s: the parameters are %s, expected f32 or f64: in 16 bits most steps would "
+                    "be rounded away",
+                    optimizer->spec.kind->name, qn_dtype_string(dtype));
+    return false;
+}
+
 /* Makes the groups of an optimizer and their state. */
 static bool make_state(qn_optimizer *optimizer) {
     const qn_module *module = optimizer->module;
@@ -118,7 +130,8 @@ static bool make_state(qn_optimizer *optimizer) {
         out_of_memory(optimizer);
         return false;
     }
-    bool made = add_group(optimizer, NULL, NULL, qn_module_flat_parameters(optimizer->module));
+    bool made = can_step(optimizer) &&
+                add_group(optimizer, NULL, NULL, qn_module_flat_parameters(optimizer->module));
     for (int i = 0; made && i < qn_module_tensor_count(module); i++) {
         const qn_named_tensor p = qn_module_tensor(module, i);
         if (p.trained && qn_requires_sparse_grad(p.tensor))

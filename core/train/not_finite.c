@@ -15,8 +15,7 @@ static int64_t elements(qn_shape shape) {
 static bool has_one(const qn_dataset_desc *info, const void *x) {
     const int64_t count = elements(info->x_shape);
     for (int64_t i = 0; i < count; i++)
-        if ((info->x_dtype == QN_F32 && !isfinite(((const float *)x)[i])) ||
-            (info->x_dtype == QN_F64 && !isfinite(((const double *)x)[i])))
+        if (!isfinite(qn_element_get(info->x_dtype, x, i)))
             return true;
     return false;
 }

@@ -66,10 +66,12 @@ qn_status run(const qn_call *call) {
         return argmax<int64_t>(call);
     case QN_U8:
         return argmax<uint8_t>(call);
+    case QN_BF16:
+    case QN_F16:
     case QN_DTYPE_COUNT:
         break;
     }
-    return QN_INTERNAL_ERROR; // there is no such dtype
+    return QN_INTERNAL_ERROR; // no dtype that the kernel takes
 }
 
 } // namespace

@@ -1,6 +1,7 @@
 /* cast_cuda.cu: the same values in another dtype; what does not fit an integer saturates, NaN
  * becomes 0. */
 #include "cuda_map.h"
+#include "cuda_sixteen.h"
 
 namespace {
 
@@ -30,10 +31,17 @@ __device__ inline void convert(double x, int64_t *y) {
 }
 __device__ inline void convert(double x, uint8_t *y) { *y = saturated<uint8_t>(x, 0, UINT8_MAX); }
 
+__device__ inline void convert(double x, qn_bf16 *y) { *y = sixteen_bf16((float)x); }
+__device__ inline void convert(double x, qn_f16 *y) { *y = sixteen_f16((float)x); }
+
+template <class T> __device__ inline double number(T x) { return (double)x; }
+__device__ inline double number(qn_bf16 x) { return sixteen_value(x); }
+__device__ inline double number(qn_f16 x) { return sixteen_value(x); }
+
 template <class To, class From> struct cast_f {
     __device__ To operator()(From x) const {
         To y;
-        convert((double)x, &y);
+        convert(number(x), &y);
         return y;
     }
 };
@@ -50,6 +58,10 @@ template <class From> qn_status run_from(const qn_call *call) {
         return map_launch<int64_t, From>(call, cast_f<int64_t, From>{});
     case QN_U8:
         return map_launch<uint8_t, From>(call, cast_f<uint8_t, From>{});
+    case QN_BF16:
+        return map_launch<qn_bf16, From>(call, cast_f<qn_bf16, From>{});
+    case QN_F16:
+        return map_launch<qn_f16, From>(call, cast_f<qn_f16, From>{});
     case QN_DTYPE_COUNT:
         break;
     }
@@ -68,6 +80,10 @@ qn_status run(const qn_call *call) {
         return run_from<int64_t>(call);
     case QN_U8:
         return run_from<uint8_t>(call);
+    case QN_BF16:
+        return run_from<qn_bf16>(call);
+    case QN_F16:
+        return run_from<qn_f16>(call);
     case QN_DTYPE_COUNT:
         break;
     }
@@ -77,5 +93,8 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_cast;
-const qn_kernel qnk_cuda_cast = {
-    .size = sizeof(qn_kernel), .op = "cast", .run = run, .attrs_size = sizeof(qn_cast_attrs)};
+const qn_kernel qnk_cuda_cast = {.size = sizeof(qn_kernel),
+                                 .op = "cast",
+                                 .run = run,
+                                 .attrs_size = sizeof(qn_cast_attrs),
+                                 .dtypes = 1u << QN_BF16 | 1u << QN_F16};

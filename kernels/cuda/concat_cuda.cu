@@ -19,5 +19,8 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_concat;
-const qn_kernel qnk_cuda_concat = {
-    .size = sizeof(qn_kernel), .op = "concat", .run = run, .attrs_size = sizeof(qn_axis_attrs)};
+const qn_kernel qnk_cuda_concat = {.size = sizeof(qn_kernel),
+                                   .op = "concat",
+                                   .run = run,
+                                   .attrs_size = sizeof(qn_axis_attrs),
+                                   .dtypes = 1u << QN_BF16 | 1u << QN_F16};

@@ -79,6 +79,8 @@ qn_status cuda_copy(const qn_call *call, const qn_view *to, const qn_view *from)
     switch (qn_dtype_size(to->dtype)) {
     case 1:
         return copy_as<uint8_t>(call, to, from);
+    case 2:
+        return copy_as<uint16_t>(call, to, from);
     case 4:
         return copy_as<uint32_t>(call, to, from);
     case 8:
@@ -89,4 +91,5 @@ qn_status cuda_copy(const qn_call *call, const qn_view *to, const qn_view *from)
 }
 
 extern "C" const qn_kernel qnk_cuda_copy;
-const qn_kernel qnk_cuda_copy = {.size = sizeof(qn_kernel), .op = "copy", .run = run};
+const qn_kernel qnk_cuda_copy = {
+    .size = sizeof(qn_kernel), .op = "copy", .run = run, .dtypes = 1u << QN_BF16 | 1u << QN_F16};

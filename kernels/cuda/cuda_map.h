@@ -104,10 +104,12 @@ template <template <class> class F> inline qn_status map_compare(const qn_call *
         return map_launch<uint8_t, int64_t, int64_t>(call, F<int64_t>{});
     case QN_U8:
         return map_launch<uint8_t, uint8_t, uint8_t>(call, F<uint8_t>{});
+    case QN_BF16:
+    case QN_F16:
     case QN_DTYPE_COUNT:
         break;
     }
-    return QN_INTERNAL_ERROR; // there is no such dtype
+    return QN_INTERNAL_ERROR; // no dtype that the kernel takes
 }
 
 #endif

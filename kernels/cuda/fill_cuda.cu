@@ -21,15 +21,6 @@ template <class T> qn_status fill_as(const qn_call *call, const qn_view *view, T
                       MAP_BLOCK, 0, f, w, out);
 }
 
-/** A value as the library stores it in an integer: truncated and saturated, 0 for NaN. */
-int64_t as_integer(double value, int64_t low, int64_t high) {
-    if (value != value)
-        return 0;
-    if (value <= (double)low)
-        return low;
-    return value >= (double)high ? high : (int64_t)value;
-}
-
 qn_status run(const qn_call *call) {
     return cuda_fill(call, call->out, ((const qn_scalar_attrs *)call->attrs)->value);
 }
@@ -43,11 +34,15 @@ qn_status cuda_fill(const qn_call *call, const qn_view *view, double value) {
     case QN_F64:
         return fill_as<double>(call, view, value);
     case QN_I32:
-        return fill_as<int32_t>(call, view, (int32_t)as_integer(value, INT32_MIN, INT32_MAX));
+        return fill_as<int32_t>(call, view, (int32_t)qn_saturate(value, INT32_MIN, INT32_MAX));
     case QN_I64:
-        return fill_as<int64_t>(call, view, as_integer(value, INT64_MIN, INT64_MAX));
+        return fill_as<int64_t>(call, view, qn_saturate(value, INT64_MIN, INT64_MAX));
     case QN_U8:
-        return fill_as<uint8_t>(call, view, (uint8_t)as_integer(value, 0, UINT8_MAX));
+        return fill_as<uint8_t>(call, view, (uint8_t)qn_saturate(value, 0, UINT8_MAX));
+    case QN_BF16:
+        return fill_as<qn_bf16>(call, view, qn_bf16_from((float)value));
+    case QN_F16:
+        return fill_as<qn_f16>(call, view, qn_f16_from((float)value));
     case QN_DTYPE_COUNT:
         break;
     }
@@ -55,5 +50,8 @@ qn_status cuda_fill(const qn_call *call, const qn_view *view, double value) {
 }
 
 extern "C" const qn_kernel qnk_cuda_fill;
-const qn_kernel qnk_cuda_fill = {
-    .size = sizeof(qn_kernel), .op = "fill", .run = run, .attrs_size = sizeof(qn_scalar_attrs)};
+const qn_kernel qnk_cuda_fill = {.size = sizeof(qn_kernel),
+                                 .op = "fill",
+                                 .run = run,
+                                 .attrs_size = sizeof(qn_scalar_attrs),
+                                 .dtypes = 1u << QN_BF16 | 1u << QN_F16};

@@ -19,5 +19,8 @@ qn_status run(const qn_call *call) {
 } // namespace
 
 extern "C" const qn_kernel qnk_cuda_pad;
-const qn_kernel qnk_cuda_pad = {
-    .size = sizeof(qn_kernel), .op = "pad", .run = run, .attrs_size = sizeof(qn_pad_attrs)};
+const qn_kernel qnk_cuda_pad = {.size = sizeof(qn_kernel),
+                                .op = "pad",
+                                .run = run,
+                                .attrs_size = sizeof(qn_pad_attrs),
+                                .dtypes = 1u << QN_BF16 | 1u << QN_F16};

@@ -14,32 +14,9 @@
 
 /* ---- elements ---------------------------------------------------------------------------- */
 
-/** x truncated towards zero and held within [low, high]; 0 for NaN. */
-static inline int64_t ref_saturate(double x, int64_t low, int64_t high) {
-    if (x != x)
-        return 0;
-    if (x <= (double)low)
-        return low;
-    return x >= (double)high ? high : (int64_t)x;
-}
-
-/** The element at an offset (in elements) as a double. Integers are exact up to 2^53. */
+/** The element at an offset (in elements) as a double. */
 static inline double ref_load(const qn_view *view, int64_t at) {
-    switch (view->dtype) {
-    case QN_F32:
-        return ((const float *)view->data)[at];
-    case QN_F64:
-        return ((const double *)view->data)[at];
-    case QN_I32:
-        return ((const int32_t *)view->data)[at];
-    case QN_I64:
-        return (double)((const int64_t *)view->data)[at];
-    case QN_U8:
-        return ((const uint8_t *)view->data)[at];
-    case QN_DTYPE_COUNT:
-        break;
-    }
-    return NAN; /* there is no such dtype */
+    return qn_element_load(view->dtype, view->data, at);
 }
 
 /** Whether a call's f32 operands are to be rounded to bfloat16. */
@@ -52,27 +29,9 @@ static inline double ref_load_operand(const qn_view *view, int64_t at, bool roun
     return rounds ? qn_bf16_round(((const float *)view->data)[at]) : ref_load(view, at);
 }
 
-/** Sets the element at an offset: rounded to float, or truncated and saturated to an integer. */
+/** Sets the element at an offset, rounded or saturated as its dtype asks. */
 static inline void ref_store(const qn_view *view, int64_t at, double value) {
-    switch (view->dtype) {
-    case QN_F32:
-        ((float *)view->data)[at] = (float)value;
-        break;
-    case QN_F64:
-        ((double *)view->data)[at] = value;
-        break;
-    case QN_I32:
-        ((int32_t *)view->data)[at] = (int32_t)ref_saturate(value, INT32_MIN, INT32_MAX);
-        break;
-    case QN_I64:
-        ((int64_t *)view->data)[at] = ref_saturate(value, INT64_MIN, INT64_MAX);
-        break;
-    case QN_U8:
-        ((uint8_t *)view->data)[at] = (uint8_t)ref_saturate(value, 0, UINT8_MAX);
-        break;
-    case QN_DTYPE_COUNT:
-        break;
-    }
+    qn_element_store(view->dtype, view->data, at, value);
 }
 
 /** The element of an i64 view at an offset. */
@@ -91,6 +50,9 @@ static inline void ref_move(const qn_view *to, int64_t at, const qn_view *from, 
     switch (size) { /* a size that is known makes the copy one instruction */
     case 1:
         ((uint8_t *)to->data)[at] = ((const uint8_t *)from->data)[from_at];
+        break;
+    case 2:
+        memcpy((char *)to->data + 2 * at, (const char *)from->data + 2 * from_at, 2);
         break;
     case 4:
         memcpy((char *)to->data + 4 * at, (const char *)from->data + 4 * from_at, 4);

@@ -46,7 +46,7 @@ static qn_shape shape(player *p) {
     return out;
 }
 
-static qn_dtype dtype(player *p) { return (qn_dtype)(byte(p) % 5 % QN_DTYPE_COUNT); }
+static qn_dtype dtype(player *p) { return (qn_dtype)(byte(p) % QN_DTYPE_COUNT); }
 
 /* Puts a result where the next calls find it. What was there stays the library's. */
 static void put(player *p, qn_tensor *result) {

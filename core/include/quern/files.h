@@ -25,9 +25,9 @@ typedef struct qn_tensorboard qn_tensorboard;
  * the old or the new file whole. See qn_tensors_write(). */
 QN_API qn_status qn_save(const qn_module *module, const char *path);
 /** Loads a module's tensors by name. Names, shapes and dtypes must match;
- * else nothing is changed. Types that others store (F16, BF16, BOOL, I8, I16, U16, U32) count as
- * the least of ours that has all their values, here and below: f32, f32, u8, i32, i32, i32, i64.
- * PyTorch's "num_batches_tracked" is passed over. */
+ * else nothing is changed. Types that others store (BOOL, I8, I16, U16, U32) count as the least of
+ * ours that has all their values, here and below: u8, i32, i32, i32, i64. BF16 and F16 are read as
+ * they are, or as f32. PyTorch's "num_batches_tracked" is passed over. */
 QN_API qn_status qn_load(qn_module *module, const char *path);
 
 /** Writes a whole file of bytes as qn_save() does: aside, then renamed. */
@@ -54,7 +54,7 @@ typedef struct qn_tensor_entry {
     qn_shape shape;
 } qn_tensor_entry;
 QN_API qn_tensor_entry qn_tensor_file_entry(const qn_tensor_file *file, int index);
-/** Copies an entry into a tensor of its shape and dtype. */
+/** Copies an entry into a tensor of its shape and dtype, BF16 and F16 into one of f32 as well. */
 QN_API qn_status qn_tensor_file_read(qn_tensor_file *file, const char *name, qn_tensor *out);
 /** Reads all of the file and holds it against its checksums: BAD_FORMAT where a byte is not as it
  * was written. (The header is checked when a file is opened, a tensor whenever it is read.) A file

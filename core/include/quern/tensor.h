@@ -130,6 +130,12 @@ QN_API qn_status qn_tensor_read(const qn_tensor *x, void *data, size_t bytes);
 /** Overwrites the elements of a contiguous tensor from `data`, row-major. */
 QN_API qn_status qn_tensor_write(qn_tensor *x, const void *data, size_t bytes);
 
+/** Element `i` of such data as a number; NaN where there is none. */
+QN_API double qn_element_get(qn_dtype dtype, const void *data, int64_t i);
+/** Sets element `i`: rounded to the dtype (by way of f32 for bf16 and f16), or truncated and held
+ * within an integer's range. */
+QN_API void qn_element_set(qn_dtype dtype, void *data, int64_t i, double value);
+
 /** The only element of a tensor as a number, waiting for the device. NaN on failure. */
 QN_API double qn_item(const qn_tensor *x);
 

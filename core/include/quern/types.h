@@ -33,13 +33,25 @@ typedef enum qn_status {
 #undef QN_STATUS_ENUM
 } qn_status;
 
+/** Numbers of 16 bits, which C cannot calculate with: qn_bf16_from() and its kin (quern_backend.h)
+ * convert. bfloat16 is the upper half of an f32: 8 bits of exponent, 7 of fraction. */
+typedef struct qn_bf16 {
+    uint16_t bits;
+} qn_bf16;
+/** IEEE 754 binary16: 5 bits of exponent, 10 of fraction, 65504 at most. */
+typedef struct qn_f16 {
+    uint16_t bits;
+} qn_f16;
+
 /* Every element type: name, C type, name in words (NumPy's and safetensors' conventions). */
 #define QN_DTYPE_LIST(X)                                                                           \
     X(F32, float, "f32")                                                                           \
     X(F64, double, "f64")                                                                          \
     X(I32, int32_t, "i32")                                                                         \
     X(I64, int64_t, "i64")                                                                         \
-    X(U8, uint8_t, "u8")
+    X(U8, uint8_t, "u8")                                                                           \
+    X(BF16, qn_bf16, "bf16")                                                                       \
+    X(F16, qn_f16, "f16")
 
 /** Element type of a tensor. Comparisons give QN_U8 (0 or 1); class indices are QN_I64. */
 typedef enum qn_dtype {
