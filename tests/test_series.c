@@ -78,6 +78,15 @@ Test(series, dates_that_could_be_two_are_refused) {
     refuse("date,x\n1/13/2012,1\n13/1/2012,2\n", "month first in some lines", "series.csv");
 }
 
+Test(series, a_year_typed_wrong_is_no_series_of_centuries) {
+    refuse("date,x\n2012-01-01,1\n2012-01-02,2\n2612-01-03,3\n2012-01-04,4\n",
+           "from 2012-01-01 (line 2) to 2612-01-03 (line 4) there are 219147 steps, and only 4 "
+           "lines",
+           "series.csv");
+    refuse("item_id,date,x\na,2012-01-01,1\na,2012-01-02,2\nb,1712-01-01,1\nb,1712-01-02,2\n",
+           "from 1712-01-01 (line 4) to 2012-01-02 (line 3)", "series.csv");
+}
+
 Test(series, bad_timestamps_are_named) {
     static const char *const bad[] = {"2012-13-01", "2012-02-30",        "2012-01-01 24:00",
                                       "2012-1x-01", "2012-01-01 10:0",   "yesterday",

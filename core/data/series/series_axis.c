@@ -273,6 +273,29 @@ static qn_status check_steps(const qni_table *table, const qni_axis *axis) {
     return QN_OK;
 }
 
+/** Where a timestamp is typed wrong, by centuries, nearly all of the series would be made up. */
+static qn_status check_span(const qni_table *table, const qni_axis *axis) {
+    enum { MANY_STEPS = 10000, MOST_A_LINE = 1000 };
+    const qni_stamps *s = &table->stamps;
+    const qni_stamp *first = s->items, *last = s->items;
+    for (int64_t i = 1; i < s->count; i++) {
+        first = s->items[i].time < first->time ? &s->items[i] : first;
+        last = s->items[i].time > last->time ? &s->items[i] : last;
+    }
+    int64_t steps = 0;
+    qni_step_of(axis, last->time, &steps);
+    if (steps <= MANY_STEPS || steps / MOST_A_LINE < s->count)
+        return QN_OK;
+    char from[32], to[32];
+    return qn_context_fail(table->ctx, QN_BAD_FORMAT,
+                           "%s: from %s (line %lld) to %s (line %lld) there are %lld steps, and "
+                           "only %lld lines: nearly "
+                           "all is missing",
+                           table->path, qni_time_text(axis, first->time, from),
+                           (long long)first->line, qni_time_text(axis, last->time, to),
+                           (long long)last->line, (long long)steps, (long long)s->count);
+}
+
 qn_status qni_axis_find(qni_table *table, const char *frequency, qni_axis *axis) {
     qni_stamps *s = &table->stamps;
     qn_status status = settle_order(table);
@@ -291,5 +314,6 @@ qn_status qni_axis_find(qni_table *table, const char *frequency, qni_axis *axis)
     for (int64_t i = 1; i < s->count; i++)
         if (s->items[i].time < axis->origin)
             axis->origin = s->items[i].time;
-    return check_steps(table, axis);
+    status = check_steps(table, axis);
+    return status != QN_OK ? status : check_span(table, axis);
 }
