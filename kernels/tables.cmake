@@ -1,12 +1,13 @@
 # Writes a table of what a folder's sources define, so that nothing is registered by hand.
 #
 #   cmake -D LIST=<file> -D OUT=<file> -D HEADER=<header> -D TYPE=<type> -D PREFIX=<prefix>
-#         -D TABLE=<name> [-D MACRO=<macro>] [-D EXTERNS=<header>] -P tables.cmake
+#         -D TABLE=<name> [-D MACRO=<macro>] [-D EXTERNS=<header>] [-D WITHOUT=<pattern>] -P tables.cmake
 #
 # LIST names the sources, one a line. In each, a line `const TYPE PREFIXname` (or, where MACRO is given,
 # `const TYPE MACRO(name)`) defines one entry, PREFIXname. OUT becomes a C file with
 # `const TYPE *const TABLE[]`, in the order of the sources, NULL at the end. EXTERNS becomes a header that
 # declares all entries; it is written when it changes only, so that what includes it is not compiled again.
+# Names that match WITHOUT are passed over.
 
 file(STRINGS "${LIST}" sources)
 set(names "")
@@ -18,7 +19,10 @@ foreach(source IN LISTS sources)
     file(STRINGS "${source}" lines REGEX "${pattern}")
     foreach(line IN LISTS lines)
         string(REGEX MATCH "${pattern}" found "${line}")
-        list(APPEND names "${PREFIX}${CMAKE_MATCH_1}")
+        set(name "${CMAKE_MATCH_1}")
+        if(NOT WITHOUT OR NOT name MATCHES "${WITHOUT}")
+            list(APPEND names "${PREFIX}${name}")
+        endif()
     endforeach()
 endforeach()
 

@@ -313,6 +313,7 @@ gate_packages() { tests/packages_check.sh; }
 gate_headers() { tests/headers.sh; }
 gate_operation() { tests/operation/operation_check.sh; }
 gate_install() { tests/install/install_check.sh build/release; }
+gate_inference() { tests/inference/inference_check.sh build/release; }
 
 # What every x86-64 must be able to run holds no AVX instruction (their registers are ymm and zmm, their
 # mnemonics start with v).
@@ -433,6 +434,7 @@ gate oldest "values on an emulated processor without AVX (qemu)"
 gate isa "AVX-512 kernels"
 gate operation "an operation is added to a copy of the tree by four touches"
 gate install "use of the installed library: CMake and pkg-config, shared and static"
+gate inference "the library that only runs models, and without optional libraries"
 gate clang "build with clang, warnings are errors"
 gate tidy "static analysis (clang-tidy)"
 gate asan "all tests under the address, undefined-behaviour and leak sanitizers"

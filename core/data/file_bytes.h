@@ -26,5 +26,8 @@ qn_status qni_bytes_over_limit(qn_context *ctx, const char *path);
 
 /** Decompresses gzip data (RFC 1952, any number of members) that came from the file `path`. */
 qn_status qni_gunzip(qn_context *ctx, const char *path, const qni_bytes *packed, qni_bytes *out);
+/** Unpacks one member in one go into the room that `out` has; false when that does not work out:
+ * zlib then says why, or does it in pieces. */
+bool qni_gunzip_at_once(const qni_bytes *packed, qni_bytes *out, size_t capacity);
 
 #endif

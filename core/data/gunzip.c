@@ -1,11 +1,8 @@
-/* gunzip.c: gzip in memory (RFC 1952), by zlib; sound files of one member by libdeflate where the
- * build has it, in half the time. */
+/* gunzip.c: gzip in memory (RFC 1952), by zlib; sound files of one member by libdeflate, where the
+ * build has it (gunzip_libdeflate.c). */
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
-#if QUERN_LIBDEFLATE
-#include <libdeflate.h>
-#endif
 
 #include "file_bytes.h"
 
@@ -113,27 +110,6 @@ static qn_status inflate_all(inflater *z) {
     }
 }
 
-/* Unpacks in one go into the room that there is; false when that does not work out: zlib then says
- * why, or does it in pieces. */
-static bool inflate_at_once(inflater *z) {
-#if QUERN_LIBDEFLATE
-    size_t used = 0, size = 0;
-    struct libdeflate_decompressor *tool = libdeflate_alloc_decompressor();
-    if (!tool)
-        return false;
-    enum libdeflate_result result = libdeflate_gzip_decompress_ex(
-        tool, z->packed->data, z->packed->size, z->out->data, z->capacity, &used, &size);
-    libdeflate_free_decompressor(tool);
-    if (result == LIBDEFLATE_SUCCESS && used == z->packed->size) {
-        z->out->size = size;
-        return true;
-    }
-#else
-    (void)z;
-#endif
-    return false;
-}
-
 static qn_status inflate_in_pieces(inflater *z) {
     if (inflateInit2(&z->stream, WINDOW_BITS) != Z_OK)
         return qn_context_fail(z->ctx, QN_OUT_OF_MEMORY, "%s: out of memory for zlib", z->path);
@@ -146,7 +122,7 @@ qn_status qni_gunzip(qn_context *ctx, const char *path, const qni_bytes *packed,
     *out = (qni_bytes){0};
     inflater z = {.ctx = ctx, .path = path, .packed = packed, .out = out};
     qn_status status = grow(&z);
-    if (status == QN_OK && !inflate_at_once(&z))
+    if (status == QN_OK && !qni_gunzip_at_once(packed, out, z.capacity))
         status = inflate_in_pieces(&z);
     if (status != QN_OK) {
         free(out->data);

@@ -50,18 +50,26 @@
 
 #include "quern/author.h"
 #include "quern/context.h"
-#include "quern/data.h"
 #include "quern/files.h"
 #include "quern/grad.h"
 #include "quern/nn.h"
 #include "quern/ops.h"
-#include "quern/optim.h"
 #include "quern/plan.h"
 #include "quern/random.h"
-#include "quern/series.h"
 #include "quern/tensor.h"
-#include "quern/text.h"
-#include "quern/train.h"
 #include "quern/types.h"
+
+/* Rooms that a library which only runs models is built without. */
+#if __has_include("quern/data.h")
+#include "quern/data.h"
+#include "quern/series.h"
+#include "quern/text.h"
+#endif
+#if __has_include("quern/optim.h")
+#include "quern/optim.h"
+#endif
+#if __has_include("quern/train.h")
+#include "quern/train.h"
+#endif
 
 #endif

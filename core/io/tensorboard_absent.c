@@ -4,7 +4,8 @@
 qn_tensorboard *qn_tensorboard_open(qn_context *ctx, const char *folder) {
     if (ctx && folder)
         qn_context_fail(ctx, QN_UNSUPPORTED,
-                        "tensorboard: cannot write to '%s': this build is without protobuf-c",
+                        "tensorboard: cannot write to '%s': this build is without protobuf-c "
+                        "(libprotobuf-c-dev and protobuf-c-compiler)",
                         folder);
     return NULL;
 }

@@ -13,7 +13,13 @@
 #ifndef QUERN_AUTHOR_H
 #define QUERN_AUTHOR_H
 
+#include "quern/nn.h"
+#if __has_include("quern/optim.h") /* not where the library was built to run models alone */
 #include "quern/optim.h"
+#define QN_HAS_OPTIM 1
+#else
+#define QN_HAS_OPTIM 0
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -172,6 +178,7 @@ QN_API qn_tensor *qn_module_flat_gradients(qn_module *module);
 /** Applies the limits of a module and its children (optimizers call this). */
 QN_API qn_status qn_module_apply_limits(qn_module *module);
 
+#if QN_HAS_OPTIM
 /* ---- settings as data ------------------------------------------------------------------------ */
 
 /** What a setting may be, and its type. */
@@ -322,6 +329,8 @@ QN_API qn_status qn_loss_scale_update(qn_tensor *square_sum, qn_tensor *hyper, q
 QN_API qn_status qn_limit_norm(qn_tensor *x, double max_norm);
 /** Clamps every element to [low, high] in place, off the tape. */
 QN_API qn_status qn_clamp_in_place(qn_tensor *x, double low, double high);
+
+#endif
 
 #ifdef __cplusplus
 }
