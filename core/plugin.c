@@ -18,6 +18,9 @@
 #include "plugin.h"
 
 #define PREFIX "libquern-"
+/* What a machine with a GPU mostly lacks. */
+#define CUDA_WANTS                                                                                 \
+    "; it is built where a CUDA Toolkit and cuDNN are found (backends/cuda/README.md)"
 #define SUFFIX ".so"
 
 enum { PATH_SIZE = 4096, MOST_FOLDERS = 16 };
@@ -298,7 +301,8 @@ static qn_status open_object(const char *path, const char *kind, const qn_host *
         return QN_DEVICE_ERROR;
     }
     errno = 0;
-    plugin->object = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    /* A vendor's libraries keep threads and handlers of their own: they stay mapped. */
+    plugin->object = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!plugin->object) {
         const bool memory = errno == ENOMEM;
         snprintf(reason, QN_REASON_SIZE, "%s", memory ? "out of memory" : dlerror());
@@ -338,7 +342,8 @@ qn_status qni_plugin_load(const char *kind, const qn_host *host, qni_plugin *plu
     qn_status status = QN_DEVICE_ERROR;
     if (!find_file(list, kind, path, sizeof(path))) {
         list_folders(list, path, sizeof(path));
-        snprintf(message, size, "no " PREFIX "%s" SUFFIX " in %s", kind, path);
+        snprintf(message, size, "no " PREFIX "%s" SUFFIX " in %s%s", kind, path,
+                 strcmp(kind, "cuda") == 0 ? CUDA_WANTS : "");
     } else {
         status = open_object(path, kind, host, plugin, reason);
         if (status != QN_OK)

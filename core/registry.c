@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* for secure_getenv() */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "plugin.h"
 
@@ -119,6 +120,18 @@ static qn_status best_kind(qn_context *ctx, int cpu_score, char *best) {
     return QN_OK;
 }
 
+/** Where a GPU's driver waits for a plug-in that was not built, that is worth a line. */
+static void note_idle_gpu(qn_context *ctx) {
+    char message[QNI_MESSAGE_SIZE];
+    qni_plugin plugin;
+    if (access("/proc/driver/nvidia/version", F_OK) != 0 || *ctx->notice)
+        return;
+    if (qni_plugin_load("cuda", &host, &plugin, message, sizeof(message)) == QN_OK)
+        qni_plugin_unload(&plugin);
+    else
+        snprintf(ctx->notice, sizeof(ctx->notice), "an NVIDIA GPU is not used: %s", message);
+}
+
 /** Opens the best device there is; the CPU when the best one cannot be opened after all. */
 static qn_status open_best(qn_context *ctx, const qn_backend *cpu) {
     char kind[QNI_KIND_SIZE], reason[QN_REASON_SIZE];
@@ -134,6 +147,7 @@ static qn_status open_best(qn_context *ctx, const qn_backend *cpu) {
         qn_context_clear_error(ctx);
         qni_registry_close(ctx);
     }
+    note_idle_gpu(ctx);
     return open_device(ctx, cpu, 0);
 }
 

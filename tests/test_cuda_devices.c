@@ -95,6 +95,26 @@ Test(cuda_devices, there_are_no_more_than_there_are) {
     qn_context_free(ctx);
 }
 
+/* Whoever asks for the best device gets the CPU and is told why. */
+Test(cuda_code, a_gpu_that_the_code_is_not_for_is_passed_over, .timeout = 300) {
+    char path[1024];
+    setenv("QUERN_BACKEND_PATH", QUERN_BIN_DIR "/cudasim/checked", 0);
+    setenv("CUDASIM_CAPABILITY", "70", 1);
+    snprintf(path, sizeof(path), "%s/libquern-cuda.so", getenv("QUERN_BACKEND_PATH"));
+    if (access(path, F_OK) != 0)
+        cr_skip_test("no CUDA Toolkit was there when this was built");
+    qn_context *best = qn_context_new("auto"), *asked = qn_context_new("cuda");
+    cr_expect_eq(qn_context_error(best, stderr), QN_OK);
+    cr_expect_str_eq(qn_context_device(best), "cpu");
+    cr_expect(strstr(qn_context_notice(best), "built for other GPUs"), "%s",
+              qn_context_notice(best));
+    cr_expect_eq(qn_context_error(asked, NULL), QN_DEVICE_ERROR);
+    cr_expect(strstr(qn_context_message(asked), "built for other GPUs"), "%s",
+              qn_context_message(asked));
+    qn_context_free(best);
+    qn_context_free(asked);
+}
+
 /* ---- addresses --------------------------------------------------------------------------- */
 
 static qn_status product_step(void *data, qn_tensor *const *in, qn_tensor **out) {

@@ -37,6 +37,19 @@ qn_status cuda_enter(cuda_device *device, char *reason) {
 
 /* ---- opening ----------------------------------------------------------------------------- */
 
+/** Whether the plug-in has code for a device; the thread's current one stays what it was. */
+static cudaError_t find_code(int index) {
+    int before = 0;
+    cudaError_t error = cudaGetDevice(&before);
+    if (error == cudaSuccess)
+        error = cudaSetDevice(index);
+    if (error != cudaSuccess)
+        return error;
+    error = qnk_cuda_code();
+    cudaSetDevice(before);
+    return error;
+}
+
 static int cuda_score(int index, char *reason) {
     int count = 0; /* left as it is when the call fails */
     cudaError_t error = cudaGetDeviceCount(&count);
@@ -46,9 +59,21 @@ static int cuda_score(int index, char *reason) {
                  cudaGetErrorString(error), (int)error);
         return 0;
     }
-    if (index >= 0 && index < count)
+    if (index < 0 || index >= count) {
+        snprintf(reason, QN_REASON_SIZE, "there are %d CUDA devices, numbered from 0", count);
+        return 0;
+    }
+    error = find_code(index);
+    if (error == cudaSuccess)
         return SCORE;
-    snprintf(reason, QN_REASON_SIZE, "there are %d CUDA devices, numbered from 0", count);
+    cudaGetLastError();
+    if (error == cudaErrorNoKernelImageForDevice)
+        snprintf(reason, QN_REASON_SIZE,
+                 "this libquern-cuda.so was built for other GPUs than this one; "
+                 "-DQUERN_CUDA_ARCHITECTURES names those to build for");
+    else
+        snprintf(reason, QN_REASON_SIZE, "the GPU cannot be used: %s (CUDA error %d)",
+                 cudaGetErrorString(error), (int)error);
     return 0;
 }
 

@@ -39,6 +39,10 @@ typedef struct cuda_queue {
     cudaError_t entered; /**< whether the device became the thread's current one */
 } cuda_queue;
 
+/** cudaSuccess where the kernels were compiled for the thread's current device, or can be by its
+ * driver; else what is wrong, cudaErrorNoKernelImageForDevice mostly (code_cuda.cu). */
+cudaError_t qnk_cuda_code(void);
+
 static inline cuda_queue *cuda_queue_of(const qn_call *call) { return (cuda_queue *)call->queue; }
 
 /** Ends a kernel's run(): QN_OK, or a status with CUDA's own words in call->reason. */

@@ -42,6 +42,18 @@ cudaError_t cudaSetDevice(int device) {
     return cudaSuccess;
 }
 
+/* As a toolkit of CUDA 13 builds: what is older than its first architecture has no code. */
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *attributes, const void *function) {
+    enum { FIRST_CAPABILITY = 75 };
+    cudaError_t error = call_begins(__func__);
+    if (error != cudaSuccess || !function)
+        return call_ends(error != cudaSuccess ? error : cudaErrorInvalidDeviceFunction);
+    if (settings().capability < FIRST_CAPABILITY)
+        return call_ends(cudaErrorNoKernelImageForDevice);
+    memset(attributes, 0, sizeof(*attributes));
+    return cudaSuccess;
+}
+
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
     cudaError_t error = call_begins(__func__);
     if (error != cudaSuccess || !device_exists(device))
