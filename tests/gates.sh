@@ -206,6 +206,11 @@ with_nvcc() {
         cmake --build build/release -j "$jobs" --target "$@"
 }
 
+# Suites that any device must pass.
+readonly DEVICE_SUITES=(ops layouts values views refusals products matrix stateful nn recurrent attention embedding
+    sequence_ops random core cuda cuda_precision sixteen_bits plan plan_fuse plan_floor plan_memory tidy optim loss_scale
+    train fit_end fit_output lengths resume)
+
 # The plug-in that nvcc made exports its entry alone, and a machine without a driver is told so in a line.
 gate_cuda() {
     local plugin=build/release/libquern-cuda.so exported line
@@ -221,7 +226,8 @@ gate_cuda() {
         return 1
     }
     ! nvidia-smi -L > /dev/null 2>&1 || {
-        QUERN_TEST_DEVICE=cuda QUERN_BACKEND_PATH=build/release run_tests cuda build/release/bin/tests/test_ops
+        QUERN_TEST_DEVICE=cuda QUERN_BACKEND_PATH=$PWD/build/release \
+            run_tests cuda "${DEVICE_SUITES[@]/#/build/release/bin/tests/test_}"
         return
     }
     ! line=$(QUERN_BACKEND_PATH=build/release build/release/bin/mnist train --device cuda 2>&1) || {
@@ -239,10 +245,7 @@ gate_cuda() {
 cudasim_ptx() {
     local tests=build/release/bin/tests status=0
     export LD_LIBRARY_PATH=$PWD/build/release/bin/cudasim/ptx QUERN_BACKEND_PATH=$PWD/build/release
-    QUERN_TEST_DEVICE=cuda run_tests cudasim \
-        $tests/test_{ops,layouts,values,views,refusals,products,matrix,stateful,nn,recurrent,attention} \
-        $tests/test_{embedding,sequence_ops,random,core,cuda,cuda_precision,plan,plan_fuse,plan_floor} \
-        $tests/test_{plan_memory,tidy,optim,loss_scale,train,fit_end,fit_output,lengths,resume} || status=1
+    QUERN_TEST_DEVICE=cuda run_tests cudasim "${DEVICE_SUITES[@]/#/$tests/test_}" || status=1
     tests/cudasim/train_examples.py build/release/bin || status=1
     TEST_FILTER='cudasim/what_nvcc_*' run_tests cudasim-nvcc $tests/test_cudasim || status=1
     return $status

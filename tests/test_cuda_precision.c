@@ -229,6 +229,29 @@ Test(cuda_precision, convolutions_read_tf32_where_cudnn_declines_bf16) {
     }
 }
 
+/* The library goes on in f32 rather than a kernel of our own, which is far slower. */
+Test(cuda_precision, products_are_the_librarys_where_it_has_none_in_a_precision) {
+    NEED_GPU();
+    static const qn_precision reduced[] = {QN_PRECISION_TF32, QN_PRECISION_BF16, QN_PRECISION_F16};
+    enum { NOT_SUPPORTED = 15 };
+    for (int i = 0; i < 3; i++) {
+        qn_context *other = qn_context_new("cuda");
+        set_precision(other, reduced[i]);
+        qn_tensor *x = qn_full(other, QN_F32, QN_SHAPE(16, 16), operand);
+        qn_context_synchronize(other);
+        const long before = count("library_calls"), kernels = count("kernels");
+        find("cudasim_fail_at").fail_at("cublasLtMatmulAlgoGetHeuristic", 1, NOT_SUPPORTED);
+        qn_tensor *y = qn_matmul(x, x);
+        cr_expect(find("cudasim_failed").number(), "it was not asked");
+        find("cudasim_fail_at").fail_at("", 0, 0);
+        cr_expect_eq(qn_context_synchronize(other), QN_OK);
+        cr_expect_eq(count("library_calls") - before, 1, "precision %d", (int)reduced[i]);
+        cr_expect_eq(count("kernels"), kernels);
+        cr_expect_float_eq((float)qn_item(qn_mean(y, QN_ALL, false)), 16 * operand * operand, 1e-4);
+        qn_context_free(other);
+    }
+}
+
 Test(cuda_precision, each_call_of_a_convolution_in_bf16_may_fail) {
     NEED_GPU();
     static const struct {

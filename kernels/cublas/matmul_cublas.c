@@ -128,10 +128,10 @@ static const char *key_of(const qn_call *call, plan_key *key) {
 
 /* ---- plans ------------------------------------------------------------------------------- */
 
-static cublasComputeType_t compute_of(const plan_key *key) {
+static cublasComputeType_t compute_of(const plan_key *key, qn_precision precision) {
     if (key->dtype == QN_F64)
         return CUBLAS_COMPUTE_64F;
-    switch ((qn_precision)key->precision) {
+    switch (precision) {
     case QN_PRECISION_TF32:
         return CUBLAS_COMPUTE_32F_FAST_TF32;
     case QN_PRECISION_BF16:
@@ -159,12 +159,13 @@ static cublasStatus_t make_layout(const plan_key *key, const matrix *m,
     return status;
 }
 
-static cublasStatus_t make_product(const plan_key *key, cublasLtMatmulDesc_t *product) {
+static cublasStatus_t make_product(const plan_key *key, qn_precision precision,
+                                   cublasLtMatmulDesc_t *product) {
     cublasOperation_t first = key->a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasOperation_t second = key->b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
     cublasLtEpilogue_t epilogue = (cublasLtEpilogue_t)key->epilogue;
     cublasStatus_t status = cublasLtMatmulDescCreate(
-        product, compute_of(key), key->dtype == QN_F64 ? CUDA_R_64F : CUDA_R_32F);
+        product, compute_of(key, precision), key->dtype == QN_F64 ? CUDA_R_64F : CUDA_R_32F);
     if (status == CUBLAS_STATUS_SUCCESS)
         status = cublasLtMatmulDescSetAttribute(*product, CUBLASLT_MATMUL_DESC_TRANSA, &first,
                                                 sizeof(first));
@@ -225,16 +226,29 @@ static void destroy(void *made) {
             cublasLtMatrixLayoutDestroy(layouts[i]);
 }
 
-static void make(void *state, void *made) {
-    plan *p = made;
+static void make_in(cublasLtHandle_t handle, plan *p, qn_precision precision) {
     const plan_key *key = &p->key;
     const matrix out = {
         .rows = key->n, .columns = key->m, .leading = key->n, .batch_stride = key->m * key->n};
-    if (make_product(key, &p->product) == CUBLAS_STATUS_SUCCESS &&
+    if (make_product(key, precision, &p->product) == CUBLAS_STATUS_SUCCESS &&
         make_layout(key, &key->a, &p->a) == CUBLAS_STATUS_SUCCESS &&
         make_layout(key, &key->b, &p->b) == CUBLAS_STATUS_SUCCESS &&
         make_layout(key, &out, &p->y) == CUBLAS_STATUS_SUCCESS)
-        choose_algorithm(((const cublas_state *)state)->handle, p);
+        choose_algorithm(handle, p);
+}
+
+/** In the precision that was asked for; where the device has no algorithm for that, in f32, which
+ * is more exact, and by far faster than a kernel of our own. */
+static void make(void *state, void *made) {
+    plan *p = made;
+    const cublasLtHandle_t handle = ((const cublas_state *)state)->handle;
+    make_in(handle, p, (qn_precision)p->key.precision);
+    if (p->works || p->key.precision == QN_PRECISION_F32)
+        return;
+    destroy(p);
+    p->product = NULL;
+    p->a = p->b = p->y = NULL;
+    make_in(handle, p, QN_PRECISION_F32);
 }
 
 static plan *plan_of(cublas_state *state, const plan_key *key) {
