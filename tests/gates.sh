@@ -305,7 +305,8 @@ gate_coverage() {
     without_spinning
     export QUERN_BACKEND_PATH=$PWD/$covered QUERN_TEST_DEVICE=cuda
     TEST_FILTER='ops/each_layout_*' run_tests coverage $tests/test_ops &&
-        run_tests coverage $tests/test_{optim,random,embedding,loss_scale,attention,sequence_ops,cuda_precision} &&
+        run_tests coverage \
+            $tests/test_{optim,random,embedding,loss_scale,attention,sequence_ops,cuda_precision,sixteen_bits} &&
         tests/cuda/coverage.py --least 95 $objects
 }
 
